@@ -1,0 +1,1 @@
+//! Images: decode under limits, grey, resize, perceptual hash.

@@ -1,0 +1,41 @@
+//! Every bound of doppel in one table. Code refers to these names; no bound stands anywhere else.
+
+/// The most matches that one listing may have, itself included (the competition's rule).
+pub const MAX_MATCHES: usize = 50;
+/// The most neighbours that a search may be asked for.
+pub const MAX_K: usize = 1024;
+/// The most rows of a CSV, a matrix or a neighbour list.
+pub const MAX_ROWS: usize = 100_000_000;
+/// The most columns of a CSV.
+pub const MAX_COLUMNS: usize = 1024;
+/// The longest field of a CSV, in bytes; a longer one rejects its row.
+pub const MAX_FIELD_BYTES: usize = 1 << 20;
+/// The largest CSV, in bytes.
+pub const MAX_CSV_BYTES: u64 = 16 << 30;
+/// The largest image file, in bytes.
+pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
+/// The longest side of an image, in pixels.
+pub const MAX_IMAGE_SIDE: u32 = 10_000;
+/// The most pixels of an image.
+pub const MAX_IMAGE_PIXELS: u64 = 50_000_000;
+/// The most memory that decoding one image may take, in bytes.
+pub const MAX_DECODE_BYTES: u64 = 512 << 20;
+/// The most dimensions of an embedding.
+pub const MAX_DIMS: usize = 65_536;
+/// The most features of a TF-IDF vocabulary.
+pub const MAX_FEATURES: usize = 1 << 28;
+/// The longest n-gram of TF-IDF.
+pub const MAX_NGRAM: usize = 32;
+/// The most worker threads.
+pub const MAX_THREADS: usize = 1024;
+
+const _: () = assert!(MAX_MATCHES <= MAX_K, "a full answer must fit a search");
+const _: () = assert!(MAX_ROWS < u32::MAX as usize, "rows are stored as u32");
+const _: () = assert!(
+    MAX_FEATURES < u32::MAX as usize,
+    "features are stored as u32"
+);
+const _: () = assert!(
+    (MAX_IMAGE_SIDE as u64) * (MAX_IMAGE_SIDE as u64) >= MAX_IMAGE_PIXELS,
+    "the side's bound must not forbid what the pixel bound allows for a square"
+);

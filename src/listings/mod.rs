@@ -1,0 +1,1 @@
+//! Listings: CSV in, validation, the reject ledger, folds.

@@ -1,0 +1,1 @@
+//! From neighbour lists to matches.

@@ -1,0 +1,1 @@
+//! A pipeline, from listings to matches.

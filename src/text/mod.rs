@@ -1,0 +1,1 @@
+//! Titles: clean, tokenise, TF-IDF.

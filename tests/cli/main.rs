@@ -1,0 +1,2 @@
+//! Tests of the subject: cli.
+mod verbs;

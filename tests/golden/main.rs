@@ -1,0 +1,4 @@
+//! Tests of the subject: golden.
+mod phash;
+mod store;
+mod tfidf;

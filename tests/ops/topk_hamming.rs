@@ -1,0 +1,1 @@
+//! ops: topk_hamming

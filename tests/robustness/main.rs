@@ -1,0 +1,4 @@
+//! Tests of the subject: robustness.
+mod csv;
+mod images;
+mod store;
