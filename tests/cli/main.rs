@@ -1,2 +1,8 @@
-//! Tests of the subject: cli.
+//! The command line as a user and a script see it: files, exit codes, JSON, one-line errors.
+
+mod bad_input;
+mod demo;
+mod matching;
+mod search;
+mod tools;
 mod verbs;

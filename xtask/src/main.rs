@@ -1,2 +1,94 @@
-//! The developer's commands.
-fn main() {}
+//! The developer's commands: `cargo xtask help` lists them.
+
+use std::process::{Command, ExitCode, exit};
+
+mod picture;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test      what CI runs: formatting, lints, licences, all tests, the demo   [--fast: tests alone]
+  tidy      the design's invariants alone (they also run as a test)
+  picture   docs/demo.svg from the demo's own output
+  goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => test(false),
+        ["test", "--fast"] => test(true),
+        ["tidy"] => run("cargo", &["test", "--test", "tidy"]),
+        ["picture"] => return picture::main(),
+        ["goldens"] => goldens(),
+        ["help" | "--help" | "-h"] => print!("{HELP}"),
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs `program` in the repository's root, and ends with its failure.
+fn run(program: &str, arguments: &[&str]) {
+    println!("$ {program} {}", arguments.join(" "));
+    match Command::new(program).args(arguments).current_dir(root()).status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => {
+            eprintln!("error: `{program} {}` failed ({status})", arguments.join(" "));
+            exit(1)
+        }
+        Err(error) => {
+            eprintln!("error: `{program}` did not start: {error}");
+            exit(1)
+        }
+    }
+}
+
+/// The repository's root: the folder above this package.
+fn root() -> std::path::PathBuf {
+    let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().map(std::path::Path::to_path_buf).unwrap_or_default()
+}
+
+fn has(program: &str, argument: &str) -> bool {
+    Command::new(program).arg(argument).output().is_ok_and(|out| out.status.success())
+}
+
+fn test(fast: bool) {
+    if !fast {
+        run("cargo", &["fmt", "--all", "--check"]);
+        run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+        run("cargo", &["check", "--no-default-features", "--lib"]);
+        if has("cargo-deny", "--version") {
+            run("cargo", &["deny", "check", "bans", "licenses", "sources"]);
+        } else if std::env::var_os("CI").is_some() {
+            eprintln!("error: cargo-deny is not installed; run: cargo install --locked cargo-deny");
+            exit(1)
+        } else {
+            println!("skipped: cargo deny (not installed: cargo install --locked cargo-deny)");
+        }
+    }
+    run("cargo", &["test", "--workspace"]);
+    if !fast {
+        run("cargo", &["test", "--no-default-features", "--lib"]);
+        run("cargo", &["run", "--release", "--", "demo", "--out", "target/doppel-demo"]);
+    }
+}
+
+/// Runs every golden script; the scripts say which packages they need.
+fn goldens() {
+    let folder = root().join("tests/golden/scripts");
+    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "py"))
+        .collect();
+    scripts.sort();
+    for script in scripts {
+        run("python3", &[&script.display().to_string()]);
+    }
+}

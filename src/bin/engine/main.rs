@@ -1,2 +1,82 @@
-//! The command line.
-fn main() {}
+//! The command line: one file a verb; each parses, calls the library and prints.
+
+mod common;
+mod demo;
+mod evaluate;
+mod info;
+mod matching;
+mod search;
+mod split;
+mod tfidf;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use common::{Common, Done};
+
+/// Finds the listings of a marketplace that sell the same product.
+#[derive(Parser)]
+#[command(name = "engine", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Start with `engine demo`. Exit codes: 0 done, 1 done but some listings \
+    were rejected (see OUT.rejects.csv), 2 failed.")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Answer for each listing which others are the same product
+    Match(matching::Arguments),
+    /// Turn titles into TF-IDF rows, as scikit-learn's TfidfVectorizer does
+    Tfidf(tfidf::Arguments),
+    /// Find the exact nearest neighbours of each row: dense, sparse, hashes, or several combined
+    Search(search::Arguments),
+    /// Score matches against labelled listings
+    Evaluate(evaluate::Arguments),
+    /// Split labelled listings into folds that share no product
+    Split(split::Arguments),
+    /// Say what this build and this machine can do
+    Info(info::Arguments),
+    /// Match the listings that doppel ships, to see it work
+    Demo(demo::Arguments),
+}
+
+impl Verb {
+    fn common(&self) -> &Common {
+        match self {
+            Verb::Match(a) => &a.common,
+            Verb::Tfidf(a) => &a.common,
+            Verb::Search(a) => &a.common,
+            Verb::Evaluate(a) => &a.common,
+            Verb::Split(a) => &a.common,
+            Verb::Info(a) => &a.common,
+            Verb::Demo(a) => &a.common,
+        }
+    }
+
+    fn run(&self) -> doppel::Result<Done> {
+        self.common().prepare()?;
+        match self {
+            Verb::Match(a) => matching::run(a),
+            Verb::Tfidf(a) => tfidf::run(a),
+            Verb::Search(a) => search::run(a),
+            Verb::Evaluate(a) => evaluate::run(a),
+            Verb::Split(a) => split::run(a),
+            Verb::Info(a) => info::run(a),
+            Verb::Demo(a) => demo::run(a),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().verb.run() {
+        Ok(Done::Clean) => ExitCode::SUCCESS,
+        Ok(Done::Rejected) => ExitCode::from(1),
+        Err(error) => {
+            common::say(&format!("error: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}

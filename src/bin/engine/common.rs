@@ -1,0 +1,185 @@
+//! What all verbs share: the common options, output, progress and the reject summary.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Mutex;
+
+use clap::Args;
+use doppel::error::{Error, Result};
+use doppel::limits;
+use doppel::listings::Ledger;
+use doppel::recipe::{Stage, Watch};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::Value;
+
+/// How a verb ended.
+pub enum Done {
+    /// All of it went well.
+    Clean,
+    /// Done, but some listings lost something: see the ledger.
+    Rejected,
+}
+
+/// The options that every verb has.
+#[derive(Args, Clone)]
+pub struct Common {
+    /// Where the arithmetic runs: auto, cpu, or cuda[:N]
+    #[arg(long, value_name = "DEVICE", default_value = "auto", global = true)]
+    pub device: String,
+    /// Worker threads; 0 is one a core
+    #[arg(long, value_name = "N", default_value_t = 0, global = true)]
+    pub threads: usize,
+    /// Print the result on stdout as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but errors and, with --json, the result
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+impl Common {
+    /// Sets the threads and checks the device, before any work.
+    pub fn prepare(&self) -> Result<()> {
+        doppel::device::select(&self.device)?;
+        if self.threads > limits::MAX_THREADS {
+            return Err(Error::limit(format!("--threads {} is too many", self.threads))
+                .mend(format!("give at most {}", limits::MAX_THREADS)));
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build_global()
+            .map_err(|e| Error::internal(format!("the worker threads did not start: {e}")))
+    }
+
+    /// A line for people, on stdout; with `--json` or `--quiet` nothing.
+    pub fn print(&self, text: &str) {
+        if !self.json && !self.quiet {
+            out(text);
+        }
+    }
+
+    /// A note for people, on stderr; with `--quiet` nothing.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            say(&format!("note: {text}"));
+        }
+    }
+
+    /// The machine-readable result, when it was asked for.
+    pub fn result(&self, value: &Value) {
+        if self.json {
+            out(&value.to_string());
+        }
+    }
+
+    /// Writes the ledger beside `output`, says what was lost, and gives the exit state.
+    pub fn ledger(&self, ledger: &mut Ledger, output: &Path) -> Result<Done> {
+        const SHOWN: usize = 20;
+        let written = ledger.write_beside(output)?;
+        let Some(path) = written else { return Ok(Done::Clean) };
+        for reject in ledger.iter().take(SHOWN) {
+            say(&format!(
+                "rejected: row {} (line {}){}: column {}: {}",
+                reject.row,
+                reject.line,
+                if reject.posting_id.is_empty() { String::new() } else { format!(" {}", reject.posting_id) },
+                reject.column,
+                reject.reason
+            ));
+        }
+        if ledger.len() > SHOWN {
+            say(&format!("rejected: and {} more", ledger.len() - SHOWN));
+        }
+        say(&format!("{} rejects are listed in {}", ledger.len(), path.display()));
+        Ok(Done::Rejected)
+    }
+}
+
+/// One line on stdout. A reader that went away ends the program quietly, as for any Unix tool.
+pub fn out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// One line on stderr; nothing is to be done when that is closed.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// The most memory that this process has held, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// The stages as JSON and the slowest one's name.
+pub fn stages_json(stages: &[Stage]) -> Value {
+    serde_json::to_value(stages).unwrap_or(Value::Null)
+}
+
+/// `0.123 s`, `12.3 s`, `2 min 5 s`: three digits are enough for people.
+pub fn seconds(s: f64) -> String {
+    if s < 0.9995 {
+        format!("{s:.3} s")
+    } else if s < 99.95 {
+        format!("{s:.1} s")
+    } else {
+        format!("{} min {:.0} s", (s / 60.0) as u64, s % 60.0)
+    }
+}
+
+/// Progress bars on stderr, when it is a terminal and nobody asked for quiet.
+pub struct Progress {
+    shown: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Progress {
+    pub fn new(common: &Common) -> Self {
+        let shown = !common.quiet && std::io::stderr().is_terminal();
+        Progress { shown, bar: Mutex::new(None) }
+    }
+
+    fn with(&self, act: impl FnOnce(&mut Option<ProgressBar>)) {
+        if self.shown
+            && let Ok(mut bar) = self.bar.lock()
+        {
+            act(&mut bar);
+        }
+    }
+}
+
+impl Watch for Progress {
+    fn begin(&self, name: &'static str, total: usize) {
+        self.with(|slot| {
+            let style = "{prefix:>8} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
+            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name);
+            bar.tick();
+            *slot = Some(bar);
+        });
+    }
+
+    fn advance(&self, done: usize) {
+        self.with(|slot| {
+            if let Some(bar) = slot {
+                bar.inc(done as u64);
+            }
+        });
+    }
+
+    fn end(&self) {
+        self.with(|slot| {
+            if let Some(bar) = slot.take() {
+                bar.finish_and_clear();
+            }
+        });
+    }
+}

@@ -1,0 +1,105 @@
+//! `engine demo`: the whole job on the listings that doppel ships.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use doppel::error::{Error, Result};
+use doppel::evaluate::{Figures, evaluate_file};
+use doppel::files::write_whole;
+use doppel::listings::Listings;
+use include_dir::{Dir, include_dir};
+use serde_json::json;
+
+use crate::common::{Common, Done, peak_memory, seconds, stages_json};
+use crate::matching::{Summary, match_listings};
+
+/// The demo's listings and photographs, inside the binary.
+static DATA: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/demo");
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  engine demo --out doppel-demo")]
+pub struct Arguments {
+    /// The folder for the listings, the photographs and the results; it is made when it is not there
+    #[arg(long, value_name = "DIR", default_value = "doppel-demo")]
+    out: PathBuf,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+pub fn run(a: &Arguments) -> Result<Done> {
+    unpack(&a.out)?;
+    let start = Instant::now();
+    let listings = Listings::read(&a.out.join("listings.csv"))?;
+    let (matches, pairs) = (a.out.join("matches.csv"), a.out.join("pairs.csv"));
+    let images = a.out.join("images");
+    let mut summary = match_listings(&listings, Some(&images), &matches, Some(&pairs), &a.common)?;
+    summary.seconds = start.elapsed().as_secs_f64();
+    let (figures, _) = evaluate_file(&matches, &listings.index_by_id(), &listings.labels())?;
+    let done = a.common.ledger(&mut summary.outcome.ledger, &matches)?;
+    a.common.print(&story(&listings, &summary, &figures, &a.out));
+    a.common.result(&json!({
+        "listings": summary.listings,
+        "matched": summary.matched,
+        "matched_pairs": summary.pairs,
+        "f1": figures.f1,
+        "precision": figures.precision,
+        "recall": figures.recall,
+        "seconds": summary.seconds,
+        "stages": stages_json(&summary.outcome.stages),
+        "peak_memory_bytes": peak_memory(),
+        "out": matches,
+        "pairs": pairs,
+    }));
+    Ok(done)
+}
+
+/// Writes the shipped files under `out`; what is there already is written anew.
+fn unpack(out: &Path) -> Result<()> {
+    let images = out.join("images");
+    std::fs::create_dir_all(&images)
+        .map_err(|e| Error::io(e, &images).mend("choose another folder with --out"))?;
+    let files = DATA.files().chain(DATA.dirs().flat_map(Dir::files));
+    for file in files {
+        write_whole(out.join(file.path()), |w| w.write_all(file.contents()))?;
+    }
+    Ok(())
+}
+
+/// What a newcomer reads: what was done, how well, how fast, an example, and what to try next.
+fn story(listings: &Listings, s: &Summary, f: &Figures, out: &Path) -> String {
+    let slowest = s.outcome.stages.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let mut text = format!(
+        "{} listings of a grocery marketplace (real photographs, made-up titles), {}\n\n",
+        s.listings,
+        seconds(s.seconds)
+    );
+    text.push_str(&example(listings, s));
+    text.push_str(&format!(
+        "\nF1 {:.3}   (precision {:.3}, recall {:.3}; {} of {} listings found a match)\n",
+        f.f1, f.precision, f.recall, s.matched, s.listings
+    ));
+    if let Some(stage) = slowest {
+        text.push_str(&format!("slowest stage: {} ({})\n", stage.name, seconds(stage.seconds)));
+    }
+    let place = out.display();
+    text.push_str(&format!(
+        "\nwritten: {place}/matches.csv  (posting_id, matches)\n         {place}/pairs.csv    (why each \
+         pair matched)\n         {place}/images/      (look at them)\n\nnow yours:\n  engine match \
+         listings.csv --images photos/ --out matches.csv --pairs pairs.csv\n  engine match --help"
+    ));
+    text
+}
+
+/// The first listing with two matches or more, and the titles that it found.
+fn example(listings: &Listings, s: &Summary) -> String {
+    let titles = |i: usize| listings.items[i].title.as_deref().unwrap_or("(no title)");
+    let found = s.outcome.matches.iter().enumerate().find(|(_, m)| m.len() > 2);
+    let Some((i, matches)) = found else { return String::new() };
+    let mut text = format!("  {}\n", titles(i));
+    for m in matches.iter().skip(1) {
+        let source = &s.outcome.sources[usize::from(m.source)];
+        text.push_str(&format!("    = {}   ({source} {:.2})\n", titles(m.row as usize), m.score));
+    }
+    text
+}

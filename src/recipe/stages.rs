@@ -1,0 +1,58 @@
+//! How a pipeline tells what it is doing and how long each stage took.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+/// Watches a pipeline run: a progress bar, a log, or nothing ([`Quiet`]).
+pub trait Watch: Sync {
+    /// Stage `name` begins; it has `total` items, or 0 when that is not known.
+    fn begin(&self, name: &'static str, total: usize);
+    /// `done` more items of the stage are done. Called from worker threads.
+    fn advance(&self, done: usize);
+    /// The stage has ended.
+    fn end(&self);
+}
+
+/// A [`Watch`] that says nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Quiet;
+
+impl Watch for Quiet {
+    fn begin(&self, _: &'static str, _: usize) {}
+    fn advance(&self, _: usize) {}
+    fn end(&self) {}
+}
+
+/// One finished stage.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stage {
+    /// What it did.
+    pub name: &'static str,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// How many items it worked on.
+    pub items: usize,
+}
+
+/// Times stages as they run, and tells the watcher.
+pub(crate) struct Clock<'a> {
+    watch: &'a dyn Watch,
+    pub stages: Vec<Stage>,
+}
+
+impl<'a> Clock<'a> {
+    pub fn new(watch: &'a dyn Watch) -> Self {
+        Clock { watch, stages: Vec::new() }
+    }
+
+    /// Runs `work` as stage `name` over `items` items.
+    pub fn run<T>(&mut self, name: &'static str, items: usize, work: impl FnOnce() -> T) -> T {
+        self.watch.begin(name, items);
+        let start = Instant::now();
+        let result = work();
+        self.stages.push(Stage { name, seconds: start.elapsed().as_secs_f64(), items });
+        self.watch.end();
+        result
+    }
+}
