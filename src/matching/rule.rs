@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 pub const MAX_DEPTH: usize = 64;
 /// The most steps that one modality of a sweep may take from `low` to `high`.
 pub const MAX_STEPS: u32 = 1_000_000;
+/// The least step of a sweep that moves at all; far above what rounding does to a distance.
+pub const MIN_STEP: f64 = 1e-9;
 
 /// Which neighbours match: a relation between rows, built from the sources' neighbour lists.
 ///
@@ -75,7 +77,8 @@ pub struct Steps {
     pub low: f64,
     /// `H`, which no step goes beyond.
     pub high: f64,
-    /// `S`. Zero is allowed when `low` is `high`.
+    /// `S`, at least [`MIN_STEP`] and such that `high` is reached within [`MAX_STEPS`]; when `low` is
+    /// `high`, any step from 0 up will do.
     pub step: f64,
 }
 
@@ -109,13 +112,11 @@ impl Steps {
         if d >= self.high || d.is_nan() {
             return None;
         }
-        // The quotient is within a step or two of the answer. `at` never falls as `t` grows, since
-        // rounding keeps order, so walking to the border from there is exact.
-        let mut t = ((d - self.low) / self.step).clamp(0.0, f64::from(MAX_STEPS)) as u32;
-        while t > 0 && d < self.at(t - 1) {
-            t -= 1;
-        }
-        while d >= self.at(t) && t < u32::MAX {
+        // Rounding moves a threshold, and the quotient, by far less than a step (at least
+        // MIN_STEP), so the walk starts at most two steps before the answer and never behind it.
+        let steps = ((d - self.low) / self.step).min(f64::from(MAX_STEPS));
+        let mut t = (steps as u32).saturating_sub(1);
+        while d >= self.at(t) {
             t += 1;
         }
         Some(t)
@@ -132,9 +133,10 @@ impl Steps {
         if !step.is_finite() || step < 0.0 {
             return Err(broken(format!("a sweep's step is {step}")).mend("give a positive step"));
         }
-        if low < high && (high - low) / step > f64::from(MAX_STEPS) {
+        let too_small = step < MIN_STEP || (high - low) / step > f64::from(MAX_STEPS);
+        if low < high && too_small {
             return Err(broken(format!(
-                "a sweep's step of {step} does not get from {low} to {high} in {MAX_STEPS} steps"
+                "a sweep's step of {step} is too small to get from {low} to {high}"
             ))
             .mend("give a larger step"));
         }
@@ -227,7 +229,7 @@ impl Rule {
     ///
     /// # Errors
     /// A source that is not there; a distance outside `[0, 2]` or NaN; a sweep with `low > high`,
-    /// a negative or infinite step, or a step too small to reach `high` within [`MAX_STEPS`]; a
+    /// a negative or infinite step, or a step too small ([`MIN_STEP`], [`MAX_STEPS`]); a
     /// sweep, union or intersection of nothing; nesting beyond [`MAX_DEPTH`].
     pub fn validate(&self, sources: usize) -> Result<()> {
         self.validate_at(sources, 1)
@@ -365,11 +367,27 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_rounding_swallows_is_still_found() {
-        let steps = Steps::new(1.0, 2.0, 1.0e-6);
-        for d in [1.0, 1.0f64.next_up(), 1.5, 2.0f64.next_down()] {
-            assert_eq!(steps.first_below(d), walk(&steps, d), "{d}");
+    fn the_smallest_steps_are_found_too() {
+        for steps in [
+            Steps::new(1.0, 2.0, 1.0e-6),
+            Steps::new(1.9999, 2.0, MIN_STEP),
+        ] {
+            steps.validate().unwrap();
+            let middle = (steps.low + steps.high) / 2.0;
+            let border = steps.at(12_345);
+            for d in [
+                steps.low,
+                steps.low.next_up(),
+                middle,
+                border,
+                border.next_down(),
+            ] {
+                assert_eq!(steps.first_below(d), walk(&steps, d), "{d}");
+            }
+            let last = steps.first_below(steps.high.next_down());
+            assert_eq!(last, walk(&steps, steps.high.next_down()));
+            assert_eq!(steps.first_below(steps.high), None);
         }
-        assert_eq!(steps.first_below(2.0), None);
+        assert!(Steps::new(1.0, 1.0 + 1e-9, 1e-10).validate().is_err());
     }
 }

@@ -291,6 +291,15 @@ fn small_and_empty_inputs() {
         assert_eq!((matches.row(0)[0].row, matches.row(0)[0].score), (0, 1.0));
         assert!(matches.firings(0).is_empty());
     }
+    // Both zeros are the same score, in either order that a search may leave them in.
+    for zeros in [[(0, -0.0), (1, 0.0)], [(1, 0.0), (0, -0.0)]] {
+        let sources = [Source::new(
+            "image",
+            Lists::from_rows([vec![], vec![], zeros.to_vec()]),
+        )];
+        let matches = resolve(&sources, &Rule::threshold(0, 1.5), 3).unwrap();
+        assert_eq!(matches.rows(2).collect::<Vec<_>>(), [2, 0, 1]);
+    }
     // Rounding may put a cosine above 1; the row itself still comes first.
     let above = Lists::from_rows([vec![(1, 1.0 + 1e-7), (0, 1.0)], vec![]]);
     let matches = resolve(&[Source::new("image", above)], &rule, 2).unwrap();
