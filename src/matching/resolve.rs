@@ -130,9 +130,11 @@ fn check_lists(source: &Source) -> Result<()> {
             .iter()
             .fold(true, |ok, &j| ok & ((j as usize) < rows));
         let pairs = list.scores.windows(2).zip(list.rows.windows(2));
-        // The two zeros may stand as one number or, as `total_cmp` has them, 0 before -0.
+        // Of equal scores only the two zeros differ in their bits; they may stand as one number or,
+        // as `total_cmp` has them, 0 before -0.
         let ordered = pairs.fold(true, |ok, (s, r)| {
-            ok & (s[0].total_cmp(&s[1]).is_gt() | ((s[0] == s[1]) & (r[0] < r[1])))
+            let tie = (r[0] < r[1]) | (s[0].to_bits() < s[1].to_bits());
+            ok & ((s[0] > s[1]) | ((s[0] == s[1]) & tie))
         });
         match (finite, inside, ordered) {
             (false, _, _) => Some("a score is not finite"),
