@@ -6,6 +6,7 @@ usage: tfidf_goldens.py tables          src/text/python/tables.rs, src/text/stop
        tfidf_goldens.py titles FOLDER   tests/golden/data/tfidf/titles-*.json; FOLDER holds the listings
                                         abt-buy.csv, amazon-google.csv and grocery/listings.csv
        tfidf_goldens.py goldens         tests/golden/data/tfidf/cases-*.json and values-*.zip
+       tfidf_goldens.py store           tests/golden/data/tfidf_store/: .npy and .npz by NumPy and SciPy
 
 The committed files were made with CPython 3.11.7 (Unicode 14.0.0), scikit-learn 1.9.1, NumPy 2.4.6 and
 SciPy 1.17.1. `tables` refuses another version of Unicode, since the tables would change meaning.
@@ -315,8 +316,82 @@ def goldens():
         dump(f"tests/golden/data/tfidf/cases-{name}.json", {"cases": cases, "vocabularies": vocabularies}, separators=(",", ":"))
 
 
+# ------------------------------------------------------------------ store
+def store():
+    """Small .npy and .npz files by NumPy and SciPy, and what they hold, bit for bit."""
+    import numpy as np
+    import scipy.sparse as sp
+    folder = os.path.join(ROOT, "tests", "golden", "data", "tfidf_store")
+    os.makedirs(folder, exist_ok=True)
+    for old in os.listdir(folder):
+        os.remove(os.path.join(folder, old))
+    expected = {"dense": {}, "sparse": {}}
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((7, 5))
+    x[1] = [0.0, -0.0, np.nan, np.inf, -np.inf]
+    x[2] = [1e-8, 6.1e-5, 65504.0, 65520.0, -70000.0]
+    x[3] = [1e-45, 1e300, -1e39, 1 + 2.0 ** -24, 1 + 3 * 2.0 ** -24]
+    x[4] = [1 + 2.0 ** -11, 1 + 3 * 2.0 ** -11, 2.0 ** -25, 3 * 2.0 ** -26, -2.0 ** -24]
+
+    def dense(name, array, version=None, keep=True):
+        with open(os.path.join(folder, name), "wb") as f:
+            np.lib.format.write_array(f, array, version=version)
+        if keep:
+            bits = array.astype("<f4").view("<u4")
+            expected["dense"][name] = {"shape": list(array.shape), "bits": bits.ravel().tolist()}
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        dense("f64.npy", x)
+        dense("f32.npy", x.astype("f4"))
+        # Rounded from float32, as doppel rounds.
+        dense("f16.npy", x.astype("f4").astype("f2"))
+        dense("version2.npy", x.astype("f4"), (2, 0))
+        dense("version3.npy", x.astype("f4"), (3, 0))
+        dense("no_rows.npy", np.zeros((0, 4), "f4"))
+        dense("one_value.npy", np.array([[2.5]], "f4"))
+        dense("fortran.npy", np.asfortranarray(x.astype("f4")), keep=False)
+        dense("one_dimension.npy", x[0].astype("f4"), keep=False)
+        dense("three_dimensions.npy", np.zeros((2, 2, 2), "f4"), keep=False)
+        dense("big_endian.npy", x.astype(">f4"), keep=False)
+        dense("integers.npy", np.arange(6).reshape(2, 3), keep=False)
+        dense("structured.npy", np.zeros(3, dtype=[("a", "<f4"), ("b", "<f4")]), keep=False)
+
+    s = sp.random(9, 6, density=0.3, random_state=5, format="csr")
+    s.data[:3] = [np.nan, -np.inf, -0.0]
+    s.sort_indices()
+
+    def sparse(name, matrix, compressed=True, keep=True):
+        sp.save_npz(os.path.join(folder, name), matrix, compressed=compressed)
+        if keep:
+            m = matrix.copy()
+            m.sum_duplicates()
+            m.sort_indices()
+            expected["sparse"][name] = {
+                "shape": list(m.shape), "indptr": m.indptr.tolist(), "indices": m.indices.tolist(),
+                "bits": [str(b) for b in m.data.astype("<f8").view("<u8")],
+            }
+
+    sparse("csr.npz", s)
+    sparse("stored.npz", s, compressed=False)
+    sparse("array.npz", sp.csr_array(s))
+    sparse("f32.npz", s.astype("f4"))
+    wide = s.copy()
+    wide.indices, wide.indptr = wide.indices.astype("i8"), wide.indptr.astype("i8")
+    sparse("int64.npz", wide)
+    mixed = sp.csr_matrix((np.arange(1.0, 9.0), np.array([3, 1, 1, 0, 2, 2, 5, 0]), np.array([0, 4, 4, 8])), shape=(3, 6))
+    sparse("unsorted.npz", mixed)
+    sparse("no_values.npz", sp.csr_matrix((4, 3)))
+    sparse("no_rows.npz", sp.csr_matrix((0, 3)))
+    sparse("no_columns.npz", sp.csr_matrix((3, 0)))
+    for form in ("csc", "coo", "bsr", "dia"):
+        sparse(f"{form}.npz", sp.csr_matrix(np.eye(3)).asformat(form), keep=False)
+    sparse("integers.npz", sp.csr_matrix(np.eye(3, dtype="i8")), keep=False)
+    np.savez(os.path.join(folder, "arrays.npz"), a=np.zeros(3), b=np.ones(2))
+    dump("tests/golden/data/tfidf_store/expected.json", expected, separators=(",", ":"))
+
+
 if __name__ == "__main__":
-    verbs = {"tables": tables, "titles": titles, "goldens": goldens}
+    verbs = {"tables": tables, "titles": titles, "goldens": goldens, "store": store}
     if len(sys.argv) < 2 or sys.argv[1] not in verbs:
         sys.exit(__doc__)
     verbs[sys.argv[1]](*sys.argv[2:])
