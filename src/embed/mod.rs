@@ -1,1 +1,3 @@
 //! Embeddings on disk.
+
+pub mod store;

@@ -1,1 +1,9 @@
 //! Titles: clean, tokenise, TF-IDF.
+
+pub mod python;
+pub mod tfidf;
+
+/// The 318 English stop words of scikit-learn's `ENGLISH_STOP_WORDS`, sorted.
+pub fn english_stop_words() -> impl Iterator<Item = &'static str> {
+    include_str!("stop_words_english.txt").lines()
+}
