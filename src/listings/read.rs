@@ -89,13 +89,13 @@ impl Rows<'_> {
         };
         match self.fault(record, cells) {
             Some((column, reason)) => {
-                let shown = self.readable_id(record, cells);
-                self.note(&listing, shown, column, reason);
                 listing.rejected = true;
                 let whole = record.fault.is_none() && record.fields == self.names.len();
                 if whole && record.oversize != Some(self.columns.id) {
                     listing.posting_id = checked_id(cells.get(self.columns.id)).unwrap_or_default();
                 }
+                let shown = self.readable_id(&listing, record, cells);
+                self.note(&listing, shown, column, reason);
             }
             None => self.fill(&mut listing, cells),
         }
@@ -188,20 +188,19 @@ impl Rows<'_> {
         });
     }
 
-    /// The id of a rejected row, for the ledger: whole when it is a good one, else clipped. Nothing
-    /// where the trouble is before it in the row.
-    fn readable_id(&self, record: &Record, cells: &Cells) -> String {
+    /// The id of a rejected row, for the ledger: whole where the row keeps it, else clipped.
+    /// Nothing where the trouble is before it in the row.
+    fn readable_id(&self, listing: &Listing, record: &Record, cells: &Cells) -> String {
+        if listing.usable() {
+            return listing.posting_id.clone();
+        }
         if record
             .fault
             .is_some_and(|(_, field)| field <= self.columns.id)
         {
             return String::new();
         }
-        let bytes = cells.get(self.columns.id);
-        if record.oversize == Some(self.columns.id) {
-            return clip(&String::from_utf8_lossy(bytes));
-        }
-        checked_id(bytes).unwrap_or_else(|_| clip(&String::from_utf8_lossy(bytes)))
+        clip(&String::from_utf8_lossy(cells.get(self.columns.id)))
     }
 
     /// The first row keeps an id; later rows with the same id are rejected.
