@@ -131,6 +131,20 @@ impl Listings {
         usable.map(|(i, l)| (l.posting_id.as_str(), i)).collect()
     }
 
+    /// The true group of each item as a number, in the order in which the groups first appear; `None`
+    /// for an item without a label, or one that was rejected.
+    pub fn labels(&self) -> Vec<Option<u32>> {
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
+        self.items
+            .iter()
+            .map(|l| {
+                let label = l.label_group.as_deref().filter(|_| !l.rejected)?;
+                let next = numbers.len() as u32;
+                Some(*numbers.entry(label).or_insert(next))
+            })
+            .collect()
+    }
+
     /// The indices of the items that were not rejected.
     pub fn kept(&self) -> Vec<usize> {
         let kept = |i: &usize| !self.items[*i].rejected;

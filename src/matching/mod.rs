@@ -35,7 +35,7 @@ mod rule;
 pub use matches::{Firing, ITSELF, Match, Matches};
 pub use output::{write_matches, write_pairs};
 pub use resolve::{resolve, resolve_capped};
-pub use rule::{MAX_DEPTH, MAX_STEPS, MIN_STEP, Part, Rule, Steps, SweepBuilder};
+pub use rule::{Part, Rule, Steps, SweepBuilder};
 
 use crate::lists::Lists;
 

@@ -1,13 +1,7 @@
 //! The rules: which neighbours match, as an expression over the sources.
 
 use crate::error::{Error, Result};
-
-/// How deep a rule may nest.
-pub const MAX_DEPTH: usize = 64;
-/// The most steps that one modality of a sweep may take from `low` to `high`.
-pub const MAX_STEPS: u32 = 1_000_000;
-/// The least step of a sweep that moves at all; far above what rounding does to a distance.
-pub const MIN_STEP: f64 = 1e-9;
+use crate::limits::{MAX_RULE_DEPTH, MAX_SWEEP_STEPS, MIN_SWEEP_STEP};
 
 /// Which neighbours match: a relation between rows, built from the sources' neighbour lists.
 ///
@@ -77,7 +71,7 @@ pub struct Steps {
     pub low: f64,
     /// `H`, which no step goes beyond.
     pub high: f64,
-    /// `S`, at least [`MIN_STEP`] and such that `high` is reached within [`MAX_STEPS`]; when `low` is
+    /// `S`, at least [`MIN_SWEEP_STEP`] and such that `high` is reached within [`MAX_SWEEP_STEPS`]; when `low` is
     /// `high`, any step from 0 up will do.
     pub step: f64,
 }
@@ -113,8 +107,8 @@ impl Steps {
             return None;
         }
         // Rounding moves a threshold, and the quotient, by far less than a step (at least
-        // MIN_STEP), so the walk starts at most two steps before the answer and never behind it.
-        let steps = ((d - self.low) / self.step).min(f64::from(MAX_STEPS));
+        // MIN_SWEEP_STEP), so the walk starts at most two steps before the answer and never behind it.
+        let steps = ((d - self.low) / self.step).min(f64::from(MAX_SWEEP_STEPS));
         let mut t = (steps as u32).saturating_sub(1);
         while d >= self.at(t) {
             t += 1;
@@ -133,7 +127,7 @@ impl Steps {
         if !step.is_finite() || step < 0.0 {
             return Err(broken(format!("a sweep's step is {step}")).mend("give a positive step"));
         }
-        let too_small = step < MIN_STEP || (high - low) / step > f64::from(MAX_STEPS);
+        let too_small = step < MIN_SWEEP_STEP || (high - low) / step > f64::from(MAX_SWEEP_STEPS);
         if low < high && too_small {
             return Err(broken(format!(
                 "a sweep's step of {step} is too small to get from {low} to {high}"
@@ -229,16 +223,16 @@ impl Rule {
     ///
     /// # Errors
     /// A source that is not there; a distance outside `[0, 2]` or NaN; a sweep with `low > high`,
-    /// a negative or infinite step, or a step too small ([`MIN_STEP`], [`MAX_STEPS`]); a
-    /// sweep, union or intersection of nothing; nesting beyond [`MAX_DEPTH`].
+    /// a negative or infinite step, or a step too small ([`MIN_SWEEP_STEP`], [`MAX_SWEEP_STEPS`]); a
+    /// sweep, union or intersection of nothing; nesting beyond [`MAX_RULE_DEPTH`].
     pub fn validate(&self, sources: usize) -> Result<()> {
         self.validate_at(sources, 1)
     }
 
     fn validate_at(&self, sources: usize, depth: usize) -> Result<()> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_RULE_DEPTH {
             return Err(
-                Error::limit(format!("the rule nests deeper than {MAX_DEPTH}"))
+                Error::limit(format!("the rule nests deeper than {MAX_RULE_DEPTH}"))
                     .op("match")
                     .mend("write it with fewer levels"),
             );
@@ -370,7 +364,7 @@ mod tests {
     fn the_smallest_steps_are_found_too() {
         for steps in [
             Steps::new(1.0, 2.0, 1.0e-6),
-            Steps::new(1.9999, 2.0, MIN_STEP),
+            Steps::new(1.9999, 2.0, MIN_SWEEP_STEP),
         ] {
             steps.validate().unwrap();
             let middle = (steps.low + steps.high) / 2.0;

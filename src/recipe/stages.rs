@@ -8,8 +8,8 @@ use serde::Serialize;
 pub trait Watch: Sync {
     /// Stage `name` begins; it has `total` items, or 0 when that is not known.
     fn begin(&self, name: &'static str, total: usize);
-    /// `done` more items of the stage are done. Called from worker threads.
-    fn advance(&self, done: usize);
+    /// `done` items of the stage are done by now. Called from worker threads.
+    fn reached(&self, done: usize);
     /// The stage has ended.
     fn end(&self);
 }
@@ -20,7 +20,7 @@ pub struct Quiet;
 
 impl Watch for Quiet {
     fn begin(&self, _: &'static str, _: usize) {}
-    fn advance(&self, _: usize) {}
+    fn reached(&self, _: usize) {}
     fn end(&self) {}
 }
 

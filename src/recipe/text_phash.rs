@@ -8,7 +8,7 @@ use crate::image::{self, ImageFolder};
 use crate::limits;
 use crate::listings::{Ledger, Listings, Reject};
 use crate::lists::Lists;
-use crate::matching::{self, Matches, Rule, Source};
+use crate::matching::{self, Matches, Rule, Source, Steps};
 use crate::search::{self, TopK};
 use crate::tensor::Csr;
 use crate::text::tfidf::{StopWords, Tfidf, TfidfOptions};
@@ -62,19 +62,20 @@ pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
     let hashes = gather_hashes(job, &mut clock, &mut ledger, &mut notes, watch)?;
     let titles = clock.run("tfidf", rows, || gather_titles(job.listings, &mut notes))?;
     let (equal, near) = clock.run("search", rows, || -> Result<(Lists, Lists)> {
-        let floor = 1.0 - Rule::TABLE_1_TFIDF.high;
+        let floor = 1.0 - Steps::TFIDF.high;
         let top = TopK { k: limits::MAX_MATCHES, min_score: Some(floor) };
         let equal = search::equal_hashes(&hashes, limits::MAX_MATCHES)?;
         Ok((equal, search::sparse(&titles, &top)?))
     })?;
 
     let sources = [
-        Source { name: "phash".into(), lists: equal },
-        Source { name: "tfidf".into(), lists: near },
+        Source::new("phash", equal),
+        Source::new("tfidf", near),
     ];
     let unable: Vec<bool> = job.listings.items.iter().map(|l| l.rejected || !l.usable()).collect();
     let matches = clock.run("match", rows, || {
-        matching::resolve_masked(&sources, &Rule::text_phash(0, 1), rows, &unable)
+        let rule = Rule::default_text_phash(0, 1);
+        matching::resolve_capped(&sources, &rule, rows, Some(&unable), limits::MAX_MATCHES)
     })?;
     Ok(Outcome {
         matches,
@@ -110,7 +111,7 @@ fn gather_hashes(
         .collect();
     let count = wanted.iter().flatten().count();
     let found = clock
-        .run("phash", count, || image::phash_many(&folder, &wanted, &|done| watch.advance(done)));
+        .run("phash", count, || image::phash_many(&folder, &wanted, &|done| watch.reached(done)));
     for (i, result) in found.into_iter().enumerate() {
         match result {
             None => {}

@@ -1,5 +1,6 @@
 //! Titles: clean, tokenise, TF-IDF.
 
+pub mod clean;
 pub mod python;
 pub mod tfidf;
 

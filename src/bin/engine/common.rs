@@ -167,10 +167,10 @@ impl Watch for Progress {
         });
     }
 
-    fn advance(&self, done: usize) {
+    fn reached(&self, done: usize) {
         self.with(|slot| {
             if let Some(bar) = slot {
-                bar.inc(done as u64);
+                bar.set_position(done as u64);
             }
         });
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use doppel::error::{Error, Result};
-use doppel::evaluate::{Figures, evaluate_file};
+use doppel::evaluate::{Figures, evaluate_file, read_matches};
 use doppel::files::write_whole;
 use doppel::listings::Listings;
 use include_dir::{Dir, include_dir};
@@ -35,7 +35,8 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let images = a.out.join("images");
     let mut summary = match_listings(&listings, Some(&images), &matches, Some(&pairs), &a.common)?;
     summary.seconds = start.elapsed().as_secs_f64();
-    let (figures, _) = evaluate_file(&matches, &listings.index_by_id(), &listings.labels())?;
+    let answers = read_matches(&matches)?;
+    let (figures, _) = evaluate_file(&answers, &listings.index_by_id(), &listings.labels())?;
     let done = a.common.ledger(&mut summary.outcome.ledger, &matches)?;
     a.common.print(&story(&listings, &summary, &figures, &a.out));
     a.common.result(&json!({

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use doppel::error::Result;
-use doppel::evaluate::evaluate_file;
+use doppel::evaluate::{evaluate_file, read_matches};
 use doppel::listings::Listings;
 use serde_json::json;
 
@@ -27,14 +27,15 @@ pub struct Arguments {
 pub fn run(a: &Arguments) -> Result<Done> {
     let listings = Listings::read(&a.listings)?;
     listings.require_labels()?;
-    let (figures, notes) = evaluate_file(&a.matches, &listings.index_by_id(), &listings.labels())?;
+    let answers = read_matches(&a.matches)?;
+    let (figures, notes) = evaluate_file(&answers, &listings.index_by_id(), &listings.labels())?;
     if notes.missing > 0 {
         a.common.note(&format!("{} listings have no answer: they score 0", notes.missing));
     }
-    if notes.unknown > 0 {
+    if notes.unknown_ids > 0 {
         a.common.note(&format!(
             "{} answers name an id that is not among the listings: they count as wrong",
-            notes.unknown
+            notes.unknown_ids
         ));
     }
     let p = &figures.pairs;
@@ -56,7 +57,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
     ));
     let mut value = json!(figures);
     value["missing"] = json!(notes.missing);
-    value["unknown"] = json!(notes.unknown);
+    value["unknown"] = json!(notes.unknown_ids);
     a.common.result(&value);
     for reject in listings.ledger.iter().take(20) {
         a.common.note(&format!("row {} of the listings: {}", reject.row, reject.reason));

@@ -30,7 +30,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
         "version": env!("CARGO_PKG_VERSION"),
         "device": chosen,
         "threads": rayon::current_num_threads(),
-        "cpu": {"features": info.features, "tile": info.tile},
+        "cpu": {"features": info.features},
         "gpu": {"available": false, "reason": device::no_gpu_reason()},
         "encoders": [],
         "evidence": ["phash", "tfidf"],

@@ -55,11 +55,11 @@ impl Rows {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
         match extension.to_ascii_lowercase().as_str() {
             "npy" => {
-                store::Manifest::check_beside(path)?;
+                store::check(path)?;
                 Ok(Rows::Dense(store::read_npy(path)?))
             }
             "npz" => {
-                store::Manifest::check_beside(path)?;
+                store::check(path)?;
                 Ok(Rows::Sparse(store::read_npz(path)?))
             }
             "csv" => {
@@ -69,7 +69,7 @@ impl Rows {
                         .path(path)
                         .mend("search takes hashes from that column"));
                 }
-                ledger.extend(&listings.ledger);
+                ledger.merge(listings.ledger);
                 Ok(Rows::Hashes(
                     listings.items.iter().map(|l| if l.rejected { None } else { l.phash }).collect(),
                 ))

@@ -187,7 +187,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let took = start.elapsed().as_secs_f64();
     store::write_npz(&a.out, &matrix)?;
     let settings = json!({"options": options, "decode_escapes": a.decode_escapes});
-    store::Manifest::of_npz(&a.out, &matrix, settings)?.write(&a.out)?;
+    store::Manifest::of(&a.out, settings)?.write(&a.out)?;
     if let Some(path) = &a.vocabulary {
         let text = serde_json::to_string(model.vocabulary())
             .map_err(|e| Error::internal(e.to_string()))?;
