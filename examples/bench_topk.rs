@@ -41,7 +41,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn read(path: &str) -> std::io::Result<Vec<f32>> {
     let bytes = std::fs::read(path)?;
     let floats = bytes.chunks_exact(4);
-    Ok(floats.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    Ok(floats
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect())
 }
 
 fn write(path: &str, lists: &doppel::lists::Lists, k: usize) -> std::io::Result<()> {

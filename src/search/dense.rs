@@ -6,10 +6,10 @@
 
 use super::dense_join::{Source, Tuning, join};
 use super::dense_rows::Rows;
-use crate::device::cpu::dot::dot;
+use crate::device::cpu::Kernel;
+use crate::device::cpu::dot::{dot, prefetch};
 use crate::device::cpu::pack;
 use crate::device::cpu::tile::{self, Hit, Packed, STRIP};
-use crate::device::cpu::Kernel;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::lists::Lists;
@@ -32,7 +32,9 @@ impl TopK {
     pub(super) fn check(&self) -> Result<()> {
         let mend = || format!("ask for 1 to {} neighbours", limits::MAX_K);
         if self.k == 0 {
-            return Err(Error::input("no neighbours asked for (k = 0)").op("topk").mend(mend()));
+            return Err(Error::input("no neighbours asked for (k = 0)")
+                .op("topk")
+                .mend(mend()));
         }
         if self.k > limits::MAX_K {
             let message = format!("k = {} is more than a search gives", self.k);
@@ -113,7 +115,11 @@ pub fn dense_tuned(
         let shape = |m: &Matrix| [m.rows(), m.dims()];
         return Err(Error::shape("topk", &shape(queries), &shape(gallery)));
     }
-    let what = if gallery.is_some() { "a query" } else { "an embedding" };
+    let what = if gallery.is_some() {
+        "a query"
+    } else {
+        "an embedding"
+    };
     let left = Rows::new(queries, tuning.kernel, what)?;
     let right = gallery
         .map(|gallery| Rows::new(gallery, tuning.kernel, "a gallery row"))
@@ -127,7 +133,9 @@ pub fn dense_tuned(
         bound: tuning.bound,
     };
     let joined = join(&pairs, gallery.is_none(), opt.k, opt.min_score, tuning);
-    Ok(left.classes.unfold(|class| joined.row(class), &right.classes, opt.k))
+    Ok(left
+        .classes
+        .unfold(|class| joined.row(class), &right.classes, opt.k))
 }
 
 /// Queries and gallery (the same in a self-join), classes of equal rows each.
@@ -158,10 +166,16 @@ impl Source for Pairs<'_> {
     ) {
         tile::scan(
             self.kernel,
-            Packed { lines: self.left.lines(), depth: self.left.depth() },
+            Packed {
+                lines: self.left.lines(),
+                depth: self.left.depth(),
+            },
             rows.start..rows.end.next_multiple_of(STRIP),
             row_floors,
-            Packed { lines: self.right.lines(), depth: self.right.depth() },
+            Packed {
+                lines: self.right.lines(),
+                depth: self.right.depth(),
+            },
             first_col,
             col_floors,
             hits,
@@ -176,7 +190,11 @@ impl Source for Pairs<'_> {
         out: &mut Vec<(u32, f64)>,
     ) {
         let (a, aa) = (self.left.row(row), self.left.norm2(row));
-        for col in cols {
+        let mut cols = cols.peekable();
+        while let Some(col) = cols.next() {
+            if let Some(&next) = cols.peek() {
+                prefetch(self.right.row(next as usize));
+            }
             let ab = dot(self.kernel, a, self.right.row(col as usize));
             let score = ratio(ab, aa, self.right.norm2(col as usize));
             if score >= min_score {

@@ -89,7 +89,10 @@ impl Found {
     pub(super) fn with_capacity(rows: usize, each: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Found { offsets, pairs: Vec::with_capacity(rows * each) }
+        Found {
+            offsets,
+            pairs: Vec::with_capacity(rows * each),
+        }
     }
 
     pub(super) fn push(&mut self, pairs: &[(u32, f64)]) {
@@ -209,8 +212,16 @@ impl<S: Source> Join<'_, '_, S> {
         if outer >= col_blocks || inner >= row_blocks {
             return None;
         }
-        let last = if self.symmetric { row_blocks - outer - 1 } else { row_blocks - 1 };
-        *next = if inner == last { (outer + 1, 0) } else { (outer, inner + 1) };
+        let last = if self.symmetric {
+            row_blocks - outer - 1
+        } else {
+            row_blocks - 1
+        };
+        *next = if inner == last {
+            (outer + 1, 0)
+        } else {
+            (outer, inner + 1)
+        };
         Some((inner, if self.symmetric { inner + outer } else { outer }))
     }
 
@@ -223,7 +234,11 @@ impl<S: Source> Join<'_, '_, S> {
         self.read_floors(&rows, &cols, scratch);
         for first_col in cols.clone().step_by(S::GROUP) {
             // On the diagonal, rows below the group were met as its columns.
-            let end = if diagonal { rows.end.min(first_col + S::GROUP) } else { rows.end };
+            let end = if diagonal {
+                rows.end.min(first_col + S::GROUP)
+            } else {
+                rows.end
+            };
             self.source.scan(
                 rows.start..end,
                 &scratch.row_floors,
@@ -243,7 +258,9 @@ impl<S: Source> Join<'_, '_, S> {
         let read = |range: &Range<usize>, to: &mut [i32]| {
             let floors = self.floors[range.clone()].iter().map(|f| f.load(Relaxed));
             let padded = floors.chain(std::iter::repeat(i32::MAX));
-            to.iter_mut().zip(padded).for_each(|(to, floor)| *to = floor);
+            to.iter_mut()
+                .zip(padded)
+                .for_each(|(to, floor)| *to = floor);
         };
         read(rows, &mut scratch.row_floors);
         if self.symmetric {

@@ -132,7 +132,12 @@ impl<'a> Keep<'a> {
         let count = std::mem::take(&mut self.counts[i]) as usize;
         let words = &self.words[i * self.room..][..count];
         let settled = &mut self.settled[i];
-        source.score_all(row, words.iter().map(|&w| col_of(w)), self.min_score, settled);
+        source.score_all(
+            row,
+            words.iter().map(|&w| col_of(w)),
+            self.min_score,
+            settled,
+        );
         settled.sort_unstable_by(best_first);
         settled.truncate(self.k);
         if settled.len() == self.k {

@@ -74,7 +74,12 @@ impl Classes {
                 next[class as usize] += 1;
             }
         }
-        Classes { class_of, firsts, offsets, members }
+        Classes {
+            class_of,
+            firsts,
+            offsets,
+            members,
+        }
     }
 
     /// How many classes there are.
@@ -108,7 +113,11 @@ impl Classes {
         k: usize,
     ) -> Lists {
         let size = |class: u32| -> usize {
-            let best = if class == NONE { &[] } else { best(class as usize) };
+            let best = if class == NONE {
+                &[]
+            } else {
+                best(class as usize)
+            };
             best.iter()
                 .map(|&(c, _)| gallery.members(c as usize).len())
                 .sum::<usize>()
@@ -121,7 +130,11 @@ impl Classes {
         let mut ties: Vec<u32> = Vec::new();
         for &class in &self.class_of {
             row.clear();
-            let best = if class == NONE { &[] } else { best(class as usize) };
+            let best = if class == NONE {
+                &[]
+            } else {
+                best(class as usize)
+            };
             for run in best.chunk_by(|a, b| a.1 == b.1) {
                 ties.clear();
                 for &(other, _) in run {
@@ -177,7 +190,13 @@ impl<'a> Rows<'a> {
         });
         let norms: Vec<f64> = classes.firsts.iter().map(|&i| norms[i as usize]).collect();
         let (lines, errors) = packed(x, &classes, &norms);
-        Ok(Rows { x, classes, norms, errors, lines })
+        Ok(Rows {
+            x,
+            classes,
+            norms,
+            errors,
+            lines,
+        })
     }
 
     pub(super) fn depth(&self) -> usize {
@@ -212,7 +231,9 @@ fn key(row: &[f32]) -> u64 {
     let mut lanes = [1u64, 2, 3, 4, 5, 6, 7, 8];
     for chunk in row.chunks(8) {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = (*lane ^ u64::from(x.to_bits())).wrapping_mul(ODD).rotate_left(29);
+            *lane = (*lane ^ u64::from(x.to_bits()))
+                .wrapping_mul(ODD)
+                .rotate_left(29);
         }
     }
     lanes.iter().fold(row.len() as u64, |all, lane| {

@@ -84,7 +84,11 @@ pub fn hamming_tuned(
 /// The distinct hashes, in the order of their first rows.
 fn fold(hashes: &[Option<u64>]) -> (Classes, Vec<u64>) {
     let classes = Classes::fold(hashes, |_, _| true);
-    let distinct = classes.firsts().iter().filter_map(|&i| hashes[i as usize]).collect();
+    let distinct = classes
+        .firsts()
+        .iter()
+        .filter_map(|&i| hashes[i as usize])
+        .collect();
     (classes, distinct)
 }
 
@@ -113,7 +117,9 @@ impl Source for Hashes<'_> {
     ) {
         let (left, right) = (self.left, self.right);
         let kernel = self.tuning.kernel;
-        bits::scan(kernel, left, rows, row_floors, right, first_col, col_floors, hits);
+        bits::scan(
+            kernel, left, rows, row_floors, right, first_col, col_floors, hits,
+        );
     }
 
     fn score_all(

@@ -9,6 +9,6 @@ mod hamming;
 pub use dense::{TopK, cosine, dense, dense_against};
 #[doc(hidden)]
 pub use dense_join::Tuning;
+pub use hamming::{equal_hashes, hamming, hamming_against};
 #[doc(hidden)]
 pub use {dense::dense_tuned, hamming::hamming_tuned};
-pub use hamming::{equal_hashes, hamming, hamming_against};

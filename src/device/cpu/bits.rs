@@ -105,9 +105,12 @@ fn scan_avx512(
     }
     let valid = u64::MAX.checked_shr(64 - right.len() as u32).unwrap_or(0);
     // SAFETY: both arrays have WIDE registers of eight 64-bit elements.
-    let (b, limits): ([__m512i; WIDE], [__m512i; WIDE]) =
-        unsafe { (hashes.as_ptr().cast::<[__m512i; WIDE]>().read_unaligned(),
-            limits.as_ptr().cast::<[__m512i; WIDE]>().read_unaligned()) };
+    let (b, limits): ([__m512i; WIDE], [__m512i; WIDE]) = unsafe {
+        (
+            hashes.as_ptr().cast::<[__m512i; WIDE]>().read_unaligned(),
+            limits.as_ptr().cast::<[__m512i; WIDE]>().read_unaligned(),
+        )
+    };
     for (i, (hash, floor)) in left.iter().zip(row_floors).enumerate() {
         let a = _mm512_set1_epi64(*hash as i64);
         let limit = _mm512_set1_epi64(64 - i64::from(*floor));
@@ -141,9 +144,17 @@ mod tests {
         let mut right: Vec<u64> = (0..150).map(|_| rng.u64(..)).collect();
         right[70] = left[9];
         right[71] = !left[9];
-        let shapes = [(0..40, 0), (8..16, 64), (3..4, 128), (5..5, 0), (0..40, 149), (0..9, 150)];
+        let shapes = [
+            (0..40, 0),
+            (8..16, 64),
+            (3..4, 128),
+            (5..5, 0),
+            (0..40, 149),
+            (0..9, 150),
+        ];
         for (rows, first_col) in shapes {
-            for (row_floor, col_floor) in [(0, 65), (65, 0), (65, 65), (36, 38), (64, 65), (-7, 99)] {
+            for (row_floor, col_floor) in [(0, 65), (65, 0), (65, 65), (36, 38), (64, 65), (-7, 99)]
+            {
                 let row_floors: Vec<i32> = rows.clone().map(|i| row_floor + i as i32 % 3).collect();
                 let col_floors: Vec<i32> = (0..64).map(|j| col_floor - j % 4).collect();
                 let mut want = Vec::new();
@@ -151,14 +162,24 @@ mod tests {
                     for j in first_col..right.len().min(first_col + GROUP) {
                         let dot = 64 - (left[i] ^ right[j]).count_ones() as i32;
                         if dot >= row_floors[i - rows.start] || dot >= col_floors[j - first_col] {
-                            want.push(Hit { row: i as u32, col: j as u32, dot });
+                            want.push(Hit {
+                                row: i as u32,
+                                col: j as u32,
+                                dot,
+                            });
                         }
                     }
                 }
                 for kernel in Kernel::available() {
                     let mut hits = Vec::new();
                     scan(
-                        kernel, &left, rows.clone(), &row_floors, &right, first_col, &col_floors,
+                        kernel,
+                        &left,
+                        rows.clone(),
+                        &row_floors,
+                        &right,
+                        first_col,
+                        &col_floors,
                         &mut hits,
                     );
                     assert_eq!(hits, want, "{kernel:?} {rows:?} {first_col}");

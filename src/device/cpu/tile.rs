@@ -185,8 +185,10 @@ mod tests {
             for (row_floor, col_floor) in cases {
                 for (rows, first_col) in [(0..32, 48), (16..24, 0), (0..8, 16), (16..16, 0)] {
                     // Floors that differ from lane to lane, and one exactly met.
-                    let mut row_floors: Vec<i32> =
-                        rows.clone().map(|i| row_floor.saturating_add(i as i32 * 99)).collect();
+                    let mut row_floors: Vec<i32> = rows
+                        .clone()
+                        .map(|i| row_floor.saturating_add(i as i32 * 99))
+                        .collect();
                     if row_floor == 1 << 28 && !rows.is_empty() {
                         row_floors[3] = dot(rows.start + 3, first_col + 17);
                     }
@@ -198,14 +200,24 @@ mod tests {
                             let floor = row_floors[i - rows.start].min(col_floors[j - first_col]);
                             if dot(i, j) >= floor {
                                 let (row, col) = (i as u32, j as u32);
-                                want.push(Hit { row, col, dot: dot(i, j) });
+                                want.push(Hit {
+                                    row,
+                                    col,
+                                    dot: dot(i, j),
+                                });
                             }
                         }
                     }
                     for kernel in Kernel::available() {
                         let mut hits = Vec::new();
                         scan(
-                            kernel, l, rows.clone(), &row_floors, r, first_col, &col_floors,
+                            kernel,
+                            l,
+                            rows.clone(),
+                            &row_floors,
+                            r,
+                            first_col,
+                            &col_floors,
                             &mut hits,
                         );
                         hits.sort_by_key(|h| (h.row, h.col));
@@ -224,14 +236,25 @@ mod tests {
             let mut rows = vec![vec![0i16; 2 * depth]; 48];
             rows[0][..if depth == 1 { 1 } else { 2 * depth }].fill(value);
             let lines = packed(&rows, depth);
-            let packed = Packed { lines: &lines, depth };
+            let packed = Packed {
+                lines: &lines,
+                depth,
+            };
             let (rows_max, mut cols) = ([i32::MAX; 8], [i32::MAX; GROUP]);
             cols[0] = 1;
             for kernel in Kernel::available() {
                 let mut hits = Vec::new();
                 scan(kernel, packed, 0..8, &rows_max, packed, 0, &cols, &mut hits);
                 let dot = if depth == 1 { 32767 * 32767 } else { 1 << 30 };
-                assert_eq!(hits, [Hit { row: 0, col: 0, dot }], "{kernel:?}");
+                assert_eq!(
+                    hits,
+                    [Hit {
+                        row: 0,
+                        col: 0,
+                        dot
+                    }],
+                    "{kernel:?}"
+                );
             }
         }
     }

@@ -78,7 +78,8 @@ impl Tile<'_> {
         for r in 0..STRIP {
             let floor = _mm512_set1_epi32(self.row_floors[r]);
             for p in 0..WIDE {
-                masks[r][p] = _mm512_cmpge_epi32_mask(sums[r][p], _mm512_min_epi32(floor, floors[p]));
+                masks[r][p] =
+                    _mm512_cmpge_epi32_mask(sums[r][p], _mm512_min_epi32(floor, floors[p]));
                 any |= masks[r][p];
             }
         }
@@ -134,8 +135,7 @@ impl Tile<'_> {
                     for (r, sum) in sums.iter_mut().enumerate() {
                         // SAFETY: `left` has depth lines of 16 pairs; t < depth, half < 2 and
                         // first + r < 8.
-                        let pair =
-                            unsafe { *left.add(t * PANEL + self.half * STRIP + first + r) };
+                        let pair = unsafe { *left.add(t * PANEL + self.half * STRIP + first + r) };
                         let a = _mm256_set1_epi32(pair);
                         for h in 0..2 {
                             sum[h] = _mm256_add_epi32(sum[h], _mm256_madd_epi16(a, b[h]));
