@@ -1,1 +1,14 @@
 //! Exact top-k: dense, sparse, Hamming, combined.
+
+mod dense;
+mod dense_join;
+mod dense_keep;
+mod dense_rows;
+mod hamming;
+
+pub use dense::{TopK, cosine, dense, dense_against};
+#[doc(hidden)]
+pub use dense_join::Tuning;
+pub use hamming::{equal_hashes, hamming, hamming_against};
+#[doc(hidden)]
+pub use {dense::dense_tuned, hamming::hamming_tuned};

@@ -1,0 +1,14 @@
+//! The CPU's kernels. They see raw slices and shapes only: no file, no listing, no matrix.
+//!
+//! Every kernel has a portable form, and forms for the vector units that a run finds itself on.
+//! All forms of one kernel return the same bits, so an answer does not depend on the machine.
+
+pub mod bits;
+pub mod dot;
+mod kernel;
+pub mod pack;
+pub mod tile;
+#[cfg(target_arch = "x86_64")]
+mod tile_x86;
+
+pub use kernel::Kernel;
