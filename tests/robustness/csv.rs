@@ -504,4 +504,12 @@ fn a_subset_keeps_extra_columns_bytes_and_line_ends() {
     // A file that was changed since is not copied from.
     std::fs::write(&csv.path, "posting_id,title\n1,a\n").unwrap();
     assert!(fails(&[0], &[]).contains("was changed while it was in use"));
+    // Nor when only the bytes are others.
+    let csv = Csv::new("posting_id,title\n1,a\n2,b\n");
+    let l = csv.read();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::fs::write(&csv.path, "posting_id,title\n1,x\n2,y\n").unwrap();
+    let out = csv.path.with_file_name("out.csv");
+    let error = l.write_subset(&[0], &[], &out).unwrap_err().to_string();
+    assert!(error.contains("was changed while it was in use") && !out.exists());
 }
