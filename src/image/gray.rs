@@ -5,6 +5,7 @@ use std::fmt;
 use image::DynamicImage;
 
 use super::Decoded;
+use super::wide::widest;
 use crate::error::{Error, Result};
 
 /// A grey image of 8 bits a pixel, row by row from the top left.
@@ -95,9 +96,20 @@ pub fn luma(decoded: &Decoded) -> Gray {
 
 /// One grey value for every `N` samples.
 fn every<T, const N: usize>(samples: &[T], to_grey: impl Fn(&[T; N]) -> u8) -> Vec<u8> {
-    samples.as_chunks().0.iter().map(to_grey).collect()
+    let pixels = samples.as_chunks().0;
+    let mut out = vec![0; pixels.len()];
+    widest(
+        #[inline(always)]
+        || {
+            for (to, pixel) in out.iter_mut().zip(pixels) {
+                *to = to_grey(pixel);
+            }
+        },
+    );
+    out
 }
 
+#[inline(always)]
 fn grey(r: u8, g: u8, b: u8) -> u8 {
     let sum = 19595 * u32::from(r) + 38470 * u32::from(g) + 7471 * u32::from(b);
     ((sum + 0x8000) >> 16) as u8

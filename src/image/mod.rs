@@ -19,6 +19,7 @@ mod phash;
 mod quiet;
 mod resize;
 mod sniff;
+mod wide;
 
 pub use decode::{Decoded, decode};
 pub use folder::ImageFolder;

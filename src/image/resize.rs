@@ -6,8 +6,11 @@
 //! would not change its side is left out.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use super::Gray;
+use super::wide::widest;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE};
 
@@ -54,14 +57,42 @@ fn columns_first(gray: &Gray, width: usize, height: usize) -> bool {
     rows_off > columns_off.saturating_mul(2)
 }
 
+/// Weights are padded with zeros to whole groups of this many, as far as the side has room.
+const GROUP: usize = 8;
+
 /// The weights that make one output pixel, and the first input pixel that they fall on.
 struct Window {
     first: usize,
     weights: Vec<i32>,
 }
 
+/// How many pairs of sides have their windows kept for each thread.
+const KEPT: usize = 8;
+
+type Kept = Vec<((usize, usize), Rc<[Window]>)>;
+
+thread_local! {
+    /// The windows used last, the latest first: most pictures of a shop are of a few sizes, and the
+    /// sines take longer than the sums.
+    static WINDOWS: RefCell<Kept> = const { RefCell::new(Vec::new()) };
+}
+
 /// One window for each of `to` outputs over a side of `from` inputs.
-fn windows(from: usize, to: usize) -> Vec<Window> {
+fn windows(from: usize, to: usize) -> Rc<[Window]> {
+    WINDOWS.with_borrow_mut(|kept| {
+        let found = kept.iter().position(|(sides, _)| *sides == (from, to));
+        let entry = match found {
+            Some(place) => kept.remove(place),
+            None => ((from, to), make_windows(from, to).into()),
+        };
+        let windows = Rc::clone(&entry.1);
+        kept.truncate(KEPT - 1);
+        kept.insert(0, entry);
+        windows
+    })
+}
+
+fn make_windows(from: usize, to: usize) -> Vec<Window> {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
     let support = LOBES * stretch;
@@ -80,12 +111,24 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
             exact.iter_mut().for_each(|w| *w /= sum);
         }
         let rounded = |w: f64| (w * one + 0.5f64.copysign(w)) as i32;
-        Window {
-            first,
-            weights: exact.into_iter().map(rounded).collect(),
-        }
+        padded(first, exact.into_iter().map(rounded).collect(), from)
     };
     (0..to).map(window).collect()
+}
+
+/// The window with zeros around it, to whole groups when that many pixels are there.
+fn padded(first: usize, weights: Vec<i32>, from: usize) -> Window {
+    let length = weights.len().next_multiple_of(GROUP);
+    if length > from {
+        return Window { first, weights };
+    }
+    let start = first.min(from - length);
+    let mut wide = vec![0; length];
+    wide[first - start..][..weights.len()].copy_from_slice(&weights);
+    Window {
+        first: start,
+        weights: wide,
+    }
 }
 
 fn lanczos(x: f64) -> f64 {
@@ -114,15 +157,32 @@ fn along_rows(gray: &Gray, width: usize) -> Cow<'_, Gray> {
         return Cow::Borrowed(gray);
     }
     let windows = windows(gray.width(), width);
-    let mut out = Vec::with_capacity(width * gray.height());
-    for row in gray.pixels().chunks_exact(gray.width()) {
-        out.extend(windows.iter().map(|window| {
-            let under = &row[window.first..][..window.weights.len()];
-            let products = under.iter().zip(&window.weights);
-            to_pixel(products.map(|(p, w)| i32::from(*p) * w).sum())
-        }));
-    }
+    let mut out = vec![0; width * gray.height()];
+    let rows = gray.pixels().chunks_exact(gray.width());
+    let pairs = out.chunks_exact_mut(width).zip(rows);
+    widest(
+        #[inline(always)]
+        || pairs.for_each(|(to, row)| squeeze_row(row, &windows, to)),
+    );
     Cow::Owned(Gray::from_parts(width, gray.height(), out))
+}
+
+#[inline(always)]
+fn squeeze_row(row: &[u8], windows: &[Window], to: &mut [u8]) {
+    for (to, window) in to.iter_mut().zip(windows) {
+        let under = &row[window.first..][..window.weights.len()];
+        let (pixels, last_pixels) = under.as_chunks::<GROUP>();
+        let (weights, last_weights) = window.weights.as_chunks::<GROUP>();
+        let mut sums = [0; GROUP];
+        for (pixels, weights) in pixels.iter().zip(weights) {
+            for lane in 0..GROUP {
+                sums[lane] += i32::from(pixels[lane]) * weights[lane];
+            }
+        }
+        let last = last_pixels.iter().zip(last_weights);
+        let rest: i32 = last.map(|(p, w)| i32::from(*p) * w).sum();
+        *to = to_pixel(sums.iter().sum::<i32>() + rest);
+    }
 }
 
 fn down_columns(gray: &Gray, height: usize) -> Cow<'_, Gray> {
@@ -130,17 +190,32 @@ fn down_columns(gray: &Gray, height: usize) -> Cow<'_, Gray> {
         return Cow::Borrowed(gray);
     }
     let width = gray.width();
-    let mut out = Vec::with_capacity(width * height);
+    let mut out = vec![0; width * height];
     let mut sums = vec![0i32; width];
-    for window in windows(gray.height(), height) {
-        sums.fill(0);
-        let rows = gray.pixels()[window.first * width..].chunks_exact(width);
-        for (row, weight) in rows.zip(&window.weights) {
-            for (sum, pixel) in sums.iter_mut().zip(row) {
-                *sum += i32::from(*pixel) * weight;
+    let windows = windows(gray.height(), height);
+    let pairs = out.chunks_exact_mut(width).zip(windows.iter());
+    widest(
+        #[inline(always)]
+        || {
+            for (to, window) in pairs {
+                let rows = &gray.pixels()[window.first * width..];
+                add_rows(rows, window, &mut sums);
+                for (to, sum) in to.iter_mut().zip(&sums) {
+                    *to = to_pixel(*sum);
+                }
             }
-        }
-        out.extend(sums.iter().map(|sum| to_pixel(*sum)));
-    }
+        },
+    );
     Cow::Owned(Gray::from_parts(width, height, out))
+}
+
+/// The weighted sums down the columns of `rows`.
+#[inline(always)]
+fn add_rows(rows: &[u8], window: &Window, sums: &mut [i32]) {
+    sums.fill(0);
+    for (row, weight) in rows.chunks_exact(sums.len()).zip(&window.weights) {
+        for (sum, pixel) in sums.iter_mut().zip(row) {
+            *sum += i32::from(*pixel) * weight;
+        }
+    }
 }
