@@ -28,7 +28,7 @@ fn titles(count: usize, seed: u64) -> Vec<String> {
         })
         .collect();
     // Rank by a power of a uniform number: close to Zipf's law.
-    let mut word = |random: &mut Rng| {
+    let word = |random: &mut Rng| {
         let rank = (words.len() as f64).powf(random.f64()) as usize;
         words[rank.min(words.len() - 1)].clone()
     };

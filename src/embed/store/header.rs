@@ -256,12 +256,8 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
-        assert_eq!(
-            read("{'descr':'|S3','fortran_order':True,'shape':()}")
-                .unwrap()
-                .2,
-            []
-        );
+        let scalar = read("{'descr':'|S3','fortran_order':True,'shape':()}").unwrap();
+        assert!(scalar.1 && scalar.2.is_empty());
         assert_eq!(
             read("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }")
                 .unwrap()

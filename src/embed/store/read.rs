@@ -13,6 +13,10 @@ fn failed(error: std::io::Error) -> Error {
         ErrorKind::UnexpectedEof => {
             Error::input("the file ends too early").mend("it was cut short: write or copy it again")
         }
+        ErrorKind::Unsupported => Error::unsupported(format!(
+            "the archive is of a kind that is not read ({error})"
+        ))
+        .mend("write it without a password, stored or deflated"),
         ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => {
             Error::input(format!("the data is damaged ({error})")).mend("write or copy it again")
         }

@@ -77,8 +77,8 @@ impl Chunk {
             if let Some(title) = title {
                 present += 1;
                 check_length(title, first + row)?;
-                analysis.each_term(title, &mut scratch, |hash, term| {
-                    let id = terms.intern(hash, term);
+                analysis.each_term(title, &mut scratch, |key, term| {
+                    let id = terms.intern(key, term);
                     if id as usize == stats.len() {
                         stats.push(Stat::default());
                     }
@@ -246,7 +246,7 @@ impl Merged {
                 let local = local as u32;
                 let id = merged
                     .terms
-                    .intern(chunk.terms.hash_of(local), chunk.terms.get(local));
+                    .intern(&chunk.terms.key_of(local), chunk.terms.get(local));
                 if id as usize == merged.df.len() {
                     merged.df.push(0);
                     merged.tf.push(0);

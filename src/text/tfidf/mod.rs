@@ -118,7 +118,7 @@ impl Tfidf {
         let lookup = self.lookup.get_or_init(|| {
             let mut lookup = Terms::with_capacity(self.vocabulary.len());
             for term in &self.vocabulary {
-                lookup.intern(self.analysis.hash(term.as_bytes()), term.as_bytes());
+                lookup.intern(&self.analysis.key(term.as_bytes()), term.as_bytes());
             }
             lookup
         });
@@ -157,8 +157,8 @@ impl Tfidf {
             if let Some(title) = title {
                 check_length(title, first + row)?;
                 found.clear();
-                self.analysis.each_term(title, &mut scratch, |hash, term| {
-                    found.extend(lookup.find(hash, term));
+                self.analysis.each_term(title, &mut scratch, |key, term| {
+                    found.extend(lookup.find(key, term));
                 });
                 found.sort_unstable();
                 for same in found.chunk_by(|a, b| a == b) {

@@ -13,31 +13,35 @@ impl Seed {
         Seed(state.hash_one(1u8), state.hash_one(2u8))
     }
 
-    /// Sixteen bytes a step, each multiplied wide and folded.
+    /// Eight bytes a step, each multiplied wide and folded, and the last 16 at once.
     #[inline]
-    pub(super) fn hash(self, bytes: &[u8]) -> u64 {
+    pub(super) fn key(self, bytes: &[u8]) -> Key {
         let mut state = self.0 ^ (bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut rest = bytes;
-        while let Some((block, after)) = rest.split_first_chunk::<16>() {
-            state = self.fold(state ^ word(block, 0), word(block, 8));
+        while let (Some((block, after)), true) = (rest.split_first_chunk(), rest.len() > 16) {
+            state = self.fold(state ^ u64::from_le_bytes(*block), self.0);
             rest = after;
         }
-        let (a, b) = if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        let ends = if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
             (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
         } else if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
             (
-                u32::from_le_bytes(*first) as u64,
-                u32::from_le_bytes(*last) as u64,
+                u64::from(u32::from_le_bytes(*first)),
+                u64::from(u32::from_le_bytes(*last)),
             )
         } else if let (Some(&first), Some(&last)) = (rest.first(), rest.last()) {
             (
-                first as u64 | (rest[rest.len() / 2] as u64) << 8,
-                last as u64,
+                u64::from(first) | u64::from(rest[rest.len() / 2]) << 8,
+                u64::from(last),
             )
         } else {
             (0, 0)
         };
-        self.fold(state ^ a, b)
+        Key {
+            hash: self.fold(state ^ ends.0, ends.1),
+            ends,
+            length: bytes.len() as u32,
+        }
     }
 
     #[inline]
@@ -47,23 +51,34 @@ impl Seed {
     }
 }
 
-/// Eight of sixteen bytes as a number.
-#[inline]
-fn word(block: &[u8; 16], at: usize) -> u64 {
-    let mut eight = [0; 8];
-    eight.copy_from_slice(&block[at..at + 8]);
-    u64::from_le_bytes(eight)
+/// What is looked up of a term. Up to [`SHORT`] bytes, the length and the two ends (which overlap)
+/// are the whole term.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    hash: u64,
+    ends: (u64, u64),
+    length: u32,
 }
 
-/// An open hash table over one run of bytes. Callers bring the hash, always from one [`Seed`].
+/// Terms up to this length are compared by their [`Key`] alone.
+const SHORT: u32 = 16;
+
+/// One term of a set.
+#[derive(Debug)]
+struct Entry {
+    ends: (u64, u64),
+    start: usize,
+    length: u32,
+}
+
+/// An open hash table over one run of bytes. Callers bring a term with its key, from one [`Seed`].
 #[derive(Debug)]
 pub(super) struct Terms {
     /// The hash's upper half, then the term's number plus one; 0 is free. A power of two of them, at
     /// most half in use.
     slots: Vec<u64>,
     hashes: Vec<u64>,
-    /// Where each term starts in `bytes`, and a last entry for the end.
-    starts: Vec<usize>,
+    entries: Vec<Entry>,
     bytes: Vec<u8>,
 }
 
@@ -75,7 +90,7 @@ impl Terms {
         Terms {
             slots: vec![0; (terms * 2).next_power_of_two().max(64)],
             hashes: Vec::with_capacity(terms),
-            starts: vec![0],
+            entries: Vec::with_capacity(terms),
             bytes: Vec::with_capacity(terms * 8),
         }
     }
@@ -87,52 +102,74 @@ impl Terms {
     /// Term `id`.
     #[inline]
     pub(super) fn get(&self, id: u32) -> &[u8] {
-        &self.bytes[self.starts[id as usize]..self.starts[id as usize + 1]]
+        let entry = &self.entries[id as usize];
+        &self.bytes[entry.start..entry.start + entry.length as usize]
     }
 
-    /// The hash that term `id` came with.
-    pub(super) fn hash_of(&self, id: u32) -> u64 {
-        self.hashes[id as usize]
+    /// The key that term `id` came with.
+    pub(super) fn key_of(&self, id: u32) -> Key {
+        let entry = &self.entries[id as usize];
+        Key {
+            hash: self.hashes[id as usize],
+            ends: entry.ends,
+            length: entry.length,
+        }
     }
 
     /// The slot of `term`, or the free one where it belongs.
     #[inline]
-    fn slot(&self, hash: u64, term: &[u8]) -> usize {
+    fn slot(&self, key: &Key, term: &[u8]) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
+        let mut at = key.hash as usize & mask;
         loop {
             let slot = self.slots[at];
-            if slot == 0 || (slot & UPPER == hash & UPPER && self.get(slot as u32 - 1) == term) {
+            if slot == 0
+                || (slot & UPPER == key.hash & UPPER && self.is(slot as u32 - 1, key, term))
+            {
                 return at;
             }
             at = (at + 1) & mask;
         }
     }
 
+    /// Whether term `id` is `term`.
+    #[inline]
+    fn is(&self, id: u32, key: &Key, term: &[u8]) -> bool {
+        let entry = &self.entries[id as usize];
+        entry.ends == key.ends
+            && entry.length == key.length
+            && (key.length <= SHORT || self.get(id) == term)
+    }
+
     /// The number of `term`, when the set has it.
     #[inline]
-    pub(super) fn find(&self, hash: u64, term: &[u8]) -> Option<u32> {
-        (self.slots[self.slot(hash, term)] as u32).checked_sub(1)
+    pub(super) fn find(&self, key: &Key, term: &[u8]) -> Option<u32> {
+        (self.slots[self.slot(key, term)] as u32).checked_sub(1)
     }
 
     /// The number of `term`, which is `len()` as it was when the term is new. The caller keeps
     /// `len()` below `u32::MAX`.
     #[inline]
-    pub(super) fn intern(&mut self, hash: u64, term: &[u8]) -> u32 {
-        let at = self.slot(hash, term);
+    pub(super) fn intern(&mut self, key: &Key, term: &[u8]) -> u32 {
+        let at = self.slot(key, term);
         match (self.slots[at] as u32).checked_sub(1) {
             Some(id) => id,
-            None => self.insert(at, hash, term),
+            None => self.insert(at, key, term),
         }
     }
 
     #[inline(never)]
-    fn insert(&mut self, at: usize, hash: u64, term: &[u8]) -> u32 {
+    fn insert(&mut self, at: usize, key: &Key, term: &[u8]) -> u32 {
         let id = self.len() as u32;
-        self.slots[at] = hash & UPPER | (u64::from(id) + 1);
-        self.hashes.push(hash);
+        self.slots[at] = key.hash & UPPER | (u64::from(id) + 1);
+        self.hashes.push(key.hash);
+        let start = self.bytes.len();
+        self.entries.push(Entry {
+            ends: key.ends,
+            start,
+            length: key.length,
+        });
         self.bytes.extend_from_slice(term);
-        self.starts.push(self.bytes.len());
         if self.len() * 2 > self.slots.len() {
             self.grow();
         }
@@ -170,24 +207,66 @@ mod tests {
             let term: Vec<u8> = (0..length).map(|_| random.u8(0..2)).collect();
             let next = map.len() as u32;
             let expected = *map.entry(term.clone()).or_insert(next);
-            assert_eq!(terms.intern(seed.hash(&term), &term), expected);
+            assert_eq!(terms.intern(&seed.key(&term), &term), expected);
         }
         assert_eq!(terms.len(), map.len());
         for (term, &id) in &map {
             assert_eq!(terms.get(id), &term[..]);
-            assert_eq!(terms.find(seed.hash(term), term), Some(id));
+            assert_eq!(terms.find(&seed.key(term), term), Some(id));
         }
-        assert_eq!(terms.find(seed.hash(b"other"), b"other"), None);
+        assert_eq!(terms.find(&seed.key(b"other"), b"other"), None);
     }
 
     #[test]
     fn equal_hashes_stay_apart() {
         let mut terms = Terms::with_capacity(4);
-        for i in 0..300u32 {
-            assert_eq!(terms.intern(7, &i.to_le_bytes()), i);
+        let seed = Seed::random();
+        // Short terms part by their ends, long ones only in the middle.
+        for length in [3, 40] {
+            let first = terms.len() as u32;
+            let term = |i: u32| {
+                let mut term = vec![b'x'; length];
+                term[length / 2] = i as u8;
+                let key = Key {
+                    hash: 7,
+                    ..seed.key(&term)
+                };
+                (term, key)
+            };
+            for i in 0..256 {
+                let (term, key) = term(i);
+                assert_eq!(terms.intern(&key, &term), first + i);
+            }
+            let (term, key) = term(200);
+            assert_eq!(terms.find(&key, &term), Some(first + 200));
         }
-        assert_eq!(terms.find(7, &200u32.to_le_bytes()), Some(200));
-        assert_eq!(terms.find(7, b""), None);
+        assert_eq!(
+            terms.find(
+                &Key {
+                    hash: 7,
+                    ..seed.key(b"")
+                },
+                b""
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn a_short_term_is_its_length_and_its_ends() {
+        let seed = Seed(3, 5);
+        for length in 0..=SHORT as usize {
+            let base: Vec<u8> = (0..length as u8).collect();
+            for at in 0..length {
+                let mut other = base.clone();
+                other[at] = 0xff;
+                assert_ne!(
+                    seed.key(&base).ends,
+                    seed.key(&other).ends,
+                    "byte {at} of {length}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -198,13 +277,17 @@ mod tests {
             for at in 0..length {
                 let mut other = base.clone();
                 other[at] = b'b';
-                assert_ne!(seed.hash(&base), seed.hash(&other), "byte {at} of {length}");
+                assert_ne!(
+                    seed.key(&base).hash,
+                    seed.key(&other).hash,
+                    "byte {at} of {length}"
+                );
             }
-            assert_ne!(seed.hash(&base), seed.hash(&base[1..]));
+            assert_ne!(seed.key(&base).hash, seed.key(&base[1..]).hash);
         }
         let mut low = std::collections::HashSet::new();
         for i in 0..10_000 {
-            low.insert(seed.hash(format!("term{i}").as_bytes()) & 0xffff);
+            low.insert(seed.key(format!("term{i}").as_bytes()).hash & 0xffff);
         }
         // 10,000 balls in 65,536 boxes fill about 9,272 of them.
         assert!(low.len() > 9_000, "{}", low.len());
