@@ -154,10 +154,9 @@ pub(super) fn join<S: Source>(
     });
     let blocks = keeps
         .into_par_iter()
-        .enumerate()
-        .map(|(b, keep)| {
+        .map(|keep| {
             let keep = keep.into_inner().unwrap_or_else(PoisonError::into_inner);
-            keep.finish(source, block.min(rows - b * block))
+            keep.finish(source)
         })
         .collect();
     Joined { block, blocks }
@@ -272,10 +271,12 @@ impl<S: Source> Join<'_, '_, S> {
     fn hand_over(&self, b: usize, c: usize, hits: &mut Vec<Hit>) {
         let (rows, cols) = self.source.shape();
         let diagonal = self.symmetric && b == c;
-        // Padding, and what the diagonal block sees twice.
-        hits.retain(|h| {
-            (h.row as usize) < rows && (h.col as usize) < cols && !(diagonal && h.col < h.row)
-        });
+        if diagonal || b + 1 == self.keeps.len() || (c + 1) * self.block > cols {
+            // Padding, and what the diagonal block sees twice.
+            hits.retain(|h| {
+                (h.row as usize) < rows && (h.col as usize) < cols && !(diagonal && h.col < h.row)
+            });
+        }
         let lock = |b: usize| self.keeps[b].lock().unwrap_or_else(PoisonError::into_inner);
         {
             let mut keep = lock(b);

@@ -32,11 +32,11 @@ fn brute(queries: &Matrix, gallery: &Matrix, opt: &TopK) -> Vec<Vec<(u32, f64)>>
     let (qq, gg) = (norms(queries), norms(gallery));
     let row = |i: usize| {
         let mut all = Vec::new();
-        for j in 0..gallery.rows() {
-            if qq[i] == 0.0 || gg[j] == 0.0 {
+        for (j, g) in gg.iter().enumerate() {
+            if qq[i] == 0.0 || *g == 0.0 {
                 continue;
             }
-            let ratio = book_dot(queries.row(i), gallery.row(j)) / (qq[i] * gg[j]).sqrt();
+            let ratio = book_dot(queries.row(i), gallery.row(j)) / (qq[i] * g).sqrt();
             let score = ratio.clamp(-1.0, 1.0);
             if opt.min_score.is_none_or(|least| score >= least) {
                 all.push((j as u32, score));
