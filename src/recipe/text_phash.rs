@@ -64,7 +64,7 @@ pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
     let (equal, near) = clock.run("search", rows, || -> Result<(Lists, Lists)> {
         let floor = 1.0 - Steps::TFIDF.high;
         let top = TopK { k: limits::MAX_MATCHES, min_score: Some(floor) };
-        let equal = search::equal_hashes(&hashes, limits::MAX_MATCHES)?;
+        let equal = search::equal_hashes(&hashes, limits::MAX_MATCHES);
         Ok((equal, search::sparse(&titles, &top)?))
     })?;
 

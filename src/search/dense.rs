@@ -10,42 +10,11 @@ use crate::device::cpu::Kernel;
 use crate::device::cpu::dot::{dot, prefetch};
 use crate::device::cpu::pack;
 use crate::device::cpu::tile::{self, Hit, Packed, STRIP};
+use super::TopK;
 use crate::error::{Error, Result};
-use crate::limits;
 use crate::lists::Lists;
 use crate::tensor::Matrix;
 use std::ops::Range;
-
-/// How many neighbours a search gives, and how good they must be.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TopK {
-    /// The most neighbours of a row, 1 to [`limits::MAX_K`].
-    pub k: usize,
-    /// Neighbours have at least this score.
-    pub min_score: Option<f64>,
-}
-
-impl TopK {
-    /// # Errors
-    /// [`Kind::Input`](crate::error::Kind::Input) when `k` is 0 or `min_score` is NaN,
-    /// [`Kind::Limit`](crate::error::Kind::Limit) when `k` is above [`limits::MAX_K`].
-    pub(super) fn check(&self) -> Result<()> {
-        let mend = || format!("ask for 1 to {} neighbours", limits::MAX_K);
-        if self.k == 0 {
-            return Err(Error::input("no neighbours asked for (k = 0)")
-                .op("topk")
-                .mend(mend()));
-        }
-        if self.k > limits::MAX_K {
-            let message = format!("k = {} is more than a search gives", self.k);
-            return Err(Error::limit(message).op("topk").mend(mend()));
-        }
-        if self.min_score.is_some_and(f64::is_nan) {
-            return Err(Error::input("the lowest score is not a number").op("topk"));
-        }
-        Ok(())
-    }
-}
 
 /// The cosine of two rows as every dense search ranks and returns it:
 /// `dot(a, b) / sqrt(dot(a, a) * dot(b, b))`, clamped to `[-1, 1]`, with

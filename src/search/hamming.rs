@@ -1,6 +1,6 @@
 //! Exact top-k by Hamming distance over 64-bit hashes.
 
-use super::dense::TopK;
+use super::TopK;
 use super::dense_join::{Source, Tuning, join};
 use super::dense_rows::Classes;
 use crate::device::cpu::bits;

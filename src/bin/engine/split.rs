@@ -44,18 +44,14 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let By::LabelGroup = a.by;
     let mut listings = Listings::read(&a.listings)?;
     listings.require_labels()?;
-    let rows: Vec<usize> = (0..listings.items.len())
-        .filter(|&i| listings.items[i].usable() && !listings.items[i].rejected)
-        .collect();
+    let rows = listings.kept();
     let fold = if a.linked {
         folds::linked_k_fold(&listings, a.folds)?
     } else {
-        let groups: Vec<Option<&str>> =
-            listings.items.iter().map(|l| l.label_group.as_deref()).collect();
-        folds::group_k_fold(&groups, a.folds)?
+        folds::label_k_fold(&listings, a.folds)?
     };
     std::fs::create_dir_all(&a.out).map_err(|e| Error::io(e, &a.out))?;
-    let named: Vec<String> = fold.iter().map(u32::to_string).collect();
+    let named: Vec<String> = rows.iter().map(|&i| fold[i].to_string()).collect();
     let all = a.out.join("folds.csv");
     listings.write_subset(&rows, &[("fold", &named)], &all)?;
     let mut sizes = Vec::with_capacity(a.folds);
