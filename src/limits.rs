@@ -22,6 +22,9 @@ pub const MAX_IMAGE_PIXELS: u64 = 50_000_000;
 pub const MAX_DECODE_BYTES: u64 = 512 << 20;
 /// The most dimensions of an embedding.
 pub const MAX_DIMS: usize = 65_536;
+/// How many times its length an `.npz` may unpack to, above [`MAX_DECODE_BYTES`]. Deflate alone could
+/// do 1,032 times; rows that differ never come near this.
+pub const MAX_NPZ_EXPANSION: u64 = 64;
 /// The most features of a TF-IDF vocabulary.
 pub const MAX_FEATURES: usize = 1 << 28;
 /// The longest n-gram of TF-IDF.

@@ -18,10 +18,21 @@ pub fn cpu_info() -> CpuInfo {
             ("avx2", std::arch::is_x86_feature_detected!("avx2")),
             ("fma", std::arch::is_x86_feature_detected!("fma")),
             ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
-            ("avx512bf16", std::arch::is_x86_feature_detected!("avx512bf16")),
-            ("avx512vpopcntdq", std::arch::is_x86_feature_detected!("avx512vpopcntdq")),
+            (
+                "avx512bf16",
+                std::arch::is_x86_feature_detected!("avx512bf16"),
+            ),
+            (
+                "avx512vpopcntdq",
+                std::arch::is_x86_feature_detected!("avx512vpopcntdq"),
+            ),
         ];
-        features.extend(found.iter().filter(|(_, there)| *there).map(|(name, _)| *name));
+        features.extend(
+            found
+                .iter()
+                .filter(|(_, there)| *there)
+                .map(|(name, _)| *name),
+        );
     }
     CpuInfo { features }
 }
@@ -46,6 +57,8 @@ pub fn select(name: &str) -> Result<&'static str> {
         return Err(Error::input(format!("--device {name} is not a device"))
             .mend("give auto, cpu or cuda[:N]"));
     }
-    Err(Error::unsupported(format!("--device {name}: {}", no_gpu_reason()))
-        .mend("use --device cpu, or auto for the best there is"))
+    Err(
+        Error::unsupported(format!("--device {name}: {}", no_gpu_reason()))
+            .mend("use --device cpu, or auto for the best there is"),
+    )
 }

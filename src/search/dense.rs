@@ -4,13 +4,13 @@
 //! of [`pack`](crate::device::cpu::pack) cannot rule out; those are scored in `f64` and ranked by
 //! that score. The result is that of scoring all pairs in `f64`, near-ties included.
 
+use super::TopK;
 use super::dense_join::{Source, Tuning, join};
 use super::dense_rows::Rows;
 use crate::device::cpu::Kernel;
 use crate::device::cpu::dot::{dot, prefetch};
 use crate::device::cpu::pack;
 use crate::device::cpu::tile::{self, Hit, Packed, STRIP};
-use super::TopK;
 use crate::error::{Error, Result};
 use crate::lists::Lists;
 use crate::tensor::Matrix;

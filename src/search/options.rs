@@ -16,24 +16,22 @@ impl TopK {
     /// Checks both fields.
     ///
     /// # Errors
-    /// [`Kind::Limit`](crate::error::Kind::Limit) when `k` is 0 or passes [`limits::MAX_K`], and
-    /// [`Kind::Input`](crate::error::Kind::Input) when `min_score` is NaN or infinite.
+    /// [`Kind::Input`](crate::error::Kind::Input) when `k` is 0 or `min_score` is NaN,
+    /// [`Kind::Limit`](crate::error::Kind::Limit) when `k` is above [`limits::MAX_K`].
     pub fn check(&self) -> Result<()> {
-        if self.k == 0 || self.k > limits::MAX_K {
-            return Err(
-                Error::limit(format!("k is {}", self.k)).mend(format!(
-                    "ask for 1 to {} neighbours",
-                    limits::MAX_K
-                )),
-            );
+        let mend = format!("ask for 1 to {} neighbours", limits::MAX_K);
+        if self.k == 0 {
+            return Err(Error::input("k is 0").op("topk").mend(mend));
         }
-        match self.min_score {
-            Some(score) if !score.is_finite() => {
-                Err(Error::input(format!("the lowest score is {score}"))
-                    .mend("give a finite number, or none to keep every score"))
-            }
-            _ => Ok(()),
+        if self.k > limits::MAX_K {
+            return Err(Error::limit(format!("k is {}", self.k))
+                .op("topk")
+                .mend(mend));
         }
+        if self.min_score.is_some_and(f64::is_nan) {
+            return Err(Error::input("the lowest score is not a number").op("topk"));
+        }
+        Ok(())
     }
 
     /// The lowest score that is kept.

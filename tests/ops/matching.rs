@@ -4,8 +4,8 @@ mod slow;
 
 use doppel::error::Kind;
 use doppel::limits::MAX_MATCHES;
-use doppel::lists::{Lists, best_first};
 use doppel::limits::MAX_RULE_DEPTH;
+use doppel::lists::{Lists, best_first};
 use doppel::matching::{
     ITSELF, Match, Matches, Rule, Source, Steps, resolve, resolve_capped, write_matches,
     write_pairs,
@@ -347,7 +347,10 @@ fn rules_that_cannot_run_are_refused() {
     let nested =
         |levels: usize| (1..levels).fold(Rule::threshold(0, 0.6), |rule, _| rule.reciprocal());
     assert!(resolve(&sources, &nested(MAX_RULE_DEPTH), 2).is_ok());
-    assert_eq!(error(&sources, &nested(MAX_RULE_DEPTH + 1), 2).0, Kind::Limit);
+    assert_eq!(
+        error(&sources, &nested(MAX_RULE_DEPTH + 1), 2).0,
+        Kind::Limit
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::open;
 use super::read::{blocks, finish, numbers};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
-use crate::limits::{MAX_DECODE_BYTES, MAX_FEATURES, MAX_ROWS};
+use crate::limits::{MAX_DECODE_BYTES, MAX_FEATURES, MAX_NPZ_EXPANSION, MAX_ROWS};
 use crate::tensor::Csr;
 
 /// The members, in the order in which SciPy writes them.
@@ -23,9 +23,7 @@ const FORMAT: &str = "format.npy";
 const SHAPE: &str = "shape.npy";
 const DATA: &str = "data.npy";
 
-/// How many times the length of its file a matrix may unpack to, above a floor that any machine
-/// has. Deflate alone could do 1,032 times; rows that differ never come near this.
-const MOST_EXPANSION: u64 = 64;
+/// What any `.npz` may unpack to.
 const EXPANSION_FLOOR: u64 = MAX_DECODE_BYTES;
 
 const SAVE_IT: &str = "write it with scipy.sparse.save_npz(path, X.tocsr())";
@@ -60,7 +58,7 @@ impl Archive {
                 total = total.saturating_add(member.size());
             }
         }
-        if total > EXPANSION_FLOOR.max(length.saturating_mul(MOST_EXPANSION)) {
+        if total > EXPANSION_FLOOR.max(length.saturating_mul(MAX_NPZ_EXPANSION)) {
             let message = format!("unpacks from {length} bytes to {total}");
             return Err(Error::limit(message).mend("that is no matrix of titles; write it anew"));
         }

@@ -58,8 +58,10 @@ pub fn sparse_against(queries: &Csr, gallery: &Csr, opt: &TopK) -> Result<Lists>
     opt.check()?;
     if queries.cols() != gallery.cols() {
         let shape = |x: &Csr| [x.rows(), x.cols()];
-        return Err(Error::shape("sparse search", &shape(queries), &shape(gallery))
-            .mend("make both with one vocabulary"));
+        return Err(
+            Error::shape("sparse search", &shape(queries), &shape(gallery))
+                .mend("make both with one vocabulary"),
+        );
     }
     let mut queries = Rows::new(queries, "the queries")?;
     let columns = gallery.cols();

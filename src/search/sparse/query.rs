@@ -213,7 +213,9 @@ impl Search<'_> {
         if kth == f32::NEG_INFINITY {
             return f64::NEG_INFINITY;
         }
-        let high = s.touched[..some].iter().filter(|&&g| s.sums[g as usize] >= kth);
+        let high = s.touched[..some]
+            .iter()
+            .filter(|&&g| s.sums[g as usize] >= kth);
         for &g in high.take(self.k + 8) {
             s.best.push(g, self.exact(q, g, &s.query));
         }

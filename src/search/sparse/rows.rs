@@ -31,10 +31,12 @@ impl Rows {
     /// [`Kind::Input`](crate::error::Kind::Input) naming the first row with a NaN or an infinity.
     pub fn new(x: &Csr, what: &'static str) -> Result<Self> {
         if let Some(row) = x.first_not_finite() {
-            return Err(Error::input(format!("a value of {what} is NaN or infinite"))
-                .op("sparse search")
-                .row(row as u64 + 1)
-                .mend("make every value a finite number"));
+            return Err(
+                Error::input(format!("a value of {what} is NaN or infinite"))
+                    .op("sparse search")
+                    .row(row as u64 + 1)
+                    .mend("make every value a finite number"),
+            );
         }
         let mut rows = Rows {
             starts: vec![0],

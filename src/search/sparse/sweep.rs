@@ -26,7 +26,13 @@ impl Search<'_> {
             loop {
                 s.survivors.clear();
                 let reach = self.reach(s, upto);
-                scan(&s.sums[first..end], first, reach, low as f32, &mut s.survivors);
+                scan(
+                    &s.sums[first..end],
+                    first,
+                    reach,
+                    low as f32,
+                    &mut s.survivors,
+                );
                 if upto == s.terms.len() {
                     break;
                 }
@@ -44,7 +50,12 @@ impl Search<'_> {
     }
 
     /// Adds the products of some terms to the sums of the groups of one tile.
-    fn add_tile(&self, s: &mut Scratch, terms: std::ops::Range<usize>, tile: std::ops::Range<usize>) {
+    fn add_tile(
+        &self,
+        s: &mut Scratch,
+        terms: std::ops::Range<usize>,
+        tile: std::ops::Range<usize>,
+    ) {
         let first = tile.start as u32;
         let sums = &mut s.sums[tile];
         for (term, cursor) in s.terms[terms.clone()].iter().zip(&mut s.cursors[terms]) {
