@@ -1,0 +1,138 @@
+//! Exact top-k by cosine between sparse rows.
+
+mod best;
+mod filter;
+mod index;
+mod query;
+mod rows;
+mod sweep;
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::lists::Lists;
+use crate::search::TopK;
+use crate::tensor::Csr;
+use index::Index;
+use query::Search;
+use rows::{NO_GROUP, Rows, Terms};
+
+/// Query groups that one task searches.
+const BLOCK: usize = 64;
+
+/// For each row of `x` its best rows of `x` by cosine, the row itself among them.
+///
+/// The score of two rows is the sum of `a[c] * b[c]` over the columns `c` in which both are not
+/// zero, taken in ascending order in `f64`, divided by `sqrt(|a|^2 |b|^2)` (both sums of squares
+/// taken the same way) and clamped to -1..=1. Equal rows score exactly 1.0. Neighbours are ranked by
+/// higher score, then lower row, and the answer is that of a brute force over all pairs.
+///
+/// **A pair without a common non-zero column is never listed**, whatever `min_score` says: it is no
+/// evidence of anything. So `min_score: None` lists every pair that shares a column, whose scores
+/// are negative where values are; a row without any non-zero value has no neighbours and is
+/// nobody's. A row stands in its own list unless `k` lower rows are equal to it.
+///
+/// The work shrinks with a rising `min_score`, and without one with the score of each row's k-th
+/// best (see the module `index`). Memory is `O(rows * k + values)`, and per thread `O(rows)`.
+///
+/// # Errors
+/// [`Kind::Input`](crate::error::Kind::Input) naming the row that holds a NaN or an infinity, and
+/// whatever [`TopK::check`] says of `opt`.
+pub fn sparse(x: &Csr, opt: &TopK) -> Result<Lists> {
+    opt.check()?;
+    let mut rows = Rows::new(x, "the matrix")?;
+    let terms = Terms::new(&rows, x.cols());
+    rows.renumber(&terms);
+    Ok(search(&rows, &rows, &terms, opt))
+}
+
+/// For each row of `queries` its best rows of `gallery` by cosine: as [`sparse`] says, with a row's
+/// neighbours taken from `gallery` alone.
+///
+/// # Errors
+/// As [`sparse`], and [`Kind::Shape`](crate::error::Kind::Shape) when the two have different
+/// numbers of columns.
+pub fn sparse_against(queries: &Csr, gallery: &Csr, opt: &TopK) -> Result<Lists> {
+    opt.check()?;
+    if queries.cols() != gallery.cols() {
+        let shape = |x: &Csr| [x.rows(), x.cols()];
+        return Err(
+            Error::shape("sparse search", &shape(queries), &shape(gallery))
+                .mend("make both with one vocabulary"),
+        );
+    }
+    let mut queries = Rows::new(queries, "the queries")?;
+    let columns = gallery.cols();
+    let mut gallery = Rows::new(gallery, "the gallery")?;
+    let terms = Terms::new(&gallery, columns);
+    queries.renumber(&terms);
+    gallery.renumber(&terms);
+    Ok(search(&queries, &gallery, &terms, opt))
+}
+
+/// The cosine of two rows from their dot product and their sums of squares.
+fn cosine(dot: f64, norm_a: f64, norm_b: f64) -> f64 {
+    (dot / (norm_a * norm_b).sqrt()).clamp(-1.0, 1.0)
+}
+
+fn search(queries: &Rows, gallery: &Rows, terms: &Terms, opt: &TopK) -> Lists {
+    let index = Index::new(gallery, terms);
+    let search = Search {
+        queries,
+        gallery,
+        index: &index,
+        terms: terms.len(),
+        k: opt.k,
+        floor: opt.floor(),
+        signed: queries.signed() || gallery.signed(),
+    };
+    let pool = Mutex::new(Vec::new());
+    let lock = || pool.lock().unwrap_or_else(PoisonError::into_inner);
+    let blocks: Vec<Lists> = (0..queries.len().div_ceil(BLOCK))
+        .into_par_iter()
+        .map(|block| {
+            let mut scratch = lock().pop().unwrap_or_else(|| search.scratch());
+            let mut lists = Lists::default();
+            for q in block * BLOCK..queries.len().min((block + 1) * BLOCK) {
+                let best = search.run(q, &mut scratch);
+                lists.push(members(&best, gallery, opt.k));
+            }
+            lock().push(scratch);
+            lists
+        })
+        .collect();
+    let mut lists = Lists::with_capacity(queries.group_of().len(), 0);
+    for &group in queries.group_of() {
+        if group == NO_GROUP {
+            lists.push([]);
+        } else {
+            let group = group as usize;
+            lists.push(blocks[group / BLOCK].row(group % BLOCK).iter());
+        }
+    }
+    lists
+}
+
+/// The best `k` rows of the best groups: equal scores by ascending row. Every group that has a row
+/// among the best `k` is among the best `k` groups, for its first row then is too.
+fn members(best: &[(u32, f64)], gallery: &Rows, k: usize) -> Vec<(u32, f64)> {
+    let mut rows = Vec::with_capacity(best.len().min(k));
+    let mut tied = Vec::new();
+    for tie in best.chunk_by(|a, b| a.1 == b.1) {
+        let room = k - rows.len();
+        if room == 0 {
+            break;
+        }
+        tied.clear();
+        for &(group, _) in tie {
+            tied.extend(gallery.members(group as usize).iter().take(room));
+        }
+        if tie.len() > 1 {
+            tied.sort_unstable();
+        }
+        rows.extend(tied.iter().take(room).map(|&row| (row, tie[0].1)));
+    }
+    rows
+}
