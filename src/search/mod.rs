@@ -19,4 +19,10 @@ mod sparse;
 
 pub use options::TopK;
 pub use output::write_neighbours;
+mod combined;
+mod options;
+mod sparse;
+
+pub use combined::{Space, combined, combined_against};
+pub use options::TopK;
 pub use sparse::{sparse, sparse_against};

@@ -4,6 +4,9 @@ use super::index::Index;
 
 /// Marks a group that no list has brought up yet. A sum never becomes `-0.0`: see [`add`].
 pub(super) const UNTOUCHED: f32 = -0.0;
+/// Stands in the sum of a group that has its exact score: it stays what it is whatever is added,
+/// and is not above any bound.
+pub(super) const SCORED: f32 = f32::NAN;
 
 /// The most that a cosine summed in `f32` over at most `terms` common terms is away from the same
 /// cosine in exact arithmetic, with everything that the filter adds to it.
@@ -110,21 +113,36 @@ fn scan_avx2(sums: &[f32], first: usize, reach: Reach, low: f32, found: &mut Vec
 
 #[inline(always)]
 fn scan_any(sums: &[f32], first: usize, reach: Reach, low: f32, found: &mut Vec<u32>) {
-    const WIDTH: usize = 64;
-    for (block, chunk) in sums.chunks(WIDTH).enumerate() {
-        let start = first + block * WIDTH;
-        let any = match reach.heavy.get(start..start + chunk.len()) {
-            Some(heavy) => chunk.iter().zip(heavy).fold(false, |any, (&sum, &h)| {
-                any | (sum + reach.rest * f32::from(h) >= low)
-            }),
-            None => chunk.iter().fold(false, |any, &sum| any | (sum >= low)),
-        };
-        if any {
-            for (i, &sum) in chunk.iter().enumerate() {
-                if reach.most(start + i, sum) >= low && !is_untouched(sum) {
-                    found.push((start + i) as u32);
+    const WIDTH: usize = 16;
+    let mut list = |chunk: &[f32], start: usize| {
+        for (i, &sum) in chunk.iter().enumerate() {
+            if reach.most(start + i, sum) >= low && !is_untouched(sum) {
+                found.push((start + i) as u32);
+            }
+        }
+    };
+    let (chunks, tail) = sums.as_chunks::<WIDTH>();
+    let starts = (first..).step_by(WIDTH);
+    match reach.heavy.get(first..first + sums.len()) {
+        Some(heavy) => {
+            let (heavy, _) = heavy.as_chunks::<WIDTH>();
+            for ((chunk, heavy), start) in chunks.iter().zip(heavy).zip(starts) {
+                let mut any = false;
+                for (&sum, &h) in chunk.iter().zip(heavy) {
+                    any |= sum + reach.rest * f32::from(h) >= low;
+                }
+                if any {
+                    list(chunk, start);
+                }
+            }
+        }
+        None => {
+            for (chunk, start) in chunks.iter().zip(starts) {
+                if chunk.iter().fold(false, |any, &sum| any | (sum >= low)) {
+                    list(chunk, start);
                 }
             }
         }
     }
+    list(tail, first + sums.len() - tail.len());
 }

@@ -37,7 +37,7 @@ pub(super) struct Index {
 }
 
 /// `x / sqrt(norm)`, the value of the unit row, to the nearest `f32`.
-pub(super) fn unit(x: f64, norm: f64) -> f32 {
+pub(in crate::search) fn unit(x: f64, norm: f64) -> f32 {
     (x / norm.sqrt()) as f32
 }
 

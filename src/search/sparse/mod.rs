@@ -1,10 +1,10 @@
 //! Exact top-k by cosine between sparse rows.
 
-mod best;
+pub(in crate::search) mod best;
 mod filter;
 mod index;
 mod query;
-mod rows;
+pub(in crate::search) mod rows;
 mod sweep;
 
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::lists::Lists;
 use crate::search::TopK;
 use crate::tensor::Csr;
+pub(in crate::search) use index::unit;
+
 use index::Index;
 use query::Search;
 use rows::{NO_GROUP, Rows, Terms};
@@ -73,7 +75,7 @@ pub fn sparse_against(queries: &Csr, gallery: &Csr, opt: &TopK) -> Result<Lists>
 }
 
 /// The cosine of two rows from their dot product and their sums of squares.
-fn cosine(dot: f64, norm_a: f64, norm_b: f64) -> f64 {
+pub(in crate::search) fn cosine(dot: f64, norm_a: f64, norm_b: f64) -> f64 {
     (dot / (norm_a * norm_b).sqrt()).clamp(-1.0, 1.0)
 }
 

@@ -7,7 +7,7 @@
 //! goes on in [`sweep`](super::sweep). The sums only decide who is scored exactly.
 
 use super::best::Best;
-use super::filter::{Reach, UNTOUCHED, add, is_untouched, kth_highest, margin};
+use super::filter::{Reach, SCORED, UNTOUCHED, add, is_untouched, kth_highest, margin};
 use super::index::{Index, unit};
 use super::rows::Rows;
 
@@ -100,8 +100,7 @@ impl Search<'_> {
         }
         s.best.restart(floor);
         if sweeps {
-            let floor = floor.max(self.seed(q, s));
-            s.best.restart(floor);
+            self.seed(q, s, at);
             self.sweep(q, s, at, margin);
         } else {
             let low = (s.best.floor() - margin) as f32;
@@ -204,23 +203,27 @@ impl Search<'_> {
         f64::from(sum) - if self.signed { rest } else { 0.0 } - margin
     }
 
-    /// A score that at least `k` groups reach, or minus infinity: the k-th best exact score of the
-    /// touched groups with the highest sums.
-    fn seed(&self, q: usize, s: &mut Scratch) -> f64 {
+    /// Scores some of the touched groups with the highest sums exactly and takes them out of the
+    /// sums, for a floor to start with, unless that promises no better floor.
+    fn seed(&self, q: usize, s: &mut Scratch, at: usize) {
         let some = s.touched.len().min(8 * self.k + 512);
         let sums = s.touched[..some].iter().map(|&g| s.sums[g as usize]);
         let kth = kth_highest(sums, self.k, &mut s.high);
-        if kth == f32::NEG_INFINITY {
-            return f64::NEG_INFINITY;
+        let rest = s.terms.get(at).map_or(0.0, |t| t.rest);
+        if f64::from(kth) + rest * rest < s.best.floor() {
+            return;
         }
-        let high = s.touched[..some]
-            .iter()
-            .filter(|&&g| s.sums[g as usize] >= kth);
-        for &g in high.take(self.k + 8) {
-            s.best.push(g, self.exact(q, g, &s.query));
+        let enough = self.k + self.k / 4;
+        let mut seeds = 0;
+        for &g in &s.touched[..some] {
+            let sum = &mut s.sums[g as usize];
+            if *sum >= kth && seeds < enough {
+                *sum = SCORED;
+                seeds += 1;
+                s.best.push(g, self.exact(q, g, &s.query));
+            }
         }
         s.best.shrink();
-        s.best.floor()
     }
 
     /// About how many groups can still reach `low` when terms `at..` are left: from a sample.

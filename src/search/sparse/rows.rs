@@ -29,11 +29,10 @@ impl Rows {
     ///
     /// # Errors
     /// [`Kind::Input`](crate::error::Kind::Input) naming the first row with a NaN or an infinity.
-    pub fn new(x: &Csr, what: &'static str) -> Result<Self> {
+    pub fn new(x: &Csr, what: &str) -> Result<Self> {
         if let Some(row) = x.first_not_finite() {
             return Err(
                 Error::input(format!("a value of {what} is NaN or infinite"))
-                    .op("sparse search")
                     .row(row as u64 + 1)
                     .mend("make every value a finite number"),
             );
@@ -209,6 +208,12 @@ pub(in crate::search) enum Terms {
     Sorted(Vec<u32>),
 }
 
+impl Default for Terms {
+    fn default() -> Self {
+        Terms::Sorted(Vec::new())
+    }
+}
+
 impl Terms {
     /// The terms of `rows`, which come from a matrix of `columns` columns.
     pub fn new(rows: &Rows, columns: usize) -> Self {
@@ -238,7 +243,8 @@ impl Terms {
         }
     }
 
-    fn of(&self, column: u32) -> Option<u32> {
+    /// The term of a column.
+    pub fn of(&self, column: u32) -> Option<u32> {
         match self {
             Terms::Direct(table, _) => table
                 .get(column as usize)

@@ -1,11 +1,15 @@
 //! The part of a search that touches many rows: tile after tile of the gallery, so that a tile's
 //! sums stay in the first-level cache while terms are added, scanned and reset.
 
+use std::ops::Range;
+
 use super::filter::{UNTOUCHED, add, scan};
 use super::query::{Scratch, Search};
 
 /// Groups of one tile: 32 KiB of sums.
 const TILE: usize = 8192;
+/// One of so many groups is looked at to guess how many are left.
+const SAMPLE: usize = 32;
 
 impl Search<'_> {
     /// Adds terms from `at` on to the sums, tile by tile, and scores exactly who can reach the
@@ -23,39 +27,38 @@ impl Search<'_> {
                 upto = self.band(s, upto).0;
             }
             self.add_tile(s, at..upto, first..end);
-            loop {
-                s.survivors.clear();
-                let reach = self.reach(s, upto);
-                scan(
-                    &s.sums[first..end],
-                    first,
-                    reach,
-                    low as f32,
-                    &mut s.survivors,
-                );
-                if upto == s.terms.len() {
-                    break;
-                }
+            while upto < s.terms.len() {
                 let (next, work) = self.band(s, upto);
-                if s.survivors.len() * self.cost() <= work / tiles {
+                if self.estimate_tile(s, upto, first..end, low) * self.cost() <= work / tiles {
                     break;
                 }
                 self.add_tile(s, upto..next, first..end);
                 upto = next;
             }
+            s.survivors.clear();
+            let reach = self.reach(s, upto);
+            scan(
+                &s.sums[first..end],
+                first,
+                reach,
+                low as f32,
+                &mut s.survivors,
+            );
             self.score(q, s, upto, margin);
             s.best.shrink();
             s.sums[first..end].fill(UNTOUCHED);
         }
     }
 
+    /// About how many groups of a tile can still reach `low` when terms `at..` are left.
+    fn estimate_tile(&self, s: &Scratch, at: usize, tile: Range<usize>, low: f64) -> usize {
+        let (reach, low) = (self.reach(s, at), low as f32);
+        let sample = tile.step_by(SAMPLE);
+        SAMPLE * sample.filter(|&g| reach.most(g, s.sums[g]) >= low).count()
+    }
+
     /// Adds the products of some terms to the sums of the groups of one tile.
-    fn add_tile(
-        &self,
-        s: &mut Scratch,
-        terms: std::ops::Range<usize>,
-        tile: std::ops::Range<usize>,
-    ) {
+    fn add_tile(&self, s: &mut Scratch, terms: Range<usize>, tile: Range<usize>) {
         let first = tile.start as u32;
         let sums = &mut s.sums[tile];
         for (term, cursor) in s.terms[terms.clone()].iter().zip(&mut s.cursors[terms]) {
