@@ -1,28 +1,25 @@
 //! Exact top-k: dense, sparse, Hamming, combined.
+//!
+//! Every search gives [`Lists`](crate::lists::Lists): higher score first, then lower row, the same
+//! whatever the number of threads, and equal to brute force over all pairs in f64.
 
+mod combined;
 mod dense;
 mod dense_join;
 mod dense_keep;
 mod dense_rows;
 mod hamming;
-
-pub use dense::{cosine, dense, dense_against};
-#[doc(hidden)]
-pub use dense_join::Tuning;
-pub use hamming::{equal_hashes, hamming, hamming_against};
-#[doc(hidden)]
-pub use {dense::dense_tuned, hamming::hamming_tuned};
-
 mod options;
 mod output;
 mod sparse;
 
+pub use combined::{Space, combined, combined_against};
+pub use dense::{cosine, dense, dense_against};
+#[doc(hidden)]
+pub use dense_join::Tuning;
+pub use hamming::{equal_hashes, hamming, hamming_against};
 pub use options::TopK;
 pub use output::write_neighbours;
-mod combined;
-mod options;
-mod sparse;
-
-pub use combined::{Space, combined, combined_against};
-pub use options::TopK;
 pub use sparse::{sparse, sparse_against};
+#[doc(hidden)]
+pub use {dense::dense_tuned, hamming::hamming_tuned};

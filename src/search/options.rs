@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 
 /// How many neighbours a row may have, and from which score on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct TopK {
     /// The most neighbours of a row, from 1 to [`limits::MAX_K`]; it may pass the number of rows.
     pub k: usize,
@@ -19,20 +19,17 @@ impl TopK {
     /// [`Kind::Input`](crate::error::Kind::Input) when `k` is 0 or `min_score` is NaN,
     /// [`Kind::Limit`](crate::error::Kind::Limit) when `k` is above [`limits::MAX_K`].
     pub fn check(&self) -> Result<()> {
-        let mend = || format!("ask for 1 to {} neighbours", limits::MAX_K);
+        let mend = format!("ask for 1 to {} neighbours", limits::MAX_K);
         if self.k == 0 {
-            return Err(Error::input("no neighbours asked for (k = 0)")
-                .op("topk")
-                .mend(mend()));
+            return Err(Error::input("k is 0").op("topk").mend(mend));
         }
         if self.k > limits::MAX_K {
-            let message = format!("k = {} is more than a search gives", self.k);
-            return Err(Error::limit(message).op("topk").mend(mend()));
+            return Err(Error::limit(format!("k is {}", self.k))
+                .op("topk")
+                .mend(mend));
         }
         if self.min_score.is_some_and(f64::is_nan) {
-            return Err(Error::input("the lowest score is not a number")
-                .op("topk")
-                .mend("give a number, or none to keep every score"));
+            return Err(Error::input("the lowest score is not a number").op("topk"));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ fn plane() -> Matrix {
 #[test]
 fn dense_rows_find_their_neighbours_best_first() {
     let bench = Bench::new();
-    write_npy(&bench.path("x.npy"), &plane(), NpyDtype::F32).unwrap();
+    write_npy(bench.path("x.npy"), &plane(), NpyDtype::F32).unwrap();
     bench.engine("search x.npy -k 3 --out nn.csv").ends(0);
     let text = bench.read("nn.csv");
     let lines: Vec<&str> = text.lines().collect();
@@ -36,9 +36,9 @@ fn dense_rows_find_their_neighbours_best_first() {
 #[test]
 fn queries_are_answered_from_the_gallery() {
     let bench = Bench::new();
-    write_npy(&bench.path("x.npy"), &plane(), NpyDtype::F32).unwrap();
+    write_npy(bench.path("x.npy"), &plane(), NpyDtype::F32).unwrap();
     let q = Matrix::new(1, 2, vec![0.0, 3.0]).unwrap();
-    write_npy(&bench.path("q.npy"), &q, NpyDtype::F16).unwrap();
+    write_npy(bench.path("q.npy"), &q, NpyDtype::F16).unwrap();
     bench
         .engine("search x.npy --queries q.npy -k 2 --out nn.csv")
         .ends(0);
@@ -52,7 +52,7 @@ fn titles_become_rows_that_search_reads() {
     let ran = bench
         .engine("tfidf l.csv --stop-words english --vocabulary v.json --out x.npz --json")
         .ends(0);
-    let matrix = read_npz(&bench.path("x.npz")).unwrap();
+    let matrix = read_npz(bench.path("x.npz")).unwrap();
     assert_eq!(matrix.rows(), 6);
     assert_eq!(ran.json()["features"], matrix.cols() as u64);
     let words: Vec<String> = serde_json::from_str(&bench.read("v.json")).unwrap();
@@ -116,21 +116,20 @@ fn dense_and_sparse_are_combined_before_the_best_are_taken() {
         "posting_id,title\n1,red bag\n2,blue bag\n3,green shoe\n4,red shoe\n5,hat\n",
     );
     bench.engine("tfidf l.csv --out t.npz").ends(0);
-    write_npy(&bench.path("x.npy"), &plane(), NpyDtype::F32).unwrap();
+    write_npy(bench.path("x.npy"), &plane(), NpyDtype::F32).unwrap();
     bench
         .engine("search x.npy t.npz --weights 0.5,0.5 -k 5 --out nn.csv")
         .ends(0);
     let both = bench.column("nn.csv", 2);
     assert_eq!(both[0], "1");
     // Row 4 is zero in one space alone, so it still finds itself, at half the score.
-    assert_eq!(bench.column("nn.csv", 0).last().unwrap(), "4");
-    assert_eq!(both.last().unwrap(), "0.5");
+    assert!(bench.read("nn.csv").contains("\n4,4,0.5\n"));
 }
 
 #[test]
 fn wrong_requests_are_one_line() {
     let bench = Bench::new();
-    write_npy(&bench.path("x.npy"), &plane(), NpyDtype::F32).unwrap();
+    write_npy(bench.path("x.npy"), &plane(), NpyDtype::F32).unwrap();
     bench.write("h.csv", "posting_id,image_phash\na,0000000000000000\n");
     bench.write("x.txt", "1 2 3");
     bench
@@ -158,12 +157,12 @@ fn wrong_requests_are_one_line() {
         .engine("search x.npy --out x.npy")
         .fails_with(&["x.npy", "twice"]);
     let q = Matrix::new(1, 3, vec![0.0, 3.0, 1.0]).unwrap();
-    write_npy(&bench.path("q.npy"), &q, NpyDtype::F32).unwrap();
+    write_npy(bench.path("q.npy"), &q, NpyDtype::F32).unwrap();
     bench
         .engine("search x.npy --queries q.npy --out nn.csv")
         .fails_with(&["[", "3", "2"]);
     let nan = Matrix::new(2, 2, vec![0.0, 3.0, f32::NAN, 1.0]).unwrap();
-    write_npy(&bench.path("nan.npy"), &nan, NpyDtype::F32).unwrap();
+    write_npy(bench.path("nan.npy"), &nan, NpyDtype::F32).unwrap();
     bench
         .engine("search nan.npy --out nn.csv")
         .fails_with(&["nan.npy", "row 2"]);

@@ -502,8 +502,16 @@ fn bad_input_is_an_error_that_names_the_place() {
     }
     let error = sparse(&good, &opt(5, Some(f64::NAN))).unwrap_err();
     assert_eq!(error.kind(), Kind::Input);
-    assert_eq!(sparse(&good, &opt(5, Some(f64::INFINITY))).unwrap().pairs(), 0);
-    assert_eq!(sparse(&good, &opt(5, Some(f64::NEG_INFINITY))).unwrap().pairs(), 2);
+    assert_eq!(
+        sparse(&good, &opt(5, Some(f64::INFINITY))).unwrap().pairs(),
+        0
+    );
+    assert_eq!(
+        sparse(&good, &opt(5, Some(f64::NEG_INFINITY)))
+            .unwrap()
+            .pairs(),
+        2
+    );
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let bad = csr(3, &vec![vec![(0, 1.0)], vec![(1, 1.0), (2, bad)]]);
         for error in [

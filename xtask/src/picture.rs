@@ -129,12 +129,12 @@ fn sheet(
                 ),
             };
             let color = if column == 0 { "#666a73" } else { "#0a7d33" };
-            let _ = write!(
+            let _ = writeln!(
                 svg,
                 "<g transform=\"translate({x} {y})\"><rect x=\"4\" y=\"4\" width=\"{w}\" \
                  height=\"{h}\" rx=\"8\" fill=\"#fff\"/><image x=\"25\" y=\"14\" width=\"{PHOTO}\" \
                  height=\"{PHOTO}\" href=\"data:image/jpeg;base64,{data}\"/>{title}\
-                 <text x=\"14\" y=\"{at}\" font-size=\"13\" fill=\"{color}\">{note}</text></g>\n",
+                 <text x=\"14\" y=\"{at}\" font-size=\"13\" fill=\"{color}\">{note}</text></g>",
                 w = CARD.0 - 8,
                 h = CARD.1 - 8,
                 data = STANDARD.encode(&bytes),

@@ -215,24 +215,24 @@ fn find(
             }
         }
     }
-    let x = spaces(gallery, &a.spaces, &a.weights)?;
+    let x = spaces(gallery, &a.spaces)?;
     if queries.is_empty() {
-        return search::combined(&x, top);
+        return search::combined(&weighted(x, &a.weights), top);
     }
-    let q = spaces(queries, &a.queries, &a.weights)?;
+    let q = weighted(spaces(queries, &a.queries)?, &a.weights);
     search::combined_against(&q, &x, top)
 }
 
-/// The files' rows with their weights, 1 where none was given.
-fn spaces<'a>(
-    rows: &'a [Rows],
-    paths: &[PathBuf],
-    weights: &[f64],
-) -> Result<Vec<(Space<'a>, f64)>> {
+fn spaces<'a>(rows: &'a [Rows], paths: &[PathBuf]) -> Result<Vec<Space<'a>>> {
+    rows.iter().zip(paths).map(|(r, p)| r.space(p)).collect()
+}
+
+/// The spaces with their weights, 1 where none was given.
+fn weighted<'a>(spaces: Vec<Space<'a>>, weights: &[f64]) -> Vec<(Space<'a>, f64)> {
     let weight = |i: usize| weights.get(i).copied().unwrap_or(1.0);
-    rows.iter()
-        .zip(paths)
+    spaces
+        .into_iter()
         .enumerate()
-        .map(|(i, (r, p))| Ok((r.space(p)?, weight(i))))
+        .map(|(i, s)| (s, weight(i)))
         .collect()
 }
