@@ -84,12 +84,27 @@ impl fmt::Display for Desc {
     }
 }
 
+/// Whose address space memory is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Home {
+    /// The process's own: both CPU devices read and write it.
+    Host,
+    /// A card, by the number that its driver got when it was opened.
+    Card(u64),
+}
+
 /// Memory of a device, freed when the last [`Buf`] over it goes.
-pub trait Mem: Send + Sync {
+///
+/// # Safety
+/// `address() .. address() + bytes()` is valid for reads and writes in the address space that
+/// `home` names for as long as this lives, is aligned to 256, and never changes.
+pub unsafe trait Mem: Send + Sync {
     /// Where it starts, in the device's own address space.
     fn address(&self) -> u64;
     /// How many bytes it has.
     fn bytes(&self) -> usize;
+    /// Whose address space that is.
+    fn home(&self) -> Home;
 }
 
 /// A value in a device's memory: a range of it, with a shape and type.

@@ -77,7 +77,7 @@ pub(super) fn lower(graph: &Graph, how: Lower) -> Result<Lowered> {
     let mut absorbed = vec![false; graph.nodes.len()];
     if fuse {
         for at in 0..graph.nodes.len() {
-            if let Some((chain, members)) = out.chain(at, &uses) {
+            if let Some((chain, members)) = out.chain(at, &uses, &absorbed) {
                 members.iter().for_each(|&m| absorbed[m] = true);
                 ends.insert(chain.last, (at, chain));
             }
@@ -155,9 +155,14 @@ impl Builder<'_> {
     }
 
     /// What follows the bare product at `at` and is read nowhere else.
-    fn chain(&self, at: usize, uses: &HashMap<Value, usize>) -> Option<(Chain, Vec<usize>)> {
+    fn chain(
+        &self,
+        at: usize,
+        uses: &HashMap<Value, usize>,
+        absorbed: &[bool],
+    ) -> Option<(Chain, Vec<usize>)> {
         let nodes = &self.from.nodes;
-        let Op::Gemm { epilogue: Epilogue::BARE, trans_b, .. } = nodes[at].op else { return None };
+        let Op::Gemm { epilogue: Epilogue::BARE, .. } = nodes[at].op else { return None };
         let weight = self.param(nodes[at].ins[1]);
         let mut chain = Chain { last: at, ..Chain::default() };
         let mut members = vec![at];
@@ -165,7 +170,7 @@ impl Builder<'_> {
         while uses.get(&value) == Some(&1) && !self.from.outputs.contains(&value) {
             let next = (chain.last + 1..nodes.len()).find(|&n| nodes[n].ins.contains(&value));
             let Some(next) = next else { break };
-            if !self.absorb(&mut chain, &nodes[next], value, weight.is_some(), trans_b) {
+            if absorbed[next] || !self.absorb(&mut chain, &nodes[next], value, weight.is_some()) {
                 break;
             }
             chain.last = next;
@@ -176,7 +181,7 @@ impl Builder<'_> {
     }
 
     /// Takes one more node into the epilogue, when it fits behind what is there.
-    fn absorb(&self, c: &mut Chain, node: &Node, value: Value, weight: bool, _trans_b: bool) -> bool {
+    fn absorb(&self, c: &mut Chain, node: &Node, value: Value, weight: bool) -> bool {
         let late = c.residual.is_some() || c.act.is_some();
         let times = |a: Option<Fold>, b: &Fold| match a {
             Some(a) => Fold::Times(Box::new(a), Box::new(b.clone())),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::api::{Device, Support, alloc};
-use super::desc::{Buf, DType, Desc, Mem};
+use super::desc::{Buf, DType, Desc};
 use super::gpu::driver::Stream;
 use super::graph::{Graph, Origin, Value};
 use super::lower::{Fold, Lower, lower};
@@ -301,40 +301,5 @@ pub fn values_of(bytes: &[u8], dtype: DType) -> Vec<f32> {
     match dtype {
         DType::F16 => words.map(|w| half::f16::from_le_bytes([w[0], w[1]]).to_f32()).collect(),
         _ => words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect(),
-    }
-}
-
-/// Host memory as a device's memory.
-#[derive(Debug)]
-pub(super) struct HostMem {
-    words: Box<[std::cell::UnsafeCell<Line>]>,
-    bytes: usize,
-}
-
-/// 256 bytes, so that host memory is aligned as a card's is.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(256))]
-struct Line([u8; 256]);
-
-// SAFETY: the cells are only reached through buffers that a device reads and writes inside `run`,
-// `upload` and `download`; callers order those that share a buffer, as they do on a card's stream.
-unsafe impl Send for HostMem {}
-// SAFETY: as for Send.
-unsafe impl Sync for HostMem {}
-
-impl HostMem {
-    pub fn new(bytes: usize) -> Self {
-        let words = (0..bytes.div_ceil(256)).map(|_| std::cell::UnsafeCell::new(Line([0; 256])));
-        HostMem { words: words.collect(), bytes }
-    }
-}
-
-impl Mem for HostMem {
-    fn address(&self) -> u64 {
-        self.words.as_ptr() as u64
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes
     }
 }
