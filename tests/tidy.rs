@@ -15,10 +15,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("image", BASE),
     ("text", WITH_TENSOR),
     ("embed", WITH_TENSOR),
-    ("search", &["error", "limits", "lists", "files", "tensor", "device"]),
+    (
+        "search",
+        &["error", "limits", "lists", "files", "tensor", "device"],
+    ),
     // Matching works on (row, row, score) alone: no tensor, no device.
     ("matching", BASE),
-    ("evaluate", &["error", "limits", "lists", "files", "matching"]),
+    (
+        "evaluate",
+        &["error", "limits", "lists", "files", "matching"],
+    ),
     (
         "recipe",
         &[
@@ -45,12 +51,17 @@ fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root().join(folder)];
     while let Some(dir) = open.pop() {
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        let Ok(entries) = fs::read_dir(&dir) else {
+            continue;
+        };
         for entry in entries {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
-            } else if endings.iter().any(|e| path.extension().is_some_and(|x| x == *e)) {
+            } else if endings
+                .iter()
+                .any(|e| path.extension().is_some_and(|x| x == *e))
+            {
                 found.push(path.strip_prefix(root()).unwrap().to_path_buf());
             }
         }
@@ -60,26 +71,43 @@ fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
-    ["src", "tests", "benches", "examples", "xtask/src", "kernels"]
-        .iter()
-        .flat_map(|folder| files(folder, &["rs", "cu", "cuh", "h", "cpp", "py"]))
-        .chain(root().join("build.rs").exists().then(|| PathBuf::from("build.rs")))
-        .map(|path| {
-            let text = fs::read_to_string(root().join(&path)).unwrap();
-            (path, text)
-        })
-        .collect()
+    [
+        "src",
+        "tests",
+        "benches",
+        "examples",
+        "xtask/src",
+        "kernels",
+    ]
+    .iter()
+    .flat_map(|folder| files(folder, &["rs", "cu", "cuh", "h", "cpp", "py"]))
+    .chain(
+        root()
+            .join("build.rs")
+            .exists()
+            .then(|| PathBuf::from("build.rs")),
+    )
+    .map(|path| {
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        (path, text)
+    })
+    .collect()
 }
 
 /// The library's modules that `text` names, as `crate::NAME`.
 fn named(text: &str) -> Vec<String> {
-    let code: String =
-        text.lines().map(|l| l.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let code: String = text
+        .lines()
+        .map(|l| l.split("//").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n");
     let mut names: Vec<String> = code
         .match_indices("crate::")
         .flat_map(|(at, prefix)| {
             let rest = &code[at + prefix.len()..];
-            let list = rest.strip_prefix('{').map(|r| r.split('}').next().unwrap_or(""));
+            let list = rest
+                .strip_prefix('{')
+                .map(|r| r.split('}').next().unwrap_or(""));
             match list {
                 Some(inside) => inside.split(',').map(|n| first_word(n.trim())).collect(),
                 None => vec![first_word(rest)],
@@ -93,13 +121,17 @@ fn named(text: &str) -> Vec<String> {
 }
 
 fn first_word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 /// What is wrong with the imports of `text`, a file of `module`.
 fn import_faults(module: &str, text: &str) -> Vec<String> {
     let Some((_, allowed)) = MAY_NAME.iter().find(|(m, _)| *m == module) else {
-        return vec![format!("module {module} is not in the table of tests/tidy.rs")];
+        return vec![format!(
+            "module {module} is not in the table of tests/tidy.rs"
+        )];
     };
     named(text)
         .into_iter()
@@ -131,9 +163,18 @@ fn imports_run_one_way() {
 
 #[test]
 fn the_import_check_sees_what_it_should() {
-    assert_eq!(import_faults("matching", "use crate::tensor::Csr;"), ["matching names tensor"]);
-    assert_eq!(import_faults("device", "fn f(x: &crate::listings::Listing) {}").len(), 1);
-    assert_eq!(import_faults("search", "use crate::{error::Error, matching::Rule};").len(), 1);
+    assert_eq!(
+        import_faults("matching", "use crate::tensor::Csr;"),
+        ["matching names tensor"]
+    );
+    assert_eq!(
+        import_faults("device", "fn f(x: &crate::listings::Listing) {}").len(),
+        1
+    );
+    assert_eq!(
+        import_faults("search", "use crate::{error::Error, matching::Rule};").len(),
+        1
+    );
     assert!(import_faults("search", "use crate::tensor::Csr; // crate::listings").is_empty());
     assert!(!import_faults("elsewhere", "").is_empty());
 }
@@ -144,7 +185,11 @@ fn one_file_alone_names_the_cuda_driver() {
     let name = ["cuda", "rc"].concat();
     for (path, text) in sources() {
         let may = CUDA_FILES.iter().any(|f| path == Path::new(f));
-        assert!(may || !text.contains(&name), "{} names {name}", path.display());
+        assert!(
+            may || !text.contains(&name),
+            "{} names {name}",
+            path.display()
+        );
     }
 }
 
@@ -166,15 +211,27 @@ fn every_bound_stands_in_the_table_of_limits() {
         if path == Path::new("src/limits.rs") {
             continue;
         }
-        for line in text.lines().filter(|l| path.starts_with("src") && l.contains("const MAX_")) {
-            panic!("{}: `{}` belongs in src/limits.rs", path.display(), line.trim());
+        for line in text
+            .lines()
+            .filter(|l| path.starts_with("src") && l.contains("const MAX_"))
+        {
+            panic!(
+                "{}: `{}` belongs in src/limits.rs",
+                path.display(),
+                line.trim()
+            );
         }
     }
 }
 
 #[test]
 fn nothing_is_left_undone_or_muted() {
-    let marks = [["to", "do!("], ["unimple", "mented!("], ["#[ign", "ore"], ["db", "g!("]];
+    let marks = [
+        ["to", "do!("],
+        ["unimple", "mented!("],
+        ["#[ign", "ore"],
+        ["db", "g!("],
+    ];
     for (path, text) in sources() {
         for mark in marks.map(|halves| halves.concat()) {
             assert!(!text.contains(&mark), "{} has {mark}", path.display());
@@ -185,7 +242,13 @@ fn nothing_is_left_undone_or_muted() {
 #[test]
 fn no_file_names_a_place_outside_the_project() {
     let mut texts = sources();
-    for path in ["README.md", "Cargo.toml", "xtask/Cargo.toml", "deny.toml", ".ci/run"] {
+    for path in [
+        "README.md",
+        "Cargo.toml",
+        "xtask/Cargo.toml",
+        "deny.toml",
+        ".ci/run",
+    ] {
         texts.push((path.into(), fs::read_to_string(root().join(path)).unwrap()));
     }
     for folder in ["demo", "docs", "benches", "weights", "tests"] {
@@ -197,7 +260,11 @@ fn no_file_names_a_place_outside_the_project() {
     let forbidden = [["/wo", "rk/"], ["/ro", "ot/"], ["shared/", "data"]].map(|h| h.concat());
     for (path, text) in texts {
         for place in &forbidden {
-            assert!(!text.contains(place.as_str()), "{} names {place}", path.display());
+            assert!(
+                !text.contains(place.as_str()),
+                "{} names {place}",
+                path.display()
+            );
         }
     }
 }
@@ -212,5 +279,9 @@ fn the_demo_is_small_and_licensed() {
     }
     assert!(images >= 140, "{images} photographs");
     assert!(bytes <= 4 << 20, "{bytes} bytes");
-    assert!(fs::read_to_string(root().join("demo/LICENSE")).unwrap().contains("MIT License"));
+    assert!(
+        fs::read_to_string(root().join("demo/LICENSE"))
+            .unwrap()
+            .contains("MIT License")
+    );
 }

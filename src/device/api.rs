@@ -99,7 +99,11 @@ pub(super) fn check(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         if *want != out.desc {
             return Err(Error::shape(op.name(), &want.dims, &out.desc.dims));
         }
-        if ins.iter().chain(&outs[..i]).any(|other| other.overlaps(out)) {
+        if ins
+            .iter()
+            .chain(&outs[..i])
+            .any(|other| other.overlaps(out))
+        {
             return Err(Error::internal("an output overlaps another buffer").op(op.name()));
         }
     }

@@ -48,7 +48,10 @@ pub struct Desc {
 impl Desc {
     /// A shape of `dims` elements of `dtype`.
     pub fn new(dims: &[usize], dtype: DType) -> Self {
-        Desc { dims: dims.to_vec(), dtype }
+        Desc {
+            dims: dims.to_vec(),
+            dtype,
+        }
     }
 
     /// How many elements.
@@ -127,7 +130,10 @@ impl Buf {
     pub fn new(desc: Desc, mem: Arc<dyn Mem>, at: usize) -> Result<Self> {
         let end = at.checked_add(desc.bytes());
         if end.is_none_or(|end| end > mem.bytes()) || !at.is_multiple_of(desc.dtype.size()) {
-            return Err(Error::internal(format!("{desc} at {at} is not within {}", mem.bytes())));
+            return Err(Error::internal(format!(
+                "{desc} at {at} is not within {}",
+                mem.bytes()
+            )));
         }
         Ok(Buf { desc, mem, at })
     }

@@ -15,7 +15,9 @@ impl Graph {
     /// exist for plain operations: [`Op::unfuse`] first), or a value does not reach the loss.
     pub fn backward(&mut self, loss: Value, wrt: &[Value]) -> Result<Vec<Value>> {
         let Origin::Node(last, 0) = *self.origin(loss) else {
-            return Err(Error::internal("a loss is the first output of a loss operation"));
+            return Err(Error::internal(
+                "a loss is the first output of a loss operation",
+            ));
         };
         let node = self.nodes[last].clone();
         if node.op != Op::SoftmaxCrossEntropy {
@@ -25,7 +27,9 @@ impl Graph {
         let mut grads: HashMap<Value, Value> = HashMap::from([(node.ins[0], node.outs[1])]);
         for at in (0..last).rev() {
             let node = self.nodes[at].clone();
-            let Some(&dout) = node.outs.first().and_then(|out| grads.get(out)) else { continue };
+            let Some(&dout) = node.outs.first().and_then(|out| grads.get(out)) else {
+                continue;
+            };
             for (input, grad) in self.rule(&node, dout)? {
                 let sum = match grads.get(&input) {
                     Some(&before) => self.push(Op::Add, &[before, grad])?,
@@ -46,9 +50,17 @@ impl Graph {
     fn rule(&mut self, node: &Node, dout: Value) -> Result<Vec<(Value, Value)>> {
         let ins = &node.ins;
         match node.op {
-            Op::Gemm { trans_a, trans_b, epilogue: Epilogue::BARE } => {
+            Op::Gemm {
+                trans_a,
+                trans_b,
+                epilogue: Epilogue::BARE,
+            } => {
                 let (a, b) = (ins[0], ins[1]);
-                let gemm = |trans_a, trans_b| Op::Gemm { trans_a, trans_b, epilogue: Epilogue::BARE };
+                let gemm = |trans_a, trans_b| Op::Gemm {
+                    trans_a,
+                    trans_b,
+                    epilogue: Epilogue::BARE,
+                };
                 // C = op(A) op(B): dop(A) = dC op(B)^T and dop(B) = op(A)^T dC; where a factor is
                 // stored transposed, so is its gradient.
                 let da = match trans_a {

@@ -56,7 +56,10 @@ impl Graph {
     /// # Errors
     /// The key was asked for before with another shape.
     pub fn param(&mut self, key: &str, dims: &[usize]) -> Result<Value> {
-        let known = self.values.iter().position(|(_, o)| *o == Origin::Param(key.to_string()));
+        let known = self
+            .values
+            .iter()
+            .position(|(_, o)| *o == Origin::Param(key.to_string()));
         if let Some(at) = known {
             let have = &self.values[at].0.dims;
             return match have == dims {
@@ -91,7 +94,11 @@ impl Graph {
             .enumerate()
             .map(|(i, desc)| self.value(desc, Origin::Node(at, i)))
             .collect();
-        self.nodes.push(Node { op, ins: ins.to_vec(), outs: outs.clone() });
+        self.nodes.push(Node {
+            op,
+            ins: ins.to_vec(),
+            outs: outs.clone(),
+        });
         Ok(outs)
     }
 
@@ -141,7 +148,10 @@ impl Graph {
 
     fn all(&self, wanted: impl Fn(&Origin) -> bool) -> Vec<Value> {
         let at = |i: usize| Value(i as u32);
-        (0..self.values.len()).filter(|&i| wanted(&self.values[i].1)).map(at).collect()
+        (0..self.values.len())
+            .filter(|&i| wanted(&self.values[i].1))
+            .map(at)
+            .collect()
     }
 
     fn value(&mut self, desc: Desc, origin: Origin) -> Value {

@@ -41,7 +41,11 @@ pub(super) enum Fold {
     /// A published weight.
     Param(String),
     /// A matrix whose columns (rows, when it is stored transposed) are multiplied by a vector.
-    Columns { matrix: Box<Fold>, by: Box<Fold>, transposed: bool },
+    Columns {
+        matrix: Box<Fold>,
+        by: Box<Fold>,
+        transposed: bool,
+    },
     /// Two vectors multiplied.
     Times(Box<Fold>, Box<Fold>),
     /// Two vectors added.
@@ -71,7 +75,13 @@ pub(super) fn lower(graph: &Graph, how: Lower) -> Result<Lowered> {
         Lower::Infer(precision) => (precision, true),
         Lower::Train(precision) => (precision, false),
     };
-    let mut out = Builder { from: graph, to: Graph::new(), map: HashMap::new(), folds: HashMap::new(), precision };
+    let mut out = Builder {
+        from: graph,
+        to: Graph::new(),
+        map: HashMap::new(),
+        folds: HashMap::new(),
+        precision,
+    };
     let uses = graph.uses();
     let mut ends: HashMap<usize, (usize, Chain)> = HashMap::new();
     let mut absorbed = vec![false; graph.nodes.len()];
@@ -93,10 +103,16 @@ pub(super) fn lower(graph: &Graph, how: Lower) -> Result<Lowered> {
             None => out.plain(node)?,
         }
     }
-    let outputs: Vec<Value> =
-        graph.outputs.iter().map(|&v| out.value(v)).collect::<Result<_>>()?;
+    let outputs: Vec<Value> = graph
+        .outputs
+        .iter()
+        .map(|&v| out.value(v))
+        .collect::<Result<_>>()?;
     out.to.output(&outputs);
-    Ok(Lowered { graph: out.to, folds: out.folds })
+    Ok(Lowered {
+        graph: out.to,
+        folds: out.folds,
+    })
 }
 
 struct Builder<'a> {
@@ -124,8 +140,15 @@ impl Builder<'_> {
     }
 
     fn stored(&self, desc: &Desc) -> Desc {
-        let dtype = if desc.dtype == DType::F32 { self.precision.dtype() } else { desc.dtype };
-        Desc { dims: desc.dims.clone(), dtype }
+        let dtype = if desc.dtype == DType::F32 {
+            self.precision.dtype()
+        } else {
+            desc.dtype
+        };
+        Desc {
+            dims: desc.dims.clone(),
+            dtype,
+        }
     }
 
     /// A weight of the new graph; its key is its formula, so that the same one is made once.
@@ -148,7 +171,11 @@ impl Builder<'_> {
     }
 
     fn plain(&mut self, node: &Node) -> Result<()> {
-        let ins: Vec<Value> = node.ins.iter().map(|&v| self.value(v)).collect::<Result<_>>()?;
+        let ins: Vec<Value> = node
+            .ins
+            .iter()
+            .map(|&v| self.value(v))
+            .collect::<Result<_>>()?;
         let outs = self.to.push_all(node.op, &ins)?;
         self.map.extend(node.outs.iter().copied().zip(outs));
         Ok(())
@@ -162,9 +189,18 @@ impl Builder<'_> {
         absorbed: &[bool],
     ) -> Option<(Chain, Vec<usize>)> {
         let nodes = &self.from.nodes;
-        let Op::Gemm { epilogue: Epilogue::BARE, .. } = nodes[at].op else { return None };
+        let Op::Gemm {
+            epilogue: Epilogue::BARE,
+            ..
+        } = nodes[at].op
+        else {
+            return None;
+        };
         let weight = self.param(nodes[at].ins[1]);
-        let mut chain = Chain { last: at, ..Chain::default() };
+        let mut chain = Chain {
+            last: at,
+            ..Chain::default()
+        };
         let mut members = vec![at];
         let mut value = nodes[at].outs[0];
         while uses.get(&value) == Some(&1) && !self.from.outputs.contains(&value) {
@@ -217,7 +253,11 @@ impl Builder<'_> {
                 _ => false,
             },
             Op::Add if !late && node.ins[0] != node.ins[1] => {
-                let other = if node.ins[0] == value { node.ins[1] } else { node.ins[0] };
+                let other = if node.ins[0] == value {
+                    node.ins[1]
+                } else {
+                    node.ins[0]
+                };
                 c.residual = Some(other);
                 true
             }
@@ -230,7 +270,10 @@ impl Builder<'_> {
     }
 
     fn fused(&mut self, product: &Node, last: &Node, chain: Chain) -> Result<()> {
-        let Op::Gemm { trans_a, trans_b, .. } = product.op else {
+        let Op::Gemm {
+            trans_a, trans_b, ..
+        } = product.op
+        else {
             return Err(crate::Error::internal("a chain begins with a product"));
         };
         let mut ins = vec![self.value(product.ins[0])?];
@@ -239,7 +282,14 @@ impl Builder<'_> {
             (Some(by), Some(matrix)) => {
                 let dims = self.from.desc(product.ins[1]).dims.clone();
                 let (matrix, by) = (Box::new(matrix), Box::new(by));
-                ins.push(self.weight(&dims, Fold::Columns { matrix, by, transposed: trans_b })?);
+                ins.push(self.weight(
+                    &dims,
+                    Fold::Columns {
+                        matrix,
+                        by,
+                        transposed: trans_b,
+                    },
+                )?);
             }
             _ => ins.push(self.value(product.ins[1])?),
         }
@@ -261,7 +311,14 @@ impl Builder<'_> {
             residual: chain.residual.is_some(),
             act: chain.act.unwrap_or(Act::None),
         };
-        let new = self.to.push(Op::Gemm { trans_a, trans_b, epilogue }, &ins)?;
+        let new = self.to.push(
+            Op::Gemm {
+                trans_a,
+                trans_b,
+                epilogue,
+            },
+            &ins,
+        )?;
         self.map.insert(last.outs[0], new);
         Ok(())
     }

@@ -17,7 +17,12 @@ pub struct NaiveDevice {
 
 impl Default for NaiveDevice {
     fn default() -> Self {
-        NaiveDevice { info: DeviceInfo { kind: "naive", name: "the naive twin".into() } }
+        NaiveDevice {
+            info: DeviceInfo {
+                kind: "naive",
+                name: "the naive twin".into(),
+            },
+        }
     }
 }
 
@@ -53,7 +58,11 @@ pub fn activate_grad(act: Act, x: f64) -> f64 {
 }
 
 fn sigmoid(x: f64) -> f64 {
-    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        x.exp() / (1.0 + x.exp())
+    }
 }
 
 fn softplus(x: f64) -> f64 {
@@ -164,17 +173,30 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
 }
 
 fn gemm(op: &Op, ins: &[&Buf], x: &[Vec<f64>]) -> Vec<f64> {
-    let Op::Gemm { trans_a, trans_b, epilogue } = *op else { return Vec::new() };
+    let Op::Gemm {
+        trans_a,
+        trans_b,
+        epilogue,
+    } = *op
+    else {
+        return Vec::new();
+    };
     let (ad, bd) = (&ins[0].desc.dims, &ins[1].desc.dims);
-    let (m, k) = if trans_a { (ad[1], ad[0]) } else { (ad[0], ad[1]) };
+    let (m, k) = if trans_a {
+        (ad[1], ad[0])
+    } else {
+        (ad[0], ad[1])
+    };
     let n = if trans_b { bd[0] } else { bd[1] };
     let a = |i: usize, l: usize| x[0][if trans_a { l * m + i } else { i * k + l }];
     let b = |l: usize, j: usize| x[1][if trans_b { j * k + l } else { l * n + j }];
     let at = |present: bool, before: usize| if present { Some(&x[2 + before]) } else { None };
     let scale = at(epilogue.scale, 0);
     let bias = at(epilogue.bias, usize::from(epilogue.scale));
-    let residual =
-        at(epilogue.residual, usize::from(epilogue.scale) + usize::from(epilogue.bias));
+    let residual = at(
+        epilogue.residual,
+        usize::from(epilogue.scale) + usize::from(epilogue.bias),
+    );
     let mut out = Vec::with_capacity(m * n);
     for i in 0..m {
         for j in 0..n {
@@ -198,7 +220,9 @@ fn column_sum(columns: usize, values: impl Iterator<Item = f64>) -> Vec<f64> {
 
 fn unit(row: &[f64]) -> Vec<f64> {
     let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
-    row.iter().map(|v| if length > 0.0 { v / length } else { 0.0 }).collect()
+    row.iter()
+        .map(|v| if length > 0.0 { v / length } else { 0.0 })
+        .collect()
 }
 
 fn cross_entropy(logits: &[f64], labels: &Buf, classes: usize, outs: &[&Buf]) -> Result<()> {

@@ -42,8 +42,12 @@ pub struct Epilogue {
 
 impl Epilogue {
     /// Nothing but the product.
-    pub const BARE: Epilogue =
-        Epilogue { scale: false, bias: false, residual: false, act: Act::None };
+    pub const BARE: Epilogue = Epilogue {
+        scale: false,
+        bias: false,
+        residual: false,
+        act: Act::None,
+    };
 
     /// How many extra inputs it takes.
     pub fn inputs(&self) -> usize {
@@ -52,14 +56,26 @@ impl Epilogue {
 
     /// Every combination, for tests and benches.
     pub fn all() -> Vec<Epilogue> {
-        let acts = [Act::None, Act::Relu, Act::Silu, Act::Gelu, Act::Mish, Act::Sigmoid];
+        let acts = [
+            Act::None,
+            Act::Relu,
+            Act::Silu,
+            Act::Gelu,
+            Act::Mish,
+            Act::Sigmoid,
+        ];
         let flags = [false, true];
         let mut all = Vec::new();
         for act in acts {
             for scale in flags {
                 for bias in flags {
                     for residual in flags {
-                        all.push(Epilogue { scale, bias, residual, act });
+                        all.push(Epilogue {
+                            scale,
+                            bias,
+                            residual,
+                            act,
+                        });
                     }
                 }
             }
@@ -164,11 +180,15 @@ impl Op {
             }
         };
         match self {
-            Op::Gemm { trans_a, trans_b, epilogue } => {
-                gemm_shape(*trans_a, *trans_b, epilogue, ins).map(|d| vec![d])
-            }
+            Op::Gemm {
+                trans_a,
+                trans_b,
+                epilogue,
+            } => gemm_shape(*trans_a, *trans_b, epilogue, ins).map(|d| vec![d]),
             Op::Scale | Op::Bias => column(&ins[0], &ins[1]).map(|()| vec![ins[0].clone()]),
-            Op::Add | Op::ActivationGrad(_) => same(&ins[0], &ins[1]).map(|()| vec![ins[0].clone()]),
+            Op::Add | Op::ActivationGrad(_) => {
+                same(&ins[0], &ins[1]).map(|()| vec![ins[0].clone()])
+            }
             Op::Activation(_) => Ok(vec![ins[0].clone()]),
             Op::RowNormalize => ins[0].matrix(name).map(|_| vec![ins[0].clone()]),
             Op::ColumnSum => {
@@ -197,7 +217,11 @@ impl Op {
         let elements = ins[0].len() as u64;
         let flops = match self {
             Op::Gemm { trans_a, .. } => {
-                let k = if *trans_a { ins[0].dims[0] } else { ins[0].dims[1] };
+                let k = if *trans_a {
+                    ins[0].dims[0]
+                } else {
+                    ins[0].dims[1]
+                };
                 2 * outs[0].len() as u64 * k as u64
             }
             Op::ColumnDot | Op::RowNormalize => 2 * elements,
@@ -210,12 +234,25 @@ impl Op {
     /// Pushes the plain operations that a fused one stands for, and gives its outputs. A plain
     /// operation pushes itself.
     pub fn unfuse(&self, graph: &mut Graph, ins: &[Value]) -> Result<Vec<Value>> {
-        let Op::Gemm { trans_a, trans_b, epilogue } = *self else {
+        let Op::Gemm {
+            trans_a,
+            trans_b,
+            epilogue,
+        } = *self
+        else {
             return graph.push_all(*self, ins);
         };
-        let bare = Op::Gemm { trans_a, trans_b, epilogue: Epilogue::BARE };
+        let bare = Op::Gemm {
+            trans_a,
+            trans_b,
+            epilogue: Epilogue::BARE,
+        };
         let mut extra = ins[2.min(ins.len())..].iter().copied();
-        let mut take = || extra.next().ok_or_else(|| Error::internal("too few inputs").op("gemm"));
+        let mut take = || {
+            extra
+                .next()
+                .ok_or_else(|| Error::internal("too few inputs").op("gemm"))
+        };
         let mut value = graph.push(bare, &ins[..2.min(ins.len())])?;
         if epilogue.scale {
             value = graph.push(Op::Scale, &[value, take()?])?;

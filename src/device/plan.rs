@@ -58,13 +58,20 @@ impl Plan {
         let mut places = HashMap::new();
         let mut inputs = Vec::new();
         for value in graph.inputs() {
-            let Origin::Input(name) = graph.origin(value) else { continue };
+            let Origin::Input(name) = graph.origin(value) else {
+                continue;
+            };
             places.insert(value, Place::Input(inputs.len()));
             inputs.push((name.clone(), graph.desc(value).clone()));
         }
         for value in graph.params() {
-            let Origin::Param(key) = graph.origin(value) else { continue };
-            let fold = lowered.folds.get(key).ok_or_else(|| Error::internal("no formula").column(key))?;
+            let Origin::Param(key) = graph.origin(value) else {
+                continue;
+            };
+            let fold = lowered
+                .folds
+                .get(key)
+                .ok_or_else(|| Error::internal("no formula").column(key))?;
             let desc = graph.desc(value).clone();
             let (_, values) = evaluate(fold, weights)?;
             if values.len() != desc.len() {
@@ -77,7 +84,9 @@ impl Plan {
         let mut outputs = Vec::new();
         for &value in graph.outputs() {
             if !matches!(graph.origin(value), Origin::Node(..)) {
-                return Err(Error::unsupported("an input or a weight cannot be an output"));
+                return Err(Error::unsupported(
+                    "an input or a weight cannot be an output",
+                ));
             }
             places.insert(value, Place::Output(outputs.len()));
             outputs.push(graph.desc(value).clone());
@@ -86,25 +95,44 @@ impl Plan {
         let memory = device.alloc(size)?;
         for (value, at) in offsets {
             let desc = graph.desc(value).clone();
-            places.insert(value, Place::Arena(Buf::new(desc, Arc::clone(&memory), at)?));
+            places.insert(
+                value,
+                Place::Arena(Buf::new(desc, Arc::clone(&memory), at)?),
+            );
         }
         let of = |values: &[Value]| values.iter().map(|v| places[v].clone()).collect::<Vec<_>>();
         let steps: Vec<Step> = graph
             .nodes()
             .iter()
-            .map(|n| Step { op: n.op, ins: of(&n.ins), outs: of(&n.outs) })
+            .map(|n| Step {
+                op: n.op,
+                ins: of(&n.ins),
+                outs: of(&n.outs),
+            })
             .collect();
         let shapes: Vec<(Op, Vec<Desc>)> = graph
             .nodes()
             .iter()
             .map(|n| (n.op, n.ins.iter().map(|&v| graph.desc(v).clone()).collect()))
             .collect();
-        let scratch = shapes.iter().map(|(op, ins)| device.workspace(op, ins)).max().unwrap_or(0);
+        let scratch = shapes
+            .iter()
+            .map(|(op, ins)| device.workspace(op, ins))
+            .max()
+            .unwrap_or(0);
         let workspace = match scratch {
             0 => None,
             n => Some(alloc(&*device, Desc::new(&[n.div_ceil(4)], DType::F32))?),
         };
-        Ok(Plan { device, steps, inputs, outputs, workspace, arena: size, shapes })
+        Ok(Plan {
+            device,
+            steps,
+            inputs,
+            outputs,
+            workspace,
+            arena: size,
+            shapes,
+        })
     }
 
     /// Runs all operations, in order, on `stream`. Inputs and outputs stand in the graph's order.
@@ -112,7 +140,12 @@ impl Plan {
     /// # Errors
     /// A buffer of another shape or type, or a failing device.
     pub fn run(&self, ins: &[&Buf], outs: &[&Buf], stream: Stream) -> Result<()> {
-        let wanted: Vec<&Desc> = self.inputs.iter().map(|(_, d)| d).chain(&self.outputs).collect();
+        let wanted: Vec<&Desc> = self
+            .inputs
+            .iter()
+            .map(|(_, d)| d)
+            .chain(&self.outputs)
+            .collect();
         let given: Vec<&Desc> = ins.iter().chain(outs).map(|b| &b.desc).collect();
         if ins.len() != self.inputs.len() || outs.len() != self.outputs.len() {
             return Err(Error::shape(
@@ -135,7 +168,8 @@ impl Plan {
             let from: Vec<Buf> = step.ins.iter().map(find).collect();
             let to: Vec<Buf> = step.outs.iter().map(find).collect();
             let (from, to): (Vec<&Buf>, Vec<&Buf>) = (from.iter().collect(), to.iter().collect());
-            self.device.run(&step.op, &from, &to, self.workspace.as_ref(), stream)?;
+            self.device
+                .run(&step.op, &from, &to, self.workspace.as_ref(), stream)?;
         }
         Ok(())
     }
@@ -170,10 +204,15 @@ impl Plan {
     /// # Errors
     /// As [`Op::cost`].
     pub fn cost(&self) -> Result<Cost> {
-        self.shapes.iter().try_fold(Cost { flops: 0, bytes: 0 }, |sum, (op, ins)| {
-            let cost = op.cost(ins)?;
-            Ok(Cost { flops: sum.flops + cost.flops, bytes: sum.bytes + cost.bytes })
-        })
+        self.shapes
+            .iter()
+            .try_fold(Cost { flops: 0, bytes: 0 }, |sum, (op, ins)| {
+                let cost = op.cost(ins)?;
+                Ok(Cost {
+                    flops: sum.flops + cost.flops,
+                    bytes: sum.bytes + cost.bytes,
+                })
+            })
     }
 }
 
@@ -200,8 +239,9 @@ fn native(graph: &Graph, device: &dyn Device) -> Result<Graph> {
             Support::Native => out.push_all(node.op, &ins)?,
             Support::Unfuse => node.op.unfuse(&mut out, &ins)?,
             Support::No(why) => {
-                return Err(Error::unsupported(format!("{}: {why}", device.info().name))
-                    .op(node.op.name()));
+                return Err(
+                    Error::unsupported(format!("{}: {why}", device.info().name)).op(node.op.name())
+                );
             }
         };
         map.extend(node.outs.iter().copied().zip(outs));
@@ -235,7 +275,10 @@ fn arrange(graph: &Graph, placed: &HashMap<Value, Place>) -> (Vec<(Value, usize)
             .iter()
             .filter(|(other, _)| lives[other].0 <= to && from <= lives[other].1)
             .map(|&(other, at)| {
-                (at, at + graph.desc(other).bytes().next_multiple_of(ALIGN).max(ALIGN))
+                (
+                    at,
+                    at + graph.desc(other).bytes().next_multiple_of(ALIGN).max(ALIGN),
+                )
             })
             .collect();
         taken.sort_unstable();
@@ -272,15 +315,24 @@ fn evaluate(fold: &Fold, weights: &Weights) -> Result<(Vec<usize>, Vec<f32>)> {
         }
         Fold::Times(a, b) => pair(a, b, |x, y| x * y),
         Fold::Plus(a, b) => pair(a, b, |x, y| x + y),
-        Fold::Columns { matrix, by, transposed } => {
-            let ((dims, mut values), (_, by)) = (evaluate(matrix, weights)?, evaluate(by, weights)?);
+        Fold::Columns {
+            matrix,
+            by,
+            transposed,
+        } => {
+            let ((dims, mut values), (_, by)) =
+                (evaluate(matrix, weights)?, evaluate(by, weights)?);
             let columns = *dims.last().unwrap_or(&1);
             let wanted = if *transposed { dims[0] } else { columns };
             if by.len() != wanted {
                 return Err(Error::shape("fold", &dims, &[by.len()]));
             }
             for (i, x) in values.iter_mut().enumerate() {
-                *x *= if *transposed { by[i / columns] } else { by[i % columns] };
+                *x *= if *transposed {
+                    by[i / columns]
+                } else {
+                    by[i % columns]
+                };
             }
             Ok((dims, values))
         }
@@ -290,7 +342,10 @@ fn evaluate(fold: &Fold, weights: &Weights) -> Result<(Vec<usize>, Vec<f32>)> {
 /// Values in the bytes of `dtype`, rounded to nearest.
 pub fn bytes_of(values: &[f32], dtype: DType) -> Vec<u8> {
     match dtype {
-        DType::F16 => values.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect(),
+        DType::F16 => values
+            .iter()
+            .flat_map(|&x| half::f16::from_f32(x).to_le_bytes())
+            .collect(),
         _ => bytemuck::cast_slice(values).to_vec(),
     }
 }
@@ -299,7 +354,11 @@ pub fn bytes_of(values: &[f32], dtype: DType) -> Vec<u8> {
 pub fn values_of(bytes: &[u8], dtype: DType) -> Vec<f32> {
     let words = bytes.chunks_exact(dtype.size());
     match dtype {
-        DType::F16 => words.map(|w| half::f16::from_le_bytes([w[0], w[1]]).to_f32()).collect(),
-        _ => words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect(),
+        DType::F16 => words
+            .map(|w| half::f16::from_le_bytes([w[0], w[1]]).to_f32())
+            .collect(),
+        _ => words
+            .map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]]))
+            .collect(),
     }
 }

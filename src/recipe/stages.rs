@@ -43,7 +43,10 @@ pub(crate) struct Clock<'a> {
 
 impl<'a> Clock<'a> {
     pub fn new(watch: &'a dyn Watch) -> Self {
-        Clock { watch, stages: Vec::new() }
+        Clock {
+            watch,
+            stages: Vec::new(),
+        }
     }
 
     /// Runs `work` as stage `name` over `items` items.
@@ -51,7 +54,11 @@ impl<'a> Clock<'a> {
         self.watch.begin(name, items);
         let start = Instant::now();
         let result = work();
-        self.stages.push(Stage { name, seconds: start.elapsed().as_secs_f64(), items });
+        self.stages.push(Stage {
+            name,
+            seconds: start.elapsed().as_secs_f64(),
+            items,
+        });
         self.watch.end();
         result
     }

@@ -63,16 +63,30 @@ pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
     let titles = clock.run("tfidf", rows, || gather_titles(job.listings, &mut notes))?;
     let (equal, near) = clock.run("search", rows, || -> Result<(Lists, Lists)> {
         let floor = 1.0 - Rule::TABLE_1_TFIDF.high;
-        let top = TopK { k: limits::MAX_MATCHES, min_score: Some(floor) };
+        let top = TopK {
+            k: limits::MAX_MATCHES,
+            min_score: Some(floor),
+        };
         let equal = search::equal_hashes(&hashes, limits::MAX_MATCHES)?;
         Ok((equal, search::sparse(&titles, &top)?))
     })?;
 
     let sources = [
-        Source { name: "phash".into(), lists: equal },
-        Source { name: "tfidf".into(), lists: near },
+        Source {
+            name: "phash".into(),
+            lists: equal,
+        },
+        Source {
+            name: "tfidf".into(),
+            lists: near,
+        },
     ];
-    let unable: Vec<bool> = job.listings.items.iter().map(|l| l.rejected || !l.usable()).collect();
+    let unable: Vec<bool> = job
+        .listings
+        .items
+        .iter()
+        .map(|l| l.rejected || !l.usable())
+        .collect();
     let matches = clock.run("match", rows, || {
         matching::resolve_masked(&sources, &Rule::text_phash(0, 1), rows, &unable)
     })?;
@@ -94,8 +108,10 @@ fn gather_hashes(
     watch: &dyn Watch,
 ) -> Result<Vec<Option<u64>>> {
     let items = &job.listings.items;
-    let mut hashes: Vec<Option<u64>> =
-        items.iter().map(|l| if l.rejected { None } else { l.phash }).collect();
+    let mut hashes: Vec<Option<u64>> = items
+        .iter()
+        .map(|l| if l.rejected { None } else { l.phash })
+        .collect();
     let Some(folder) = job.images else {
         if items.iter().any(|l| l.image.is_some()) {
             notes.push("the image column is ignored: no --images folder was given".into());
@@ -106,11 +122,18 @@ fn gather_hashes(
     let wanted: Vec<Option<&str>> = items
         .iter()
         .zip(&hashes)
-        .map(|(l, hash)| if l.rejected || hash.is_some() { None } else { l.image.as_deref() })
+        .map(|(l, hash)| {
+            if l.rejected || hash.is_some() {
+                None
+            } else {
+                l.image.as_deref()
+            }
+        })
         .collect();
     let count = wanted.iter().flatten().count();
-    let found = clock
-        .run("phash", count, || image::phash_many(&folder, &wanted, &|done| watch.advance(done)));
+    let found = clock.run("phash", count, || {
+        image::phash_many(&folder, &wanted, &|done| watch.advance(done))
+    });
     for (i, result) in found.into_iter().enumerate() {
         match result {
             None => {}

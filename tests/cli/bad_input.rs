@@ -7,14 +7,22 @@ use crate::tools::{Bench, SMALL};
 fn rejects(text: impl AsRef<[u8]>) -> (Bench, Vec<String>) {
     let bench = Bench::new();
     bench.write("l.csv", text);
-    let ran = bench.engine("match l.csv --out m.csv --pairs p.csv").ends(1);
+    let ran = bench
+        .engine("match l.csv --out m.csv --pairs p.csv")
+        .ends(1);
     let ledger = bench.read("m.csv.rejects.csv");
     let mut lines = ledger.lines().map(str::to_string);
-    assert_eq!(lines.next().as_deref(), Some("row,posting_id,column,reason"));
+    assert_eq!(
+        lines.next().as_deref(),
+        Some("row,posting_id,column,reason")
+    );
     let lines: Vec<String> = lines.collect();
     assert!(!lines.is_empty());
     assert_eq!(
-        ran.err.lines().filter(|l| l.starts_with("rejected: ")).count(),
+        ran.err
+            .lines()
+            .filter(|l| l.starts_with("rejected: "))
+            .count(),
         lines.len(),
         "each reject is one line: {}",
         ran.err
@@ -26,13 +34,37 @@ fn rejects(text: impl AsRef<[u8]>) -> (Bench, Vec<String>) {
 fn files_that_are_no_listings_stop_before_any_work() {
     let cases: [(&str, &[u8], &[&str]); 8] = [
         ("empty", b"", &["l.csv", "header"]),
-        ("no header", b"1,a.jpg,title one\n2,b.jpg,title two\n", &["l.csv", "posting_id"]),
-        ("no evidence", b"posting_id,label_group\na,1\n", &["l.csv", "title"]),
-        ("twice", b"posting_id,title,title\na,b,c\n", &["l.csv", "title", "twice"]),
-        ("utf-16", b"\xff\xfep\0o\0s\0t\0", &["l.csv", "UTF-16", "UTF-8"]),
+        (
+            "no header",
+            b"1,a.jpg,title one\n2,b.jpg,title two\n",
+            &["l.csv", "posting_id"],
+        ),
+        (
+            "no evidence",
+            b"posting_id,label_group\na,1\n",
+            &["l.csv", "title"],
+        ),
+        (
+            "twice",
+            b"posting_id,title,title\na,b,c\n",
+            &["l.csv", "title", "twice"],
+        ),
+        (
+            "utf-16",
+            b"\xff\xfep\0o\0s\0t\0",
+            &["l.csv", "UTF-16", "UTF-8"],
+        ),
         ("utf-16 be", b"\xfe\xff\0p\0o\0s", &["l.csv", "UTF-16"]),
-        ("utf-16 bare", b"p\0o\0s\0t\0i\0n\0g\0_\0i\0d\0,\0t\0\n\0", &["l.csv", "UTF-8"]),
-        ("binary", &[0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0, 0], &["l.csv"]),
+        (
+            "utf-16 bare",
+            b"p\0o\0s\0t\0i\0n\0g\0_\0i\0d\0,\0t\0\n\0",
+            &["l.csv", "UTF-8"],
+        ),
+        (
+            "binary",
+            &[0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0, 0],
+            &["l.csv"],
+        ),
     ];
     for (what, bytes, words) in cases {
         let bench = Bench::new();
@@ -41,13 +73,21 @@ fn files_that_are_no_listings_stop_before_any_work() {
         assert_eq!(bench.names(), ["l.csv"], "{what}: {}", ran.err);
     }
     let bench = Bench::new();
-    bench.engine("match gone.csv --out m.csv").fails_with(&["gone.csv"]);
+    bench
+        .engine("match gone.csv --out m.csv")
+        .fails_with(&["gone.csv"]);
     bench.engine("match . --out m.csv").fails_with(&["folder"]);
     bench.write("l.csv", SMALL);
-    bench.engine("match l.csv --out l.csv").fails_with(&["l.csv", "twice"]);
+    bench
+        .engine("match l.csv --out l.csv")
+        .fails_with(&["l.csv", "twice"]);
     assert_eq!(bench.read("l.csv"), SMALL);
-    bench.engine("match l.csv --images gone --out m.csv").fails_with(&["gone"]);
-    bench.engine("match l.csv --out gone/m.csv").fails_with(&["gone/m.csv"]);
+    bench
+        .engine("match l.csv --images gone --out m.csv")
+        .fails_with(&["gone"]);
+    bench
+        .engine("match l.csv --out gone/m.csv")
+        .fails_with(&["gone/m.csv"]);
 }
 
 #[test]
@@ -56,7 +96,11 @@ fn an_unclosed_quote_swallows_no_row() {
         "posting_id,title\na,\"Kopi Luwak Arabika\nb,Kopi Luwak Arabika Bubuk\nc,kopi luwak arabika bubuk\n",
     );
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].starts_with("1,") && lines[0].contains("quote"), "{}", lines[0]);
+    assert!(
+        lines[0].starts_with("1,") && lines[0].contains("quote"),
+        "{}",
+        lines[0]
+    );
     assert_eq!(bench.read("m.csv"), "posting_id,matches\nb,b c\nc,c b\n");
 }
 
@@ -74,9 +118,15 @@ fn rows_that_are_wrong_are_listed_and_the_others_go_on() {
 
 #[test]
 fn latin_1_and_nul_lose_the_cell_and_not_the_listing() {
-    let (bench, lines) = rejects(b"posting_id,title,image_phash\na,caf\xe9 noir,00000000000000aa\nb,x\0y,00000000000000aa\n");
+    let (bench, lines) = rejects(
+        b"posting_id,title,image_phash\na,caf\xe9 noir,00000000000000aa\nb,x\0y,00000000000000aa\n",
+    );
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].starts_with("1,a,title,") && lines[0].contains("UTF-8"), "{}", lines[0]);
+    assert!(
+        lines[0].starts_with("1,a,title,") && lines[0].contains("UTF-8"),
+        "{}",
+        lines[0]
+    );
     assert_eq!(bench.read("m.csv"), "posting_id,matches\na,a b\nb,b a\n");
 }
 
@@ -88,14 +138,22 @@ fn a_field_over_the_bound_rejects_its_row() {
     let (bench, lines) = rejects(text);
     assert_eq!(lines.len(), 1);
     assert!(lines[0].starts_with("1,a,title,"), "{}", &lines[0][..60]);
-    assert_eq!(bench.read("m.csv"), "posting_id,matches\na,a\nb,b c\nc,c b\n");
+    assert_eq!(
+        bench.read("m.csv"),
+        "posting_id,matches\na,a\nb,b c\nc,c b\n"
+    );
 }
 
 #[test]
 fn bad_images_lose_that_evidence_alone() {
     let bench = Bench::new();
     let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/images");
-    let photo = std::fs::read_dir(demo).unwrap().next().unwrap().unwrap().path();
+    let photo = std::fs::read_dir(demo)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let photo = std::fs::read(photo).unwrap();
     bench.write("photos/good.jpg", &photo);
     bench.write("photos/cut.jpg", &photo[..photo.len() / 2]);
@@ -105,29 +163,47 @@ fn bad_images_lose_that_evidence_alone() {
     std::fs::create_dir(bench.path("photos/folder.jpg")).unwrap();
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink(bench.path("outside.jpg"), bench.path("photos/link.jpg")).unwrap();
+        std::os::unix::fs::symlink(bench.path("outside.jpg"), bench.path("photos/link.jpg"))
+            .unwrap();
         std::os::unix::fs::symlink("/dev/zero", bench.path("photos/device.jpg")).unwrap();
     }
     let names = [
-        "good.jpg", "cut.jpg", "page.jpg", "empty.jpg", "../outside.jpg", "/etc/passwd",
-        "folder.jpg", "link.jpg", "device.jpg", "gone.jpg",
+        "good.jpg",
+        "cut.jpg",
+        "page.jpg",
+        "empty.jpg",
+        "../outside.jpg",
+        "/etc/passwd",
+        "folder.jpg",
+        "link.jpg",
+        "device.jpg",
+        "gone.jpg",
     ];
     let mut text = String::from("posting_id,image,title\n");
     for (i, name) in names.iter().enumerate() {
         text.push_str(&format!("p{i},{name},same words in all\n"));
     }
     bench.write("l.csv", text);
-    let ran = bench.engine("match l.csv --images photos --out m.csv").ends(1);
+    let ran = bench
+        .engine("match l.csv --images photos --out m.csv")
+        .ends(1);
     let ledger = bench.read("m.csv.rejects.csv");
     assert_eq!(ledger.lines().count(), names.len(), "{ledger}");
     for (i, name) in names.iter().enumerate().skip(1) {
         let line = ledger.lines().nth(i).unwrap();
-        assert!(line.starts_with(&format!("{},p{i},image,", i + 1)), "{name}: {line}");
+        assert!(
+            line.starts_with(&format!("{},p{i},image,", i + 1)),
+            "{name}: {line}"
+        );
     }
     assert_eq!(bench.read("m.csv").lines().count(), names.len() + 1);
     assert!(!ran.err.contains("panick"), "{}", ran.err);
     for line in bench.read("m.csv").lines().skip(1) {
-        assert_eq!(line.split(' ').count(), names.len(), "titles still match: {line}");
+        assert_eq!(
+            line.split(' ').count(),
+            names.len(),
+            "titles still match: {line}"
+        );
     }
 }
 
@@ -149,7 +225,9 @@ fn titles_without_a_word_are_no_error() {
     let ran = bench.engine("match l.csv --out m.csv").ends(0);
     assert_eq!(bench.read("m.csv"), "posting_id,matches\na,a\nb,b\nc,c\n");
     assert!(ran.err.contains("titles give no evidence"), "{}", ran.err);
-    bench.engine("tfidf l.csv --out x.npz").fails_with(&["vocabulary"]);
+    bench
+        .engine("tfidf l.csv --out x.npz")
+        .fails_with(&["vocabulary"]);
 }
 
 #[cfg(target_os = "linux")]
@@ -157,7 +235,9 @@ fn titles_without_a_word_are_no_error() {
 fn a_full_disk_ends_with_one_line_and_keeps_the_old_answer() {
     let bench = Bench::new();
     bench.write("l.csv", SMALL);
-    bench.engine("match l.csv --out /dev/full").fails_with(&["/dev/full"]);
+    bench
+        .engine("match l.csv --out /dev/full")
+        .fails_with(&["/dev/full"]);
     // A file that may not grow stands for a disk that is full: the shell sets the bound.
     let mut text = String::from("posting_id,title\n");
     for i in 0..5000 {

@@ -19,7 +19,9 @@ pub struct Ran {
 
 impl Bench {
     pub fn new() -> Self {
-        Bench { dir: tempfile::tempdir().unwrap() }
+        Bench {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -85,7 +87,11 @@ impl Ran {
 
     /// Asserts the exit code, showing what was printed when it is another.
     pub fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
+        assert_eq!(
+            self.code, code,
+            "stdout: {}\nstderr: {}",
+            self.out, self.err
+        );
         self
     }
 

@@ -4,26 +4,48 @@ use std::process::{Command, Stdio};
 
 use crate::tools::{Bench, SMALL};
 
-const VERBS: [&str; 7] = ["match", "tfidf", "search", "evaluate", "split", "info", "demo"];
+const VERBS: [&str; 7] = [
+    "match", "tfidf", "search", "evaluate", "split", "info", "demo",
+];
 
 #[test]
 fn every_verb_has_help_with_an_example_and_the_common_options() {
     let bench = Bench::new();
     for verb in VERBS {
         let help = bench.engine(&format!("{verb} --help")).ends(0).out;
-        for word in ["Example", "--device", "--threads", "--json", "--quiet", "engine "] {
+        for word in [
+            "Example",
+            "--device",
+            "--threads",
+            "--json",
+            "--quiet",
+            "engine ",
+        ] {
             assert!(help.contains(word), "{verb}: {word} is missing in: {help}");
         }
     }
     let all = bench.engine("--help").ends(0).out;
     assert!(VERBS.iter().all(|verb| all.contains(verb)), "{all}");
-    assert!(bench.engine("--version").ends(0).out.starts_with("engine 0."));
+    assert!(
+        bench
+            .engine("--version")
+            .ends(0)
+            .out
+            .starts_with("engine 0.")
+    );
 }
 
 #[test]
 fn usage_errors_exit_with_two() {
     let bench = Bench::new();
-    for line in ["", "nonsense", "match", "match l.csv", "search --out x", "info --threads many"] {
+    for line in [
+        "",
+        "nonsense",
+        "match",
+        "match l.csv",
+        "search --out x",
+        "info --threads many",
+    ] {
         let ran = bench.engine(line);
         assert_eq!(ran.code, 2, "{line}: {}", ran.err);
         assert!(!ran.err.is_empty());
@@ -34,13 +56,23 @@ fn usage_errors_exit_with_two() {
 fn a_device_that_is_not_there_is_said_before_any_work() {
     let bench = Bench::new();
     bench.write("l.csv", SMALL);
-    bench.engine("match l.csv --out m.csv --device cuda").fails_with(&["cuda", "--device"]);
-    bench.engine("match l.csv --out m.csv --device tpu").fails_with(&["tpu", "auto"]);
-    bench.engine("match l.csv --out m.csv --device cuda:x").fails_with(&["cuda:x"]);
-    bench.engine("match l.csv --out m.csv --threads 99999").fails_with(&["99999"]);
+    bench
+        .engine("match l.csv --out m.csv --device cuda")
+        .fails_with(&["cuda", "--device"]);
+    bench
+        .engine("match l.csv --out m.csv --device tpu")
+        .fails_with(&["tpu", "auto"]);
+    bench
+        .engine("match l.csv --out m.csv --device cuda:x")
+        .fails_with(&["cuda:x"]);
+    bench
+        .engine("match l.csv --out m.csv --threads 99999")
+        .fails_with(&["99999"]);
     assert!(!bench.exists("m.csv"));
     bench.engine("match l.csv --out m.csv --device cpu").ends(0);
-    bench.engine("match l.csv --out m.csv --device auto").ends(0);
+    bench
+        .engine("match l.csv --out m.csv --device auto")
+        .ends(0);
 }
 
 #[test]
@@ -50,7 +82,10 @@ fn info_says_what_there_is() {
     assert_eq!(json["device"], "cpu");
     assert_eq!(json["gpu"]["available"], false);
     assert!(json["encoders"].as_array().is_some());
-    assert_eq!(bench.engine("info --json --threads 1").ends(0).json()["threads"], 1);
+    assert_eq!(
+        bench.engine("info --json --threads 1").ends(0).json()["threads"],
+        1
+    );
     let text = bench.engine("info").ends(0).out;
     assert!(text.contains("no GPU: "), "{text}");
 }
@@ -63,9 +98,15 @@ fn folds_never_share_a_product() {
         text.push_str(&format!("p{i},\"thing, no {i}\",{},s{i}\n", i / 3));
     }
     bench.write("l.csv", text);
-    let ran = bench.engine("split l.csv --folds 4 --by label_group --out folds --json").ends(0);
-    let sizes: Vec<u64> =
-        ran.json()["sizes"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+    let ran = bench
+        .engine("split l.csv --folds 4 --by label_group --out folds --json")
+        .ends(0);
+    let sizes: Vec<u64> = ran.json()["sizes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_u64().unwrap())
+        .collect();
     assert_eq!(sizes.iter().sum::<u64>(), 40);
     assert!(sizes.iter().all(|&n| (9..=12).contains(&n)), "{sizes:?}");
     let all = bench.read("folds/folds.csv");
@@ -75,16 +116,31 @@ fn folds_never_share_a_product() {
     for line in all.lines().skip(1) {
         let fields: Vec<&str> = line.rsplitn(4, ',').collect();
         let (fold, label) = (fields[0], fields[2]);
-        assert_eq!(*fold_of.entry(label).or_insert(fold), fold, "label {label} is split");
+        assert_eq!(
+            *fold_of.entry(label).or_insert(fold),
+            fold,
+            "label {label} is split"
+        );
     }
     for (k, &size) in sizes.iter().enumerate() {
-        assert_eq!(bench.read(&format!("folds/fold-{k}.csv")).lines().count() as u64, size + 1);
+        assert_eq!(
+            bench.read(&format!("folds/fold-{k}.csv")).lines().count() as u64,
+            size + 1
+        );
     }
-    bench.engine("split l.csv --folds 4 --linked --out linked").ends(0);
-    bench.engine("split l.csv --folds 1 --out f").fails_with(&["fold"]);
-    bench.engine("split l.csv --folds 50 --out f").fails_with(&["50"]);
+    bench
+        .engine("split l.csv --folds 4 --linked --out linked")
+        .ends(0);
+    bench
+        .engine("split l.csv --folds 1 --out f")
+        .fails_with(&["fold"]);
+    bench
+        .engine("split l.csv --folds 50 --out f")
+        .fails_with(&["50"]);
     bench.write("bare.csv", "posting_id,title\na,b\n");
-    bench.engine("split bare.csv --out f").fails_with(&["bare.csv", "label_group"]);
+    bench
+        .engine("split bare.csv --out f")
+        .fails_with(&["bare.csv", "label_group"]);
 }
 
 #[test]
@@ -99,6 +155,10 @@ fn a_closed_pipe_is_quiet() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(output.status.code(), Some(0));
 }

@@ -56,8 +56,16 @@ fn draw(demo: &Path) -> Result<String, String> {
         .skip(1)
         .filter_map(|line| {
             let fields: Vec<&str> = line.split(',').collect();
-            let [id, image, _, title, _] = fields[..] else { return None };
-            Some((id, Item { title: title.into(), image: image.into() }))
+            let [id, image, _, title, _] = fields[..] else {
+                return None;
+            };
+            Some((
+                id,
+                Item {
+                    title: title.into(),
+                    image: image.into(),
+                },
+            ))
         })
         .collect();
     let pairs = read(&demo.join("pairs.csv"))?;
@@ -66,7 +74,9 @@ fn draw(demo: &Path) -> Result<String, String> {
         .skip(1)
         .filter_map(|line| {
             let fields: Vec<&str> = line.split(',').collect();
-            let [from, to, score, source, _] = fields[..] else { return None };
+            let [from, to, score, source, _] = fields[..] else {
+                return None;
+            };
             let score: f64 = score.parse().ok()?;
             Some(((from, to), format!("{source} {score:.2}")))
         })
@@ -75,7 +85,11 @@ fn draw(demo: &Path) -> Result<String, String> {
     let mut taken: Vec<&str> = Vec::new();
     let mut groups: Vec<Vec<&str>> = Vec::new();
     for line in matches.lines().skip(1) {
-        let ids: Vec<&str> = line.split_once(',').map_or("", |(_, m)| m).split(' ').collect();
+        let ids: Vec<&str> = line
+            .split_once(',')
+            .map_or("", |(_, m)| m)
+            .split(' ')
+            .collect();
         let whole = ids.len() == COLUMNS && !ids.iter().any(|id| taken.contains(id));
         if whole {
             taken.extend(&ids);
@@ -109,7 +123,10 @@ fn sheet(
             let (x, y) = (10 + column * CARD.0, 10 + row * CARD.1);
             let note = match column {
                 0 => "the listing".to_string(),
-                _ => format!("= {}", why.get(&(group[0], *id)).cloned().unwrap_or_default()),
+                _ => format!(
+                    "= {}",
+                    why.get(&(group[0], *id)).cloned().unwrap_or_default()
+                ),
             };
             let color = if column == 0 { "#666a73" } else { "#0a7d33" };
             let _ = write!(
@@ -162,5 +179,8 @@ fn title(text: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

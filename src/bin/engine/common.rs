@@ -42,8 +42,10 @@ impl Common {
     pub fn prepare(&self) -> Result<()> {
         doppel::device::select(&self.device)?;
         if self.threads > limits::MAX_THREADS {
-            return Err(Error::limit(format!("--threads {} is too many", self.threads))
-                .mend(format!("give at most {}", limits::MAX_THREADS)));
+            return Err(
+                Error::limit(format!("--threads {} is too many", self.threads))
+                    .mend(format!("give at most {}", limits::MAX_THREADS)),
+            );
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
@@ -76,13 +78,19 @@ impl Common {
     pub fn ledger(&self, ledger: &mut Ledger, output: &Path) -> Result<Done> {
         const SHOWN: usize = 20;
         let written = ledger.write_beside(output)?;
-        let Some(path) = written else { return Ok(Done::Clean) };
+        let Some(path) = written else {
+            return Ok(Done::Clean);
+        };
         for reject in ledger.iter().take(SHOWN) {
             say(&format!(
                 "rejected: row {} (line {}){}: column {}: {}",
                 reject.row,
                 reject.line,
-                if reject.posting_id.is_empty() { String::new() } else { format!(" {}", reject.posting_id) },
+                if reject.posting_id.is_empty() {
+                    String::new()
+                } else {
+                    format!(" {}", reject.posting_id)
+                },
                 reject.column,
                 reject.reason
             ));
@@ -90,7 +98,11 @@ impl Common {
         if ledger.len() > SHOWN {
             say(&format!("rejected: and {} more", ledger.len() - SHOWN));
         }
-        say(&format!("{} rejects are listed in {}", ledger.len(), path.display()));
+        say(&format!(
+            "{} rejects are listed in {}",
+            ledger.len(),
+            path.display()
+        ));
         Ok(Done::Rejected)
     }
 }
@@ -98,7 +110,10 @@ impl Common {
 /// One line on stdout. A reader that went away ends the program quietly, as for any Unix tool.
 pub fn out(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
+    if writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .is_err()
+    {
         std::process::exit(0);
     }
 }
@@ -141,7 +156,10 @@ pub struct Progress {
 impl Progress {
     pub fn new(common: &Common) -> Self {
         let shown = !common.quiet && std::io::stderr().is_terminal();
-        Progress { shown, bar: Mutex::new(None) }
+        Progress {
+            shown,
+            bar: Mutex::new(None),
+        }
     }
 
     fn with(&self, act: impl FnOnce(&mut Option<ProgressBar>)) {
@@ -157,7 +175,8 @@ impl Watch for Progress {
     fn begin(&self, name: &'static str, total: usize) {
         self.with(|slot| {
             let style = "{prefix:>8} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
-            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+            let bar =
+                ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(style) {
                 bar.set_style(style);
             }

@@ -37,7 +37,8 @@ pub fn run(a: &Arguments) -> Result<Done> {
     summary.seconds = start.elapsed().as_secs_f64();
     let (figures, _) = evaluate_file(&matches, &listings.index_by_id(), &listings.labels())?;
     let done = a.common.ledger(&mut summary.outcome.ledger, &matches)?;
-    a.common.print(&story(&listings, &summary, &figures, &a.out));
+    a.common
+        .print(&story(&listings, &summary, &figures, &a.out));
     a.common.result(&json!({
         "listings": summary.listings,
         "matched": summary.matched,
@@ -68,7 +69,11 @@ fn unpack(out: &Path) -> Result<()> {
 
 /// What a newcomer reads: what was done, how well, how fast, an example, and what to try next.
 fn story(listings: &Listings, s: &Summary, f: &Figures, out: &Path) -> String {
-    let slowest = s.outcome.stages.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let slowest = s
+        .outcome
+        .stages
+        .iter()
+        .max_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let mut text = format!(
         "{} listings of a grocery marketplace (real photographs, made-up titles), {}\n\n",
         s.listings,
@@ -80,7 +85,11 @@ fn story(listings: &Listings, s: &Summary, f: &Figures, out: &Path) -> String {
         f.f1, f.precision, f.recall, s.matched, s.listings
     ));
     if let Some(stage) = slowest {
-        text.push_str(&format!("slowest stage: {} ({})\n", stage.name, seconds(stage.seconds)));
+        text.push_str(&format!(
+            "slowest stage: {} ({})\n",
+            stage.name,
+            seconds(stage.seconds)
+        ));
     }
     let place = out.display();
     text.push_str(&format!(
@@ -94,12 +103,23 @@ fn story(listings: &Listings, s: &Summary, f: &Figures, out: &Path) -> String {
 /// The first listing with two matches or more, and the titles that it found.
 fn example(listings: &Listings, s: &Summary) -> String {
     let titles = |i: usize| listings.items[i].title.as_deref().unwrap_or("(no title)");
-    let found = s.outcome.matches.iter().enumerate().find(|(_, m)| m.len() > 2);
-    let Some((i, matches)) = found else { return String::new() };
+    let found = s
+        .outcome
+        .matches
+        .iter()
+        .enumerate()
+        .find(|(_, m)| m.len() > 2);
+    let Some((i, matches)) = found else {
+        return String::new();
+    };
     let mut text = format!("  {}\n", titles(i));
     for m in matches.iter().skip(1) {
         let source = &s.outcome.sources[usize::from(m.source)];
-        text.push_str(&format!("    = {}   ({source} {:.2})\n", titles(m.row as usize), m.score));
+        text.push_str(&format!(
+            "    = {}   ({source} {:.2})\n",
+            titles(m.row as usize),
+            m.score
+        ));
     }
     text
 }

@@ -11,8 +11,10 @@ use serde_json::json;
 use crate::common::{Common, Done};
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  engine evaluate matches.csv listings.csv\n\nF1, precision and \
-    recall are means over the listings, as the competition scores them.")]
+#[command(
+    after_help = "Example:\n  engine evaluate matches.csv listings.csv\n\nF1, precision and \
+    recall are means over the listings, as the competition scores them."
+)]
 pub struct Arguments {
     /// The matches: posting_id,matches
     #[arg(value_name = "MATCHES.csv")]
@@ -29,7 +31,10 @@ pub fn run(a: &Arguments) -> Result<Done> {
     listings.require_labels()?;
     let (figures, notes) = evaluate_file(&a.matches, &listings.index_by_id(), &listings.labels())?;
     if notes.missing > 0 {
-        a.common.note(&format!("{} listings have no answer: they score 0", notes.missing));
+        a.common.note(&format!(
+            "{} listings have no answer: they score 0",
+            notes.missing
+        ));
     }
     if notes.unknown > 0 {
         a.common.note(&format!(
@@ -59,7 +64,14 @@ pub fn run(a: &Arguments) -> Result<Done> {
     value["unknown"] = json!(notes.unknown);
     a.common.result(&value);
     for reject in listings.ledger.iter().take(20) {
-        a.common.note(&format!("row {} of the listings: {}", reject.row, reject.reason));
+        a.common.note(&format!(
+            "row {} of the listings: {}",
+            reject.row, reject.reason
+        ));
     }
-    Ok(if listings.ledger.is_empty() { Done::Clean } else { Done::Rejected })
+    Ok(if listings.ledger.is_empty() {
+        Done::Clean
+    } else {
+        Done::Rejected
+    })
 }

@@ -17,9 +17,16 @@ use common::{Common, Done};
 
 /// Finds the listings of a marketplace that sell the same product.
 #[derive(Parser)]
-#[command(name = "engine", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Start with `engine demo`. Exit codes: 0 done, 1 done but some listings \
-    were rejected (see OUT.rejects.csv), 2 failed.")]
+#[command(
+    name = "engine",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Start with `engine demo`. Exit codes: 0 done, 1 done but some listings \
+    were rejected (see OUT.rejects.csv), 2 failed."
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use crate::common::{Common, Done, Progress, peak_memory, seconds, stages_json};
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  engine match listings.csv --images photos/ --out matches.csv \
+#[command(
+    after_help = "Example:\n  engine match listings.csv --images photos/ --out matches.csv \
     --pairs pairs.csv\n\nThe evidence: equal perceptual hashes (from the image_phash column, else from \
-    the images) and TF-IDF of the titles, fused by a dynamic threshold.")]
+    the images) and TF-IDF of the titles, fused by a dynamic threshold."
+)]
 pub struct Arguments {
     /// The listings: posting_id and one of image, image_phash, title
     #[arg(value_name = "LISTINGS.csv")]
@@ -48,14 +50,22 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let start = Instant::now();
     let listings = Listings::read(&a.listings)?;
     let read = start.elapsed().as_secs_f64();
-    let mut summary =
-        match_listings(&listings, a.images.as_deref(), &a.out, a.pairs.as_deref(), &a.common)?;
+    let mut summary = match_listings(
+        &listings,
+        a.images.as_deref(),
+        &a.out,
+        a.pairs.as_deref(),
+        &a.common,
+    )?;
     summary.seconds = start.elapsed().as_secs_f64();
-    summary.outcome.stages.insert(0, recipe::Stage {
-        name: "read",
-        seconds: read,
-        items: listings.items.len(),
-    });
+    summary.outcome.stages.insert(
+        0,
+        recipe::Stage {
+            name: "read",
+            seconds: read,
+            items: listings.items.len(),
+        },
+    );
     for note in &summary.outcome.notes {
         a.common.note(note);
     }
@@ -68,7 +78,8 @@ pub fn run(a: &Arguments) -> Result<Done> {
         seconds(summary.seconds),
         a.out.display()
     ));
-    a.common.result(&to_json(&summary, &a.out, a.pairs.as_deref()));
+    a.common
+        .result(&to_json(&summary, &a.out, a.pairs.as_deref()));
     Ok(done)
 }
 
@@ -83,7 +94,11 @@ pub fn match_listings(
     let progress = Progress::new(common);
     let mut outcome = recipe::text_phash(&Job { listings, images }, &progress)?;
     let start = Instant::now();
-    let ids: Vec<&str> = listings.items.iter().map(|l| l.posting_id.as_str()).collect();
+    let ids: Vec<&str> = listings
+        .items
+        .iter()
+        .map(|l| l.posting_id.as_str())
+        .collect();
     write_matches(out, &ids, &outcome.matches)?;
     if let Some(pairs) = pairs {
         let names: Vec<&str> = outcome.sources.iter().map(String::as_str).collect();

@@ -15,11 +15,13 @@ use crate::common::{Common, Done, peak_memory, seconds};
 use crate::matching::different;
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  engine search photos.npy -k 50 --out nn.csv\n  engine search \
+#[command(
+    after_help = "Examples:\n  engine search photos.npy -k 50 --out nn.csv\n  engine search \
     photos.npy titles.npz --weights 0.7,0.3 -k 50 --out nn.csv\n  engine search hashes.csv -k 10 \
     --min-score 0.9 --out nn.csv\n\nnn.csv is row,neighbour,score, rows counted from 0, best first, the \
     row itself included. The score is the cosine; for hashes 1 - different bits / 64. Several files are \
-    combined by a weighted sum before the best are taken.")]
+    combined by a weighted sum before the best are taken."
+)]
 pub struct Arguments {
     /// Embeddings (.npy), sparse rows (.npz), or listings with image_phash (.csv)
     #[arg(value_name = "X", required = true)]
@@ -71,7 +73,11 @@ impl Rows {
                 }
                 ledger.extend(&listings.ledger);
                 Ok(Rows::Hashes(
-                    listings.items.iter().map(|l| if l.rejected { None } else { l.phash }).collect(),
+                    listings
+                        .items
+                        .iter()
+                        .map(|l| if l.rejected { None } else { l.phash })
+                        .collect(),
                 ))
             }
             _ => Err(Error::input("is not a kind of file that search knows")
@@ -92,9 +98,11 @@ impl Rows {
         match self {
             Rows::Dense(m) => Ok(Space::Dense(m)),
             Rows::Sparse(m) => Ok(Space::Sparse(m)),
-            Rows::Hashes(_) => Err(Error::unsupported("hashes cannot be combined with other rows")
-                .path(path)
-                .mend("search them alone")),
+            Rows::Hashes(_) => Err(
+                Error::unsupported("hashes cannot be combined with other rows")
+                    .path(path)
+                    .mend("search them alone"),
+            ),
         }
     }
 }
@@ -103,7 +111,10 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let mut named: Vec<Option<&PathBuf>> = a.spaces.iter().map(Some).collect();
     named.push(Some(&a.out));
     different(&named)?;
-    let top = TopK { k: a.k, min_score: a.min_score };
+    let top = TopK {
+        k: a.k,
+        min_score: a.min_score,
+    };
     top.check()?;
     check_counts(a)?;
     let mut ledger = Ledger::default();
@@ -161,8 +172,10 @@ fn check_counts(a: &Arguments) -> Result<()> {
 }
 
 fn read_all(paths: &[PathBuf], ledger: &mut Ledger) -> Result<Vec<Rows>> {
-    let all: Vec<Rows> =
-        paths.iter().map(|path| Rows::read(path, ledger)).collect::<Result<_>>()?;
+    let all: Vec<Rows> = paths
+        .iter()
+        .map(|path| Rows::read(path, ledger))
+        .collect::<Result<_>>()?;
     for (rows, path) in all.iter().zip(paths) {
         if rows.len() != all[0].len() {
             return Err(Error::input(format!(
@@ -217,5 +230,9 @@ fn spaces<'a>(
     weights: &[f64],
 ) -> Result<Vec<(Space<'a>, f64)>> {
     let weight = |i: usize| weights.get(i).copied().unwrap_or(1.0);
-    rows.iter().zip(paths).enumerate().map(|(i, (r, p))| Ok((r.space(p)?, weight(i)))).collect()
+    rows.iter()
+        .zip(paths)
+        .enumerate()
+        .map(|(i, (r, p))| Ok((r.space(p)?, weight(i))))
+        .collect()
 }

@@ -10,10 +10,12 @@ use serde_json::json;
 use crate::common::{Common, Done};
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  engine split listings.csv --folds 5 --by label_group --out folds/\n\n\
+#[command(
+    after_help = "Example:\n  engine split listings.csv --folds 5 --by label_group --out folds/\n\n\
     Writes DIR/folds.csv (all columns and the fold) and DIR/fold-K.csv, each fold's own listings. \
     Groups go to folds from the largest down (ties: the one that comes first in the file), each to \
-    the fold with the fewest listings so far (ties: the lower fold).")]
+    the fold with the fewest listings so far (ties: the lower fold)."
+)]
 pub struct Arguments {
     /// The listings with their label_group
     #[arg(value_name = "LISTINGS.csv")]
@@ -50,8 +52,11 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let fold = if a.linked {
         folds::linked_k_fold(&listings, a.folds)?
     } else {
-        let groups: Vec<Option<&str>> =
-            listings.items.iter().map(|l| l.label_group.as_deref()).collect();
+        let groups: Vec<Option<&str>> = listings
+            .items
+            .iter()
+            .map(|l| l.label_group.as_deref())
+            .collect();
         folds::group_k_fold(&groups, a.folds)?
     };
     std::fs::create_dir_all(&a.out).map_err(|e| Error::io(e, &a.out))?;
@@ -66,7 +71,13 @@ pub fn run(a: &Arguments) -> Result<Done> {
     }
     let done = a.common.ledger(&mut listings.ledger, &all)?;
     let text: Vec<String> = sizes.iter().map(usize::to_string).collect();
-    a.common.print(&format!("{} folds of {} listings ({})", a.folds, text.join(", "), a.out.display()));
-    a.common.result(&json!({"folds": a.folds, "sizes": sizes, "linked": a.linked, "out": a.out}));
+    a.common.print(&format!(
+        "{} folds of {} listings ({})",
+        a.folds,
+        text.join(", "),
+        a.out.display()
+    ));
+    a.common
+        .result(&json!({"folds": a.folds, "sizes": sizes, "linked": a.linked, "out": a.out}));
     Ok(done)
 }

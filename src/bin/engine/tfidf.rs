@@ -18,8 +18,10 @@ use crate::common::{Common, Done, peak_memory, seconds};
 use crate::matching::different;
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  engine tfidf listings.csv --stop-words english --max-features \
-    25000 --out titles.npz\n\nscipy.sparse.load_npz reads the result: one row a listing, in input order.")]
+#[command(
+    after_help = "Example:\n  engine tfidf listings.csv --stop-words english --max-features \
+    25000 --out titles.npz\n\nscipy.sparse.load_npz reads the result: one row a listing, in input order."
+)]
 pub struct Arguments {
     /// The listings; their title column is used
     #[arg(value_name = "LISTINGS.csv")]
@@ -98,9 +100,9 @@ enum AccentsName {
 }
 
 fn ngram(text: &str) -> std::result::Result<(usize, usize), String> {
-    let parsed = text.split_once(',').and_then(|(a, b)| {
-        Some((a.trim().parse().ok()?, b.trim().parse().ok()?))
-    });
+    let parsed = text
+        .split_once(',')
+        .and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
     parsed.ok_or_else(|| "give the shortest and the longest, as in 1,2".to_string())
 }
 
@@ -175,13 +177,21 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let decoded: Vec<Option<String>> = listings
         .items
         .iter()
-        .map(|l| l.title.as_deref().filter(|_| a.decode_escapes && !l.rejected).map(decode_escapes))
+        .map(|l| {
+            l.title
+                .as_deref()
+                .filter(|_| a.decode_escapes && !l.rejected)
+                .map(decode_escapes)
+        })
         .collect();
     let titles: Vec<Option<&str>> = listings
         .items
         .iter()
         .zip(&decoded)
-        .map(|(l, d)| d.as_deref().or(if l.rejected { None } else { l.title.as_deref() }))
+        .map(|(l, d)| {
+            d.as_deref()
+                .or(if l.rejected { None } else { l.title.as_deref() })
+        })
         .collect();
     let (model, matrix) = Tfidf::fit_transform(&titles, &options)?;
     let took = start.elapsed().as_secs_f64();

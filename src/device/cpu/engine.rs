@@ -18,7 +18,12 @@ pub struct CpuDevice {
 
 impl Default for CpuDevice {
     fn default() -> Self {
-        CpuDevice { info: DeviceInfo { kind: "cpu", name: "the CPU".into() } }
+        CpuDevice {
+            info: DeviceInfo {
+                kind: "cpu",
+                name: "the CPU".into(),
+            },
+        }
     }
 }
 
@@ -58,23 +63,58 @@ impl Device for CpuDevice {
 
 /// `act(op(A) op(B) * scale + bias + residual)` in f32.
 fn product(op: &Op, ins: &[&Buf], out: &Buf) -> Result<()> {
-    let Op::Gemm { trans_a, trans_b, epilogue } = *op else { return Ok(()) };
+    let Op::Gemm {
+        trans_a,
+        trans_b,
+        epilogue,
+    } = *op
+    else {
+        return Ok(());
+    };
     // SAFETY: callers order the calls that share a buffer, as `Device` asks.
     let read = |i: usize| unsafe { floats(ins[i]) };
     let (a, b) = (read(0)?, read(1)?);
     let (ad, bd) = (&ins[0].desc.dims, &ins[1].desc.dims);
-    let (m, k) = if trans_a { (ad[1], ad[0]) } else { (ad[0], ad[1]) };
+    let (m, k) = if trans_a {
+        (ad[1], ad[0])
+    } else {
+        (ad[0], ad[1])
+    };
     let n = if trans_b { bd[0] } else { bd[1] };
-    let (a_row, a_col) = if trans_a { (1, m as isize) } else { (k as isize, 1) };
-    let (b_row, b_col) = if trans_b { (1, k as isize) } else { (n as isize, 1) };
+    let (a_row, a_col) = if trans_a {
+        (1, m as isize)
+    } else {
+        (k as isize, 1)
+    };
+    let (b_row, b_col) = if trans_b {
+        (1, k as isize)
+    } else {
+        (n as isize, 1)
+    };
     let mut acc = vec![0.0f32; m * n];
     if m * n * k > 0 {
         // SAFETY: the shapes were checked by `Op::infer`, so the three slices hold m*k, k*n and m*n
         // elements, and the strides address no other.
         unsafe {
             gemm::gemm(
-                m, n, k, acc.as_mut_ptr(), 1, n as isize, false, a.as_ptr(), a_col, a_row,
-                b.as_ptr(), b_col, b_row, 0.0, 1.0, false, false, false,
+                m,
+                n,
+                k,
+                acc.as_mut_ptr(),
+                1,
+                n as isize,
+                false,
+                a.as_ptr(),
+                a_col,
+                a_row,
+                b.as_ptr(),
+                b_col,
+                b_row,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
                 gemm::Parallelism::Rayon(0),
             );
         }
@@ -83,7 +123,11 @@ fn product(op: &Op, ins: &[&Buf], out: &Buf) -> Result<()> {
     let mut extra = |present: bool| -> Result<Option<Vec<f32>>> {
         let at = next;
         next += usize::from(present);
-        if present { read(at).map(Some) } else { Ok(None) }
+        if present {
+            read(at).map(Some)
+        } else {
+            Ok(None)
+        }
     };
     let (scale, bias) = (extra(epilogue.scale)?, extra(epilogue.bias)?);
     let residual = extra(epilogue.residual)?;
@@ -95,7 +139,11 @@ fn product(op: &Op, ins: &[&Buf], out: &Buf) -> Result<()> {
             let mut v = v * scale.as_ref().map_or(1.0, |s| s[j]);
             v += bias.as_ref().map_or(0.0, |s| s[j]);
             v += residual.as_ref().map_or(0.0, |r| r[i]);
-            if epilogue.act == Act::None { f64::from(v) } else { naive::activate(epilogue.act, f64::from(v)) }
+            if epilogue.act == Act::None {
+                f64::from(v)
+            } else {
+                naive::activate(epilogue.act, f64::from(v))
+            }
         })
         .collect();
     // SAFETY: `check` found the output apart from every input.

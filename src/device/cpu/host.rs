@@ -28,7 +28,10 @@ impl HostMem {
     /// `bytes` zero bytes.
     pub fn new(bytes: usize) -> Self {
         let lines = (0..bytes.div_ceil(256)).map(|_| UnsafeCell::new(Line([0; 256])));
-        HostMem { lines: lines.collect(), bytes }
+        HostMem {
+            lines: lines.collect(),
+            bytes,
+        }
     }
 
     /// The same, shared.
@@ -82,7 +85,10 @@ pub unsafe fn bytes(buf: &Buf) -> Result<&[u8]> {
 ///
 /// # Safety
 /// Nobody else reads or writes the buffer while the slice lives.
-#[expect(clippy::mut_from_ref, reason = "a buffer is a handle; the memory behind it is interior")]
+#[expect(
+    clippy::mut_from_ref,
+    reason = "a buffer is a handle; the memory behind it is interior"
+)]
 pub unsafe fn bytes_mut(buf: &Buf) -> Result<&mut [u8]> {
     on_host(buf)?;
     // SAFETY: as in `bytes`; the caller promises exclusive use, and `HostMem` is made of cells.
@@ -101,9 +107,10 @@ pub unsafe fn floats(buf: &Buf) -> Result<Vec<f32>> {
     let raw = unsafe { bytes(buf) }?;
     match buf.desc.dtype {
         DType::F32 => Ok(bytemuck::cast_slice(raw).to_vec()),
-        DType::F16 => {
-            Ok(bytemuck::cast_slice::<u8, half::f16>(raw).iter().map(|x| x.to_f32()).collect())
-        }
+        DType::F16 => Ok(bytemuck::cast_slice::<u8, half::f16>(raw)
+            .iter()
+            .map(|x| x.to_f32())
+            .collect()),
         DType::U32 => Err(Error::internal(format!("{buf:?} holds no floats"))),
     }
 }
@@ -128,7 +135,9 @@ pub unsafe fn store(buf: &Buf, values: &[f64]) -> Result<()> {
         }
         DType::F16 => {
             let out: &mut [half::f16] = bytemuck::cast_slice_mut(raw);
-            out.iter_mut().zip(values).for_each(|(o, &v)| *o = half::f16::from_f64(v));
+            out.iter_mut()
+                .zip(values)
+                .for_each(|(o, &v)| *o = half::f16::from_f64(v));
         }
         DType::U32 => return Err(Error::internal(format!("{buf:?} holds no floats"))),
     }

@@ -53,7 +53,12 @@ pub struct Launch {
 impl Launch {
     /// A launch of `grid` blocks of `block` threads in x, with `shared` bytes of dynamic shared memory.
     pub fn linear(grid: u32, block: u32, shared: usize) -> Self {
-        Launch { grid: [grid, 1, 1], block: [block, 1, 1], shared, cluster: [1, 1, 1] }
+        Launch {
+            grid: [grid, 1, 1],
+            block: [block, 1, 1],
+            shared,
+            cluster: [1, 1, 1],
+        }
     }
 }
 

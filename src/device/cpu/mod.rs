@@ -1,0 +1,6 @@
+//! The CPU.
+
+mod engine;
+pub mod host;
+
+pub use engine::CpuDevice;
