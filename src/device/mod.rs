@@ -1,6 +1,37 @@
-//! Where arithmetic runs.
+//! Where arithmetic runs: operations as data, graphs of them, and devices to run them on.
+//!
+//! ```text
+//!   Graph    an architecture, written once: operations (Op) over named inputs and weights
+//!     |  backward(loss)   the tape: gradients as more operations
+//!     v  lower
+//!   Plan     folded and fused for inference, plain for training; one arena, a list of launches
+//!     |  run(inputs, outputs, stream)
+//!     v
+//!   Device   naive (the oracle, f64) | cpu | a card, over a Driver: the CUDA driver or the simulated card
+//! ```
+//!
+//! Nothing above this module knows which device it is on, and this module never sees a file or a
+//! listing.
 
+mod api;
 pub mod cpu;
+mod desc;
+pub mod gpu;
+mod grad;
+mod graph;
+mod lower;
+pub mod naive;
+mod op;
+mod plan;
 mod select;
 
+pub use api::{Device, DeviceInfo, Support, alloc};
+pub use cpu::CpuDevice;
+pub use desc::{Buf, DType, Desc, Home, Mem};
+pub use gpu::driver::{Event, Stream};
+pub use graph::{Graph, Node, Origin, Value};
+pub use lower::{Lower, Precision};
+pub use naive::NaiveDevice;
+pub use op::{Act, Cost, Epilogue, Op};
+pub use plan::{Plan, Weights, bytes_of, values_of};
 pub use select::{CpuInfo, cpu_info, no_gpu_reason, select};

@@ -1,0 +1,145 @@
+//! Host memory as a device's memory, and typed views of it.
+
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+
+use crate::device::desc::{Buf, DType, Home, Mem};
+use crate::error::{Error, Result};
+
+/// 256 bytes, so that host memory is aligned as a card's is.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(256))]
+struct Line([u8; 256]);
+
+/// Zeroed host memory, aligned to 256.
+#[derive(Debug)]
+pub struct HostMem {
+    lines: Box<[UnsafeCell<Line>]>,
+    bytes: usize,
+}
+
+// SAFETY: the cells are only reached through buffers that a device reads and writes inside `run`,
+// `upload` and `download`; as on a card, callers order the calls that share a buffer.
+unsafe impl Send for HostMem {}
+// SAFETY: as for Send.
+unsafe impl Sync for HostMem {}
+
+impl HostMem {
+    /// `bytes` zero bytes.
+    pub fn new(bytes: usize) -> Self {
+        let lines = (0..bytes.div_ceil(256)).map(|_| UnsafeCell::new(Line([0; 256])));
+        HostMem {
+            lines: lines.collect(),
+            bytes,
+        }
+    }
+
+    /// The same, shared.
+    pub fn shared(bytes: usize) -> Arc<dyn Mem> {
+        Arc::new(HostMem::new(bytes))
+    }
+}
+
+// SAFETY: the boxed lines are aligned to 256, live as long as `self` and never move; `bytes` is at
+// most their size.
+unsafe impl Mem for HostMem {
+    fn address(&self) -> u64 {
+        self.lines.as_ptr() as u64
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn home(&self) -> Home {
+        Home::Host
+    }
+}
+
+/// Refuses a buffer that is not in host memory.
+fn on_host(buf: &Buf) -> Result<()> {
+    match buf.mem.home() {
+        Home::Host => Ok(()),
+        Home::Card(_) => Err(Error::internal(format!("{buf:?} is in a card's memory"))),
+    }
+}
+
+/// The bytes of a buffer in host memory.
+///
+/// # Errors
+/// The buffer is not in host memory.
+///
+/// # Safety
+/// Nobody writes the buffer while the slice lives.
+pub unsafe fn bytes(buf: &Buf) -> Result<&[u8]> {
+    on_host(buf)?;
+    // SAFETY: `Buf::new` checked the range against the memory, which `Mem` promises to be valid for
+    // as long as `buf` holds it; the caller promises that nobody writes.
+    Ok(unsafe { std::slice::from_raw_parts(buf.address() as *const u8, buf.desc.bytes()) })
+}
+
+/// The bytes of a buffer in host memory, to be written.
+///
+/// # Errors
+/// The buffer is not in host memory.
+///
+/// # Safety
+/// Nobody else reads or writes the buffer while the slice lives.
+#[expect(
+    clippy::mut_from_ref,
+    reason = "a buffer is a handle; the memory behind it is interior"
+)]
+pub unsafe fn bytes_mut(buf: &Buf) -> Result<&mut [u8]> {
+    on_host(buf)?;
+    // SAFETY: as in `bytes`; the caller promises exclusive use, and `HostMem` is made of cells.
+    Ok(unsafe { std::slice::from_raw_parts_mut(buf.address() as *mut u8, buf.desc.bytes()) })
+}
+
+/// A buffer's elements as f32, whatever float they are stored in.
+///
+/// # Errors
+/// The buffer is not in host memory, or holds no floats.
+///
+/// # Safety
+/// Nobody writes the buffer during the call.
+pub unsafe fn floats(buf: &Buf) -> Result<Vec<f32>> {
+    // SAFETY: passed on to the caller.
+    let raw = unsafe { bytes(buf) }?;
+    match buf.desc.dtype {
+        DType::F32 => Ok(bytemuck::cast_slice(raw).to_vec()),
+        DType::F16 => Ok(bytemuck::cast_slice::<u8, half::f16>(raw)
+            .iter()
+            .map(|x| x.to_f32())
+            .collect()),
+        DType::U32 => Err(Error::internal(format!("{buf:?} holds no floats"))),
+    }
+}
+
+/// Writes values to a buffer, rounded to its element type, nearest and ties to even.
+///
+/// # Errors
+/// The buffer is not in host memory, holds no floats, or has another size.
+///
+/// # Safety
+/// Nobody else reads or writes the buffer during the call.
+pub unsafe fn store(buf: &Buf, values: &[f64]) -> Result<()> {
+    if values.len() != buf.desc.len() {
+        return Err(Error::shape("store", &buf.desc.dims, &[values.len()]));
+    }
+    // SAFETY: passed on to the caller.
+    let raw = unsafe { bytes_mut(buf) }?;
+    match buf.desc.dtype {
+        DType::F32 => {
+            let out: &mut [f32] = bytemuck::cast_slice_mut(raw);
+            out.iter_mut().zip(values).for_each(|(o, &v)| *o = v as f32);
+        }
+        DType::F16 => {
+            let out: &mut [half::f16] = bytemuck::cast_slice_mut(raw);
+            out.iter_mut()
+                .zip(values)
+                .for_each(|(o, &v)| *o = half::f16::from_f64(v));
+        }
+        DType::U32 => return Err(Error::internal(format!("{buf:?} holds no floats"))),
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! Cards: one engine over a driver's trait.
+
+pub mod driver;

@@ -1,0 +1,260 @@
+//! One harness for every operation and device: inputs that are not boring, sentinels around the
+//! outputs, one rule of tolerance, and the modes test, grad, support and perf.
+
+use std::sync::Arc;
+
+use doppel::device::{
+    Act, Buf, CpuDevice, DType, Desc, Device, Epilogue, NaiveDevice, Op, Stream, Support, alloc,
+    bytes_of, values_of,
+};
+
+/// How far a device's result may be from the naive twin's: rounding when it is stored, and what a
+/// sum of `terms` products may lose in f32 before that. `size` is the result on absolute inputs, so
+/// the sum's bound is the classical one, `terms * 2^-24 * sum |a||b|` (Higham, Accuracy and Stability,
+/// 3.5); activations of the catalogue stretch an error by at most 1.13.
+pub fn allowed(dtype: DType, terms: usize, value: f64, size: f64) -> f64 {
+    let stored = match dtype {
+        // Both results were rounded when they were stored: half a unit in the last place each, and
+        // half the smallest subnormal each.
+        DType::F16 => value.abs() * 2f64.powi(-10) + 2f64.powi(-24),
+        DType::F32 => value.abs() * 2f64.powi(-23) + 2f64.powi(-149),
+        DType::U32 => 0.0,
+    };
+    // Exponentials and divisions of the pointwise operations are good to a few units.
+    1.13 * (terms as f64 + 4.0) * 2f64.powi(-24) * size + 1.01 * stored
+}
+
+/// How many products one result of `op` sums.
+fn terms(op: &Op, ins: &[Desc]) -> usize {
+    match op {
+        Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
+        Op::ColumnSum | Op::ColumnDot => ins[0].dims[0],
+        Op::RowNormalize | Op::SoftmaxCrossEntropy => ins[0].dims[1],
+        _ => 1,
+    }
+}
+
+/// The size of what `op` sums: its result on absolute inputs without the activation, at least the
+/// largest input where the operation is pointwise.
+fn sizes(op: &Op, ins: &[(Desc, Vec<u8>)]) -> Vec<Vec<f64>> {
+    let linear = match *op {
+        Op::Gemm {
+            trans_a,
+            trans_b,
+            epilogue,
+        } => Op::Gemm {
+            trans_a,
+            trans_b,
+            epilogue: Epilogue {
+                act: Act::None,
+                ..epilogue
+            },
+        },
+        Op::Activation(_) => Op::Activation(Act::None),
+        Op::ActivationGrad(_) => Op::ActivationGrad(Act::None),
+        other => other,
+    };
+    let absolute: Vec<(Desc, Vec<u8>)> = ins
+        .iter()
+        .map(|(d, b)| match d.dtype {
+            DType::U32 => (d.clone(), b.clone()),
+            t => {
+                let values: Vec<f32> = values_of(b, t).iter().map(|v| v.abs()).collect();
+                (
+                    Desc::new(&d.dims, DType::F32),
+                    bytes_of(&values, DType::F32),
+                )
+            }
+        })
+        .collect();
+    let most = absolute[0]
+        .1
+        .chunks_exact(4)
+        .map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]]));
+    let most = f64::from(most.fold(0.0, f32::max));
+    let summed = matches!(op, Op::Gemm { .. } | Op::ColumnSum | Op::ColumnDot);
+    run(&NaiveDevice::default(), &linear, &absolute)
+        .unwrap()
+        .iter()
+        .map(|(d, b)| {
+            let floor = if summed { 0.0 } else { 1.0 + most };
+            values_of(b, d.dtype)
+                .iter()
+                .map(|&v| f64::from(v.abs()).max(floor))
+                .collect()
+        })
+        .collect()
+}
+
+/// The devices of this run. Those that are not there are named, and count as skipped.
+pub fn devices() -> Vec<Arc<dyn Device>> {
+    vec![
+        Arc::new(CpuDevice::default()),
+        Arc::new(NaiveDevice::default()),
+    ]
+}
+
+/// Values that show mistakes: a counter-based spread in [-1, 1) with outliers, zeros and tiny ones.
+pub fn values(n: usize, seed: u64) -> Vec<f32> {
+    (0..n as u64)
+        .map(|i| {
+            let mut z = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                ^ seed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let x = ((z >> 40) as f32 / (1u64 << 23) as f32) - 1.0;
+            match z % 97 {
+                0 => 0.0,
+                1 => x * 8.0,
+                2 => x * 1e-4,
+                _ => x,
+            }
+        })
+        .collect()
+}
+
+/// A buffer of `desc` on `device` in the middle of a larger one that is filled with a pattern, so
+/// that a write outside of it shows.
+pub struct Guarded {
+    pub buf: Buf,
+    whole: Buf,
+}
+
+const GUARD: usize = 512;
+const PATTERN: u8 = 0xa5;
+
+impl Guarded {
+    pub fn new(device: &dyn Device, desc: Desc) -> Guarded {
+        let bytes = desc.bytes().next_multiple_of(4) + 2 * GUARD;
+        let whole = alloc(device, Desc::new(&[bytes / 4], DType::U32)).unwrap();
+        device
+            .upload(&vec![PATTERN; bytes], &whole, Stream::DEFAULT)
+            .unwrap();
+        let buf = Buf::new(desc, Arc::clone(&whole.mem), GUARD).unwrap();
+        Guarded { buf, whole }
+    }
+
+    pub fn of(device: &dyn Device, desc: Desc, data: &[u8]) -> Guarded {
+        let guarded = Guarded::new(device, desc);
+        device.upload(data, &guarded.buf, Stream::DEFAULT).unwrap();
+        guarded
+    }
+
+    /// The bytes of the value, after a check that the guards around it are as they were.
+    pub fn bytes(&self, device: &dyn Device, what: &str) -> Vec<u8> {
+        let mut all = vec![0; self.whole.desc.bytes()];
+        device.sync(Stream::DEFAULT).unwrap();
+        device
+            .download(&self.whole, &mut all, Stream::DEFAULT)
+            .unwrap();
+        let end = GUARD + self.buf.desc.bytes();
+        let touched = |range: &[u8]| range.iter().filter(|&&b| b != PATTERN).count();
+        assert_eq!(
+            touched(&all[..GUARD]),
+            0,
+            "{what}: written before the buffer"
+        );
+        assert_eq!(touched(&all[end..]), 0, "{what}: written behind the buffer");
+        all[GUARD..end].to_vec()
+    }
+}
+
+/// Runs `op` on `device` and gives each output's values; inputs are f32 values or, for labels, u32.
+pub fn run(
+    device: &dyn Device,
+    op: &Op,
+    ins: &[(Desc, Vec<u8>)],
+) -> doppel::Result<Vec<(Desc, Vec<u8>)>> {
+    let descs: Vec<Desc> = ins.iter().map(|(d, _)| d.clone()).collect();
+    let from: Vec<Guarded> = ins
+        .iter()
+        .map(|(d, b)| Guarded::of(device, d.clone(), b))
+        .collect();
+    let to: Vec<Guarded> = op
+        .infer(&descs)?
+        .into_iter()
+        .map(|d| Guarded::new(device, d))
+        .collect();
+    let scratch = match device.workspace(op, &descs) {
+        0 => None,
+        n => Some(alloc(device, Desc::new(&[n.div_ceil(4)], DType::F32))?),
+    };
+    let (a, b): (Vec<&Buf>, Vec<&Buf>) = (
+        from.iter().map(|g| &g.buf).collect(),
+        to.iter().map(|g| &g.buf).collect(),
+    );
+    device.run(op, &a, &b, scratch.as_ref(), Stream::DEFAULT)?;
+    let name = format!("{} on {}", op.name(), device.info().name);
+    for (guarded, (_, before)) in from.iter().zip(ins) {
+        assert_eq!(
+            &guarded.bytes(device, &name),
+            before,
+            "{name}: an input was written"
+        );
+    }
+    Ok(to
+        .iter()
+        .map(|g| (g.buf.desc.clone(), g.bytes(device, &name)))
+        .collect())
+}
+
+/// Compares a device's results with the naive twin's; gives the largest share of the allowance used.
+pub fn compare(
+    op: &Op,
+    ins: &[(Desc, Vec<u8>)],
+    have: &[(Desc, Vec<u8>)],
+    want: &[(Desc, Vec<u8>)],
+    what: &str,
+) -> f64 {
+    let descs: Vec<Desc> = ins.iter().map(|(d, _)| d.clone()).collect();
+    let (terms, sizes) = (terms(op, &descs), sizes(op, ins));
+    let mut worst: f64 = 0.0;
+    assert_eq!(have.len(), want.len());
+    for (((desc, a), (_, b)), sizes) in have.iter().zip(want).zip(&sizes) {
+        let (a, b) = (values_of(a, desc.dtype), values_of(b, desc.dtype));
+        assert_eq!(a.len(), b.len());
+        for (i, (&x, &y)) in a.iter().zip(&b).enumerate() {
+            let error = match x.is_nan() && y.is_nan() || x == y {
+                true => 0.0,
+                false => (f64::from(x) - f64::from(y)).abs(),
+            };
+            let limit = allowed(desc.dtype, terms, f64::from(y), sizes[i]);
+            assert!(
+                error <= limit,
+                "{what}: {op:?} at {i}: {x} for {y}: {error:e} > {limit:e}"
+            );
+            worst = worst.max(error / limit.max(f64::MIN_POSITIVE));
+        }
+    }
+    worst
+}
+
+/// Inputs of `descs`, different for each place.
+pub fn inputs(descs: &[Desc], seed: u64) -> Vec<(Desc, Vec<u8>)> {
+    let one = |(i, d): (usize, &Desc)| {
+        let bytes = match d.dtype {
+            DType::U32 => (0..d.len() as u32)
+                .flat_map(|l| (l * 7 % 3).to_le_bytes())
+                .collect(),
+            dtype => bytes_of(&values(d.len(), seed * 31 + i as u64), dtype),
+        };
+        (d.clone(), bytes)
+    };
+    descs.iter().enumerate().map(one).collect()
+}
+
+/// Mode test: `op` on every device that runs it natively, against the naive twin.
+pub fn test(op: &Op, descs: &[Desc], seed: u64) -> usize {
+    let naive = NaiveDevice::default();
+    let ins = inputs(descs, seed);
+    let want = run(&naive, op, &ins).unwrap();
+    let mut compared = 0;
+    for device in devices() {
+        if device.supports(op, descs) == Support::Native {
+            let have = run(&*device, op, &ins).unwrap();
+            compare(op, &ins, &have, &want, &device.info().name);
+            compared += 1;
+        }
+    }
+    compared
+}
