@@ -3,6 +3,7 @@
 use super::matches::{Firing, strongest_first};
 use super::rule::{Part, Rule, Steps};
 use super::{Match, Source};
+use crate::error::Result;
 
 /// The sources, and the rows that may not match.
 #[derive(Clone, Copy)]
@@ -66,11 +67,22 @@ pub(super) enum Node {
     },
 }
 
+/// How what needs all rows at once is run, while a rule is made ready.
+pub(super) trait Runner {
+    /// What a node fires over all rows.
+    fn relation(&self, node: &Node) -> Relation;
+    /// What a sweep over modalities alone fires over all rows, where something else than this module
+    /// runs it.
+    fn sweep(&self, swept: &[(usize, Steps)]) -> Option<Result<Relation>>;
+}
+
 impl Node {
-    /// Makes `rule` ready. A reciprocal rule is run over all rows by `run` on the way.
-    pub(super) fn ready(rule: &Rule, run: &impl Fn(&Node) -> Relation) -> Node {
-        let all = |rules: &[Rule]| rules.iter().map(|r| Node::ready(r, run)).collect();
-        match rule {
+    /// Makes `rule` ready; what needs all rows is run by `runner` on the way.
+    pub(super) fn ready(rule: &Rule, runner: &impl Runner) -> Result<Node> {
+        let all = |rules: &[Rule]| -> Result<Vec<Node>> {
+            rules.iter().map(|r| Node::ready(r, runner)).collect()
+        };
+        Ok(match rule {
             &Rule::Threshold { source, distance } => Node::Threshold { source, distance },
             &Rule::Equal { source } => Node::Equal { source },
             Rule::Sweep(parts) => {
@@ -78,24 +90,33 @@ impl Node {
                 for part in parts {
                     match part {
                         Part::Swept { source, steps } => swept.push((*source, *steps)),
-                        Part::Fixed(rule) => fixed.push(Node::ready(rule, run)),
+                        Part::Fixed(rule) => fixed.push(Node::ready(rule, runner)?),
                     }
                 }
-                Node::Sweep { swept, fixed }
+                match if fixed.is_empty() {
+                    runner.sweep(&swept)
+                } else {
+                    None
+                } {
+                    Some(relation) => Node::Known(relation?),
+                    None => Node::Sweep { swept, fixed },
+                }
             }
-            Rule::Union(rules) => Node::Union(all(rules)),
-            Rule::Intersection(rules) => Node::Intersection(all(rules)),
-            Rule::Reciprocal(rule) => Node::Known(run(&Node::ready(rule, run)).both_ways()),
+            Rule::Union(rules) => Node::Union(all(rules)?),
+            Rule::Intersection(rules) => Node::Intersection(all(rules)?),
+            Rule::Reciprocal(rule) => {
+                Node::Known(runner.relation(&Node::ready(rule, runner)?).both_ways())
+            }
             Rule::Min2 {
                 rule,
                 source,
                 distance,
             } => Node::Min2 {
-                node: Box::new(Node::ready(rule, run)),
+                node: Box::new(Node::ready(rule, runner)?),
                 source: *source,
                 distance: *distance,
             },
-        }
+        })
     }
 
     /// Appends all that fires for `row`, itself left out, in no particular order.

@@ -34,7 +34,7 @@ mod rule;
 
 pub use matches::{Firing, ITSELF, Match, Matches};
 pub use output::{write_matches, write_pairs};
-pub use resolve::{resolve, resolve_capped};
+pub use resolve::{Sweeper, resolve, resolve_capped, resolve_with};
 pub use rule::{Part, Rule, Steps, SweepBuilder};
 
 use crate::lists::Lists;

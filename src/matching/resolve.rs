@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::fire::{Evidence, Node, Relation};
-use super::matches::Matches;
-use super::{ITSELF, Rule, Source};
+use super::fire::{Evidence, Node, Relation, Runner};
+use super::matches::{Firing, Matches};
+use super::{ITSELF, Rule, Source, Steps};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_MATCHES, MAX_ROWS};
+use crate::lists::Lists;
 
 /// How many rows one task of the thread pool takes.
 const BLOCK: usize = 512;
@@ -39,13 +40,49 @@ pub fn resolve_capped(
     unable: Option<&[bool]>,
     cap: usize,
 ) -> Result<Matches> {
+    resolve_with(sources, rule, rows, unable, cap, None)
+}
+
+/// Runs the dynamic threshold of a sweep somewhere else than on this module's own loops: on a card.
+pub trait Sweeper {
+    /// For each row what a sweep over these modalities fires, as [`Rule::Sweep`] defines it: the
+    /// neighbours below the thresholds of the first step that has any. `evidence` and `steps` stand
+    /// side by side; a firing's `source` is the place in them. `unable` is as in [`resolve_capped`].
+    ///
+    /// # Errors
+    /// What the device says.
+    fn sweep(
+        &self,
+        evidence: &[&Lists],
+        steps: &[Steps],
+        unable: Option<&[bool]>,
+    ) -> Result<Vec<Vec<Firing>>>;
+}
+
+/// [`resolve_capped`] with sweeps over modalities alone run by `sweeper`, when one is given.
+///
+/// # Errors
+/// As [`resolve_capped`], and what the sweeper says.
+pub fn resolve_with(
+    sources: &[Source],
+    rule: &Rule,
+    rows: usize,
+    unable: Option<&[bool]>,
+    cap: usize,
+    sweeper: Option<&dyn Sweeper>,
+) -> Result<Matches> {
     check_sizes(sources, rows, unable, cap)?;
     rule.validate(sources.len())?;
     sources.iter().try_for_each(check_lists)?;
     check_equalities(rule, sources)?;
 
     let evidence = Evidence { sources, unable };
-    let node = Node::ready(rule, &|node| relation(node, &evidence, rows));
+    let all = All {
+        evidence: &evidence,
+        rows,
+        sweeper,
+    };
+    let node = Node::ready(rule, &all)?;
     let blocks = blocks(rows, |range| {
         let (mut block, mut fired, mut groups) = (Matches::default(), Vec::new(), Vec::new());
         for row in range {
@@ -60,6 +97,42 @@ pub fn resolve_capped(
     let mut matches = Matches::default();
     blocks.iter().for_each(|block| matches.append(block));
     Ok(matches)
+}
+
+/// All rows, and what runs sweeps over them.
+struct All<'a> {
+    evidence: &'a Evidence<'a>,
+    rows: usize,
+    sweeper: Option<&'a dyn Sweeper>,
+}
+
+impl Runner for All<'_> {
+    fn relation(&self, node: &Node) -> Relation {
+        relation(node, self.evidence, self.rows)
+    }
+
+    fn sweep(&self, swept: &[(usize, Steps)]) -> Option<Result<Relation>> {
+        let sweeper = self.sweeper?;
+        let lists: Vec<&Lists> = swept
+            .iter()
+            .map(|&(s, _)| &self.evidence.sources[s].lists)
+            .collect();
+        let steps: Vec<Steps> = swept.iter().map(|&(_, steps)| steps).collect();
+        let fired = sweeper.sweep(&lists, &steps, self.evidence.unable);
+        Some(fired.map(|rows| {
+            let counts = rows.iter().map(Vec::len).collect();
+            let name = |f: Firing| Firing {
+                source: swept[usize::from(f.source)].0 as u16,
+                ..f
+            };
+            let firings = rows.into_iter().flat_map(|mut row| {
+                row.iter_mut().for_each(|f| *f = name(*f));
+                Relation::order(&mut row);
+                row
+            });
+            Relation::join(vec![(counts, firings.collect())])
+        }))
+    }
 }
 
 /// What `node` fires over all rows.

@@ -4,8 +4,12 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use doppel::Result;
 use doppel::lists::{Lists, best_first};
-use doppel::matching::{ITSELF, Match, Part, Rule, Source, Steps, resolve, resolve_capped};
+use doppel::matching::{
+    Firing, ITSELF, Match, Part, Rule, Source, Steps, Sweeper, resolve, resolve_capped,
+    resolve_with,
+};
 
 struct Case {
     rows: u32,
@@ -344,4 +348,89 @@ fn the_thread_count_changes_nothing() {
     assert!(one.pairs() > 2 * rows as usize);
     assert_eq!(run(2), one);
     assert_eq!(run(5), one);
+}
+
+/// A sweeper that walks every step, and counts how often it is asked.
+#[derive(Default)]
+struct Walker {
+    asked: Cell<usize>,
+}
+
+impl Sweeper for Walker {
+    fn sweep(
+        &self,
+        evidence: &[&Lists],
+        steps: &[Steps],
+        unable: Option<&[bool]>,
+    ) -> Result<Vec<Vec<Firing>>> {
+        self.asked.set(self.asked.get() + 1);
+        let able = |i: usize| !unable.is_some_and(|u| u[i]);
+        let row = |i: usize| {
+            for t in 0.. {
+                let mut fired = Vec::new();
+                for (source, (lists, steps)) in evidence.iter().zip(steps).enumerate() {
+                    let threshold = (steps.low + t as f64 * steps.step).min(steps.high);
+                    for (j, score) in lists.row(i).iter() {
+                        if j as usize != i && able(i) && able(j as usize) && 1.0 - score < threshold
+                        {
+                            let (source, threshold) = (source as u16, 1.0 - threshold);
+                            fired.push(Match {
+                                row: j,
+                                score,
+                                source,
+                                threshold,
+                            });
+                        }
+                    }
+                }
+                let over = |s: &Steps| s.low + t as f64 * s.step >= s.high;
+                if !fired.is_empty() || steps.iter().all(over) {
+                    return fired;
+                }
+            }
+            Vec::new()
+        };
+        Ok((0..evidence[0].len()).map(row).collect())
+    }
+}
+
+#[test]
+fn a_sweeper_of_its_own_gives_the_same_matches() {
+    let mut made = Made {
+        random: fastrand::Rng::with_seed(77),
+    };
+    let (walker, mut pairs) = (Walker::default(), 0);
+    for n in 0..1500 {
+        let rows = made.random.u32(1..9);
+        let (case, sources) = made.case(rows, 0.5);
+        let rule = made.rule(n % 4);
+        let unable = Some(&case.unable[..]);
+        let own = resolve_capped(&sources, &rule, rows as usize, unable, 50).unwrap();
+        let other =
+            resolve_with(&sources, &rule, rows as usize, unable, 50, Some(&walker)).unwrap();
+        assert_eq!(own, other, "case {n}, {rule:?}");
+        pairs += own.pairs();
+    }
+    assert!(
+        walker.asked.get() > 300 && pairs > 3000,
+        "{} {pairs}",
+        walker.asked.get()
+    );
+}
+
+/// A sweeper that fails, as a card may.
+struct Broken;
+
+impl Sweeper for Broken {
+    fn sweep(&self, _: &[&Lists], _: &[Steps], _: Option<&[bool]>) -> Result<Vec<Vec<Firing>>> {
+        Err(doppel::Error::internal("the card fell off the bus"))
+    }
+}
+
+#[test]
+fn what_a_sweeper_says_comes_through() {
+    let sources = [Source::new("s", Lists::from_rows([vec![(0, 1.0)]]))];
+    let rule = Rule::sweep().over(0, Steps::TFIDF).rule().reciprocal();
+    let error = resolve_with(&sources, &rule, 1, None, 50, Some(&Broken)).unwrap_err();
+    assert!(error.to_string().contains("fell off"), "{error}");
 }
