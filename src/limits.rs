@@ -26,8 +26,20 @@ pub const MAX_DIMS: usize = 65_536;
 pub const MAX_FEATURES: usize = 1 << 28;
 /// The longest n-gram of TF-IDF.
 pub const MAX_NGRAM: usize = 32;
+/// How deep a matching rule may nest.
+pub const MAX_RULE_DEPTH: usize = 64;
+/// The most steps that one modality of a sweep may take from its low to its high threshold.
+pub const MAX_SWEEP_STEPS: u32 = 1_000_000;
+/// The least step of a sweep that moves at all; far above what rounding does to a distance.
+pub const MIN_SWEEP_STEP: f64 = 1e-9;
 /// The most worker threads.
 pub const MAX_THREADS: usize = 1024;
+/// The most neighbours that a card's dense search gives.
+pub const MAX_CARD_K: usize = 64;
+/// The most modalities of a sweep on a card.
+pub const MAX_CARD_SWEEP: usize = 8;
+/// The most rows or columns of a matrix on a card: kernels count them in 32 bits, signed.
+pub const MAX_CARD_SIDE: usize = (1 << 31) - 256;
 
 const _: () = assert!(MAX_MATCHES <= MAX_K, "a full answer must fit a search");
 const _: () = assert!(MAX_ROWS < u32::MAX as usize, "rows are stored as u32");
