@@ -1,1 +1,3 @@
 //! Where arithmetic runs.
+
+pub mod gpu;

@@ -1,0 +1,4 @@
+//! Arithmetic on a card, whichever driver it has.
+
+pub mod driver;
+pub mod driver_simt;
