@@ -16,3 +16,7 @@ mod memory;
 
 pub use engine::GpuDevice;
 pub use launch_topk::TopKTuning;
+//! Arithmetic on a card, whichever driver it has.
+
+pub mod driver;
+pub mod driver_simt;
