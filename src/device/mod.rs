@@ -21,6 +21,3 @@ pub use lower::{Lower, Precision};
 pub use naive::NaiveDevice;
 pub use op::{Act, Cost, Epilogue, Op};
 pub use plan::{Plan, Weights, bytes_of, values_of};
-//! Where arithmetic runs.
-
-pub mod gpu;

@@ -5,6 +5,7 @@
 //! launcher knows grids and blocks.
 
 pub mod driver;
+pub mod driver_simt;
 mod engine;
 mod launch;
 mod launch_gemm;
@@ -16,7 +17,3 @@ mod memory;
 
 pub use engine::GpuDevice;
 pub use launch_topk::TopKTuning;
-//! Arithmetic on a card, whichever driver it has.
-
-pub mod driver;
-pub mod driver_simt;
