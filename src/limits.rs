@@ -37,6 +37,12 @@ pub const MAX_SWEEP_STEPS: u32 = 1_000_000;
 pub const MIN_SWEEP_STEP: f64 = 1e-9;
 /// The most worker threads.
 pub const MAX_THREADS: usize = 1024;
+/// The most neighbours that a card's dense search gives.
+pub const MAX_CARD_K: usize = 64;
+/// The most modalities of a sweep on a card.
+pub const MAX_CARD_SWEEP: usize = 8;
+/// The most rows or columns of a matrix on a card: kernels count them in 32 bits, signed.
+pub const MAX_CARD_SIDE: usize = (1 << 31) - 256;
 
 const _: () = assert!(MAX_MATCHES <= MAX_K, "a full answer must fit a search");
 const _: () = assert!(MAX_ROWS < u32::MAX as usize, "rows are stored as u32");

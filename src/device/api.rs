@@ -6,6 +6,8 @@ use super::desc::{Buf, Desc, Mem};
 use super::gpu::driver::Stream;
 use super::op::Op;
 use crate::error::{Error, Result};
+use crate::limits::{MAX_SWEEP_STEPS, MIN_SWEEP_STEP};
+use crate::lists::Lists;
 
 /// What a device says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,69 @@ pub enum Support {
     Unfuse,
     /// Not at all, and why.
     No(&'static str),
+}
+
+/// The distance thresholds of one swept modality: `min(low + t * step, high)` at step `t`
+/// (Tan, section 3.3).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SweepSteps {
+    /// The threshold of step 0.
+    pub low: f64,
+    /// What no step goes beyond.
+    pub high: f64,
+    /// How far a step moves; any number from 0 when `low` is `high`.
+    pub step: f64,
+}
+
+impl SweepSteps {
+    /// The threshold of step `t`.
+    pub fn at(&self, t: u32) -> f64 {
+        (self.low + f64::from(t) * self.step).min(self.high)
+    }
+
+    /// The thresholds of all steps, up to the first that is `high`. They never fall.
+    ///
+    /// # Errors
+    /// [`Kind::Input`](crate::error::Kind::Input) for a threshold that is not finite or above
+    /// `high`, and a step below [`MIN_SWEEP_STEP`] or too small to arrive within
+    /// [`MAX_SWEEP_STEPS`].
+    pub fn table(&self) -> Result<Vec<f64>> {
+        let SweepSteps { low, high, step } = *self;
+        let bad = |what: String| Err(Error::input(what).op("sweep"));
+        if !(low.is_finite() && high.is_finite() && low <= high) {
+            return bad(format!("a sweep goes from {low} to {high}"));
+        }
+        if !step.is_finite() || step < 0.0 {
+            return bad(format!("a sweep's step is {step}"));
+        }
+        let far = step < MIN_SWEEP_STEP || (high - low) / step > f64::from(MAX_SWEEP_STEPS);
+        if low < high && far {
+            return bad(format!(
+                "a sweep's step of {step} is too small to get from {low} to {high}"
+            ));
+        }
+        let mut table = vec![self.at(0)];
+        for t in 1..=MAX_SWEEP_STEPS.saturating_add(1) {
+            if table.last().is_none_or(|&last| last >= high) {
+                break;
+            }
+            table.push(self.at(t));
+        }
+        Ok(table)
+    }
+}
+
+/// A neighbour that a sweep found near enough, and by which evidence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fired {
+    /// The neighbour.
+    pub row: u32,
+    /// The place of the evidence among the sweep's modalities.
+    pub source: u16,
+    /// The similarity that the evidence gives the pair.
+    pub score: f64,
+    /// The similarity that had to be passed: 1 - the distance threshold of the last step.
+    pub threshold: f64,
 }
 
 /// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download.
@@ -71,6 +136,52 @@ pub trait Device: Send + Sync {
         workspace: Option<&Buf>,
         stream: Stream,
     ) -> Result<()>;
+
+    /// For each row of `queries` its `k` best rows of `gallery` (without one, of `queries`, itself
+    /// included) by cosine, best first. Both are f32 `[rows, dims]`, unit rows or not; rows of zeros
+    /// have no neighbours and are nobody's. With `min_score`, only neighbours with at least that.
+    ///
+    /// The scores and the order are those of a brute force over all pairs in f64, with the dot
+    /// product's additions in the order of `cpu::dot`: the same to the bit on every device.
+    ///
+    /// # Errors
+    /// [`Kind::Input`](crate::error::Kind::Input) for `k` of 0, a `min_score` of NaN, and a NaN or an
+    /// infinity in a row, which is named; [`Kind::Shape`](crate::error::Kind::Shape) when the
+    /// dimensions differ; [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has
+    /// no such search, or none for so many neighbours.
+    fn topk_dense(
+        &self,
+        _queries: &Buf,
+        _gallery: Option<&Buf>,
+        _k: usize,
+        _min_score: Option<f64>,
+        _stream: Stream,
+    ) -> Result<Lists> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no dense search")).op("topk"))
+    }
+
+    /// The dynamic threshold: for each row, the matches of the first step `t` at which any modality
+    /// has a neighbour, the row itself left out, with `1 - score` below (strictly) its threshold of
+    /// that step; none where no step has one. They stand modality by modality, each as in its list.
+    ///
+    /// `evidence[m]` has one list a row, as searches make them: finite scores, best first. `unable`
+    /// marks rows that match nothing and stand in no match.
+    ///
+    /// # Errors
+    /// As [`SweepSteps::table`]; [`Kind::Shape`](crate::error::Kind::Shape) when the lists, steps and
+    /// marks do not go together; [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the
+    /// device has no sweep, or none over so many modalities.
+    fn sweep(
+        &self,
+        _evidence: &[&Lists],
+        _steps: &[SweepSteps],
+        _unable: Option<&[bool]>,
+        _stream: Stream,
+    ) -> Result<Vec<Vec<Fired>>> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no sweep")).op("sweep"))
+    }
 
     /// Waits for all work of a stream.
     ///

@@ -25,9 +25,10 @@ mod op;
 mod plan;
 mod select;
 
-pub use api::{Device, DeviceInfo, Support, alloc};
+pub use api::{Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
 pub use cpu::CpuDevice;
 pub use desc::{Buf, DType, Desc, Home, Mem};
+pub use gpu::GpuDevice;
 pub use gpu::driver::{Event, Stream};
 pub use graph::{Graph, Node, Origin, Value};
 pub use lower::{Lower, Precision};

@@ -1,11 +1,12 @@
 //! One harness for every operation and device: inputs that are not boring, sentinels around the
 //! outputs, one rule of tolerance, and the modes test, grad, support and perf.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use doppel::device::gpu::driver_simt::SimtDriver;
 use doppel::device::{
-    Act, Buf, CpuDevice, DType, Desc, Device, Epilogue, NaiveDevice, Op, Stream, Support, alloc,
-    bytes_of, values_of,
+    Act, Buf, CpuDevice, DType, Desc, Device, Epilogue, GpuDevice, NaiveDevice, Op, Stream,
+    Support, alloc, bytes_of, values_of,
 };
 
 /// How far a device's result may be from the naive twin's: rounding when it is stored, and what a
@@ -88,10 +89,38 @@ fn sizes(op: &Op, ins: &[(Desc, Vec<u8>)]) -> Vec<Vec<f64>> {
 
 /// The devices of this run. Those that are not there are named, and count as skipped.
 pub fn devices() -> Vec<Arc<dyn Device>> {
-    vec![
+    let mut all: Vec<Arc<dyn Device>> = vec![
         Arc::new(CpuDevice::default()),
         Arc::new(NaiveDevice::default()),
-    ]
+    ];
+    all.extend(cards().into_iter().map(|card| card as Arc<dyn Device>));
+    all
+}
+
+/// The cards of this run: the simulated one that `DOPPEL_SIMT` names, and a real one.
+pub fn cards() -> Vec<Arc<GpuDevice>> {
+    simulated().into_iter().collect()
+}
+
+/// The simulated card's driver, one for all tests of the process.
+pub fn simulated_driver() -> Option<Arc<SimtDriver>> {
+    static DRIVER: OnceLock<Option<Arc<SimtDriver>>> = OnceLock::new();
+    let open = || match SimtDriver::from_env().unwrap() {
+        Some(driver) => Some(Arc::new(driver)),
+        None if std::env::var_os("DOPPEL_SIMT_REQUIRED").is_some_and(|v| v == "1") => {
+            panic!("DOPPEL_SIMT names no library, and DOPPEL_SIMT_REQUIRED is 1")
+        }
+        None => None,
+    };
+    let driver = DRIVER.get_or_init(open).clone();
+    if driver.is_none() {
+        println!("skipped: no simulated card");
+    }
+    driver
+}
+
+fn simulated() -> Option<Arc<GpuDevice>> {
+    simulated_driver().map(|driver| Arc::new(GpuDevice::new(driver)))
 }
 
 /// Values that show mistakes: a counter-based spread in [-1, 1) with outliers, zeros and tiny ones.

@@ -3,3 +3,5 @@
 mod catalogue;
 mod harness;
 mod miniature;
+mod neighbours;
+mod sweep;

@@ -3,6 +3,7 @@
 use std::process::{Command, ExitCode, exit};
 
 mod picture;
+mod simt;
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -10,6 +11,8 @@ cargo xtask COMMAND
   test      what CI runs: formatting, lints, licences, all tests, the demo   [--fast: tests alone]
   tidy      the design's invariants alone (they also run as a test)
   picture   docs/demo.svg from the demo's own output
+  simt      builds the simulated card: target/simt/libdoppel_simt_{plain,asan,tsan}.so, with g++
+            [plain|asan|tsan: that one alone] [simt test: runs the tests on each, too]
   goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash
 ";
 
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
         ["test", "--fast"] => test(true),
         ["tidy"] => run("cargo", &["test", "--test", "tidy"]),
         ["picture"] => return picture::main(),
+        ["simt", rest @ ..] => return simt::main(rest),
         ["goldens"] => goldens(),
         ["help" | "--help" | "-h"] => print!("{HELP}"),
         _ => {

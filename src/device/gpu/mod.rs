@@ -1,3 +1,19 @@
 //! Cards: one engine over a driver's trait.
+//!
+//! A kernel, what launches it and what picks its tile are three places: `kernels/<family>/`, the
+//! `launch_*` files here, and in each of those the function that is called `tile` or `chunks`. Only a
+//! launcher knows grids and blocks.
 
 pub mod driver;
+pub mod driver_simt;
+mod engine;
+mod launch;
+mod launch_gemm;
+mod launch_margin;
+mod launch_pointwise;
+mod launch_sweep;
+mod launch_topk;
+mod memory;
+
+pub use engine::GpuDevice;
+pub use launch_topk::TopKTuning;

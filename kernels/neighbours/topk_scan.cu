@@ -1,0 +1,218 @@
+// Top-k by cosine, first pass: which pairs may be among a row's k best, by tiles, N x N never stored.
+//
+//   topk_prepare   rows of f32 made unit rows of f16, and their squared norms in f64
+//   topk_scan      unit rows times unit rows; pairs that may matter go to each row's bounded buffer
+//
+// topk_exact.cu has the second pass. A row keeps a threshold: the k-th best approximate score so far
+// less a slack. The product runs at full speed; its epilogue compares accumulators with thresholds and
+// rarely appends. A buffer that could not take another tile is pruned to what reaches the threshold.
+//
+// No neighbour is lost. Let s~ be the approximate score of a pair, s the score that it is ranked by,
+// and |s~ - s| <= B for all pairs. Let t be the k-th best s~ so far. Those k pairs have s >= t - B, so
+// the k-th best s is at least t - B, and a pair that reaches it has s~ >= t - 2B: what is dropped
+// below t - 2B can be no answer, ties included, and t only grows. `slack` is 2B, and `floor` the least
+// score asked for less B, both rounded away from losing anything.
+//
+// B for d dimensions. Let u be a unit row in exact arithmetic, h its halves, and
+//   e = 2^-11 + 2^-23 + sqrt(d) 2^-25.
+// Rounding to f32 and then to f16 moves a component by at most (2^-11 + 2^-23) |u_i| + 2^-25, the last
+// term for subnormal halves; so |h - u| <= e and |h| <= 1 + e, and for two rows
+//   |h.h' - u.u'| <= |h - u| |h'| + |u| |h' - u'| <= 2e + e^2.
+// Products of halves are exact in f32. Tensor cores align the products of a step and the accumulator to
+// the largest of them and cut what lies below 24 bits of it (Fasi, Higham, Mikaitis and Pranesh 2021):
+// each of them, and the sum, loses less than 2^-23 of the largest magnitude met, which is at most
+// S = sum |h_i h'_i| <= (1 + e)^2, a little more with the errors themselves. A step of b >= 2 products
+// loses b + 2 <= 2b units at most, all steps 2d: d 2^-22 S. Adding one product after the other loses
+// less. The ranked score is within d 2^-51 of the true cosine. So
+//   B = 2e + e^2 + 1.05 d 2^-22 (1 + e)^2 + 2^-24,
+// which src/device/gpu/launch_topk.rs computes, and which a test there holds against real products.
+//
+// A row whose candidates within the slack do not fit its buffer says so (OVERFLOW), and topk_exact.cu
+// looks at every pair of it.
+//
+// topk_prepare
+//   x         rows x dims of f32
+//   unit      rows x depth; depth is dims rounded up to 32, the rest are zeros. Aligned to 16 bytes.
+//             Rows of zeros, and rows with a NaN or an infinity, become NaN: no score with them reaches
+//             any threshold.
+//   norms     rows of f64
+//   bad       the lowest row with a NaN or an infinity; all ones before
+//   Launch    blocks of a multiple of 32 threads, one warp a row
+// topk_scan
+//   queries, gallery   unit rows: query_rows x depth, gallery_rows x depth
+//   candidates         [query][chunk][CAPACITY]; counts [query][chunk], OVERFLOW where they did not fit
+//   Launch    ceil(query_rows / 128) * chunks blocks of 256 threads in x; 60 KiB of dynamic shared memory.
+//             Block b takes rows from 128 (b / chunks), and the (b % chunks)-th part of the gallery;
+//             chunks from 1 to the number of tiles of 128 of the gallery.
+
+#include "gemm/tile.h"
+#include "neighbours/exact.h"
+#include "neighbours/selection.h"
+
+namespace {
+
+using selection::Candidate;
+using Shape = tile::Shape<128, 128, 2, 4>;
+using Operand = tile::DepthMajor<128, Shape::THREADS>;
+
+constexpr int STAGES = 3, STAGE = 2 * Operand::HALVES;
+constexpr int CAPACITY = 256, EACH = CAPACITY / 32, WARPS = Shape::THREADS / 32;
+constexpr uint32_t OVERFLOW = 0xffffffffu;
+static_assert(CAPACITY >= 2 * Shape::N, "a pruned buffer of at most CAPACITY - N takes a whole tile more");
+static_assert(STAGES * STAGE * 2 <= 96 << 10, "the stages fit the shared memory of every card from Ampere on");
+
+// Drops the candidates of a row that are out of reach, raises its threshold, and says how many are
+// left. By a whole warp; there are more than k candidates.
+__device__ __forceinline__ int prune(Candidate* candidates, int count, int k, float slack, float floor,
+                                     float* threshold, int lane) {
+  uint32_t keys[EACH];
+#pragma unroll
+  for (int i = 0; i < EACH; i++) {
+    int at = i * 32 + lane;
+    keys[i] = at < count ? selection::key_of(selection::score_of(load_vector<Candidate>(candidates + at))) : 0u;
+  }
+  uint32_t kth = selection::kth_largest(k, [&](uint32_t least) {
+    int reached = 0;
+#pragma unroll
+    for (int i = 0; i < EACH; i++) reached += keys[i] >= least ? 1 : 0;
+    return reached;
+  });
+  float least = fmaxf(selection::of_key(kth) - slack, floor);
+  int kept = 0;
+#pragma unroll
+  for (int i = 0; i < EACH; i++) {
+    bool keep = keys[i] != 0u && selection::of_key(keys[i]) >= least;
+    uint32_t row = keep ? candidates[i * 32 + lane].y : 0u;
+    unsigned keepers = __ballot_sync(FULL_WARP, keep);
+    __syncwarp();  // all lanes have read before one writes, and what is written was read before
+    if (keep) {
+      int to = kept + __popc(keepers & ((1u << lane) - 1u));
+      store_vector(candidates + to, make_uint2(__float_as_uint(selection::of_key(keys[i])), row));
+    }
+    kept += __popc(keepers);
+  }
+  if (lane == 0) *threshold = least;
+  return kept;
+}
+
+__device__ __forceinline__ void scan(const __half* queries, const __half* gallery, Candidate* candidates,
+                                     uint32_t* counts, int query_rows, int gallery_rows, int depth, int k, float slack,
+                                     float floor, int chunks) {
+  __shared__ float thresholds[Shape::M];
+  __shared__ uint32_t found[Shape::M];
+  DYNAMIC_SHARED(shared);
+  auto* stages = reinterpret_cast<__half*>(shared);
+  int thread = static_cast<int>(threadIdx.x), warp = thread / 32;
+  int block = static_cast<int>(blockIdx.x), chunk = block % chunks, row0 = block / chunks * Shape::M;
+  int tiles = (gallery_rows - 1) / Shape::N + 1;
+  int first = static_cast<int>(static_cast<long long>(tiles) * chunk / chunks);
+  int last = static_cast<int>(static_cast<long long>(tiles) * (chunk + 1) / chunks);
+  int steps = depth / tile::DEPTH, total_tiles = last - first;
+
+  auto buffer = [&](int row) {
+    return candidates + ((static_cast<long long>(row0) + row) * chunks + chunk) * CAPACITY;
+  };
+  // Tiles one after the other, each in `steps`: the pipeline does not drain between tiles.
+  int load_tile = 0, load_step = 0, stage = 0;
+  auto load = [&](int into) {
+    if (load_tile < total_tiles) {
+      __half* to = stages + into * STAGE;
+      Operand::load(to, queries, query_rows, depth, row0, load_step, tile::VECTOR);
+      Operand::load(to + Operand::HALVES, gallery, gallery_rows, depth, (first + load_tile) * Shape::N, load_step,
+                    tile::VECTOR);
+    }
+    cp_async_commit();
+    if (++load_step == steps) {
+      load_step = 0;
+      load_tile++;
+    }
+  };
+
+  const Shape shape;
+  if (thread < Shape::M) {
+    thresholds[thread] = row0 + thread < query_rows ? floor : INFINITY;
+    found[thread] = 0;
+  }
+#pragma unroll
+  for (int i = 0; i < STAGES - 1; i++) load(i);
+  for (int t = 0; t < total_tiles; t++) {
+    float acc[Shape::ROWS][Shape::COLUMNS][4] = {};
+    for (int step = 0; step < steps; step++) {
+      cp_async_wait<STAGES - 2>();
+      __syncthreads();
+      load(stage == 0 ? STAGES - 1 : stage - 1);
+      const __half* from = stages + stage * STAGE;
+      shape.template multiply<Operand, Operand>(acc, from, from + Operand::HALVES);
+      stage = stage + 1 == STAGES ? 0 : stage + 1;
+    }
+
+    int column0 = (first + t) * Shape::N;
+#pragma unroll
+    for (int i = 0; i < Shape::ROWS; i++) {
+#pragma unroll
+      for (int e = 0; e < 4; e++) {
+        int row = shape.row(i, e);
+        float threshold = thresholds[row];
+#pragma unroll
+        for (int j = 0; j < Shape::COLUMNS; j++) {
+          int column = column0 + shape.column(j, e);
+          if (acc[i][j][e] >= threshold && column < gallery_rows) {
+            uint32_t at = atomicAdd(&found[row], 1u);
+            store_vector(buffer(row) + at, make_uint2(__float_as_uint(acc[i][j][e]), static_cast<uint32_t>(column)));
+          }
+        }
+      }
+    }
+    __syncthreads();
+    for (int row = warp; row < Shape::M; row += WARPS) {
+      auto count = static_cast<int>(found[row]);
+      if (found[row] == OVERFLOW || count <= CAPACITY - Shape::N) continue;
+      int kept = prune(buffer(row), count, k, slack, floor, &thresholds[row], shape.lane);
+      __syncwarp();
+      if (shape.lane == 0) {
+        bool fits = kept <= CAPACITY - Shape::N;
+        found[row] = fits ? static_cast<uint32_t>(kept) : OVERFLOW;
+        if (!fits) thresholds[row] = INFINITY;
+      }
+    }
+  }
+  cp_async_wait<0>();
+  __syncthreads();
+  if (thread < Shape::M && row0 + thread < query_rows) {
+    counts[(static_cast<long long>(row0) + thread) * chunks + chunk] = found[thread];
+  }
+}
+
+__device__ __forceinline__ void prepare(const float* x, __half* unit, double* norms, uint32_t* bad, int rows, int dims,
+                                        int depth) {
+  int lane = static_cast<int>(threadIdx.x) % 32, warps = static_cast<int>(blockDim.x) / 32;
+  long long row = static_cast<long long>(blockIdx.x) * warps + threadIdx.x / 32;
+  if (row >= rows) return;  // whole warps leave, and none meets another
+  const float* from = x + row * dims;
+  double norm = exact::dot(from, from, dims, lane);
+  // A sum of squares of finite f32 is far below this; a NaN is not.
+  bool finite = norm < 1e200;
+  double inverse = finite && norm > 0.0 ? 1.0 / sqrt(norm) : 0.0;
+  for (int c = lane; c < depth; c += 32) {
+    __half half = __ushort_as_half(inverse > 0.0 ? 0 : 0x7fff);
+    if (inverse > 0.0 && c < dims) half = __float2half_rn(static_cast<float>(static_cast<double>(from[c]) * inverse));
+    unit[row * depth + c] = half;
+  }
+  if (lane == 0) {
+    norms[row] = norm;
+    if (!finite) atomicMin(bad, static_cast<uint32_t>(row));
+  }
+}
+
+}  // namespace
+
+extern "C" __global__ void topk_prepare(const float* x, __half* unit, double* norms, uint32_t* bad, int rows, int dims,
+                                        int depth) {
+  prepare(x, unit, norms, bad, rows, dims, depth);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 2)
+topk_scan(const __half* queries, const __half* gallery, uint2* candidates, uint32_t* counts, int query_rows,
+          int gallery_rows, int depth, int k, float slack, float floor, int chunks) {
+  scan(queries, gallery, candidates, counts, query_rows, gallery_rows, depth, k, slack, floor, chunks);
+}

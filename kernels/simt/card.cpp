@@ -1,0 +1,96 @@
+// The card's one instance, its registry of kernels, and how a launch goes wrong.
+
+#include "simt/card.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "simt/sanitizer.h"
+
+namespace simt {
+
+Card card;
+Current current;
+Kernel* kernels;
+Orders orders;
+BlockOrders* block_orders;
+
+void add_kernel(Kernel* kernel) {
+  kernel->next = kernels;
+  kernels = kernel;
+}
+
+// Which kernel, block and thread is running.
+std::string where() {
+  char text[160];
+  const char* name = card.kernel ? card.kernel->name : "?";
+  if (card.running == nullptr || card.running == &card.main) {
+    std::snprintf(text, sizeof text, "kernel %.80s, block (%u,%u,%u)", name, current.block.x, current.block.y,
+                  current.block.z);
+  } else {
+    const uint3& t = card.running->thread;
+    std::snprintf(text, sizeof text, "kernel %.80s, block (%u,%u,%u), thread (%u,%u,%u)", name, current.block.x,
+                  current.block.y, current.block.z, t.x, t.y, t.z);
+  }
+  return text;
+}
+
+// The first fault of a launch is the one that is told.
+void set_fault(const char* prefix, const char* format, va_list arguments) {
+  if (card.faulted) return;
+  int used = std::snprintf(card.fault, sizeof card.fault, "%s: ", prefix);
+  std::vsnprintf(card.fault + used, sizeof card.fault - static_cast<size_t>(used), format, arguments);
+  card.faulted = true;
+}
+
+void note_fault(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  set_fault(where().c_str(), format, arguments);
+  va_end(arguments);
+}
+
+void fail(Site site, const char* format, ...) {
+  {
+    Quiet quiet;
+    char place[512];
+    std::snprintf(place, sizeof place, "%s, at %.200s:%d", where().c_str(), site.file, site.line);
+    va_list arguments;
+    va_start(arguments, format);
+    set_fault(place, format, arguments);
+    va_end(arguments);
+  }
+  leave();
+}
+
+const char* name_of(WarpOp op) {
+  switch (op) {
+    case WarpOp::Sync: return "__syncwarp";
+    case WarpOp::Shuffle: return "__shfl_sync";
+    case WarpOp::ShuffleUp: return "__shfl_up_sync";
+    case WarpOp::ShuffleDown: return "__shfl_down_sync";
+    case WarpOp::ShuffleXor: return "__shfl_xor_sync";
+    case WarpOp::Ballot: return "__ballot_sync";
+    case WarpOp::Any: return "__any_sync";
+    case WarpOp::All: return "__all_sync";
+    case WarpOp::Ldmatrix: return "ldmatrix";
+    case WarpOp::Mma: return "mma.sync";
+  }
+  return "?";
+}
+
+void check_shared(const void* p, size_t bytes, const char* what, Site site) {
+  auto* at = static_cast<const unsigned char*>(p);
+  bool dynamic = at >= card.shared && at + bytes <= card.shared + card.shared_bytes;
+  bool fixed = at >= card.kernel->shared_begin && at + bytes <= card.kernel->shared_end;
+  if (!dynamic && !fixed) fail(site, "%s is not in the block's shared memory", what);
+}
+
+void check_global(const void* p, const char* what, Site site) {
+  auto* at = static_cast<const unsigned char*>(p);
+  bool dynamic = at >= card.shared && at < card.shared + card.shared_bytes;
+  bool fixed = at >= card.kernel->shared_begin && at < card.kernel->shared_end;
+  if (dynamic || fixed) fail(site, "%s is in shared memory", what);
+}
+
+}  // namespace simt

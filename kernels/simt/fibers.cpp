@@ -1,0 +1,161 @@
+// Fibres: one CUDA thread each, on a stack of its own, switched by hand.
+
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "simt/card.h"
+#include "simt/sanitizer.h"
+
+#if !defined(__x86_64__)
+#error "the simulated card switches fibres on x86-64 only"
+#endif
+
+// Saves the callee-saved registers and the stack pointer, and goes on where `to` was saved. A signal
+// handler enters at simt_resume to give up the running fibre.
+asm(R"(
+.text
+.globl simt_swap
+.hidden simt_swap
+.type simt_swap, @function
+simt_swap:
+  push %rbp
+  push %rbx
+  push %r12
+  push %r13
+  push %r14
+  push %r15
+  mov %rsp, (%rdi)
+  mov %rsi, %rsp
+.globl simt_resume
+.hidden simt_resume
+simt_resume:
+  pop %r15
+  pop %r14
+  pop %r13
+  pop %r12
+  pop %rbx
+  pop %rbp
+  ret
+.size simt_swap, .-simt_swap
+)");
+extern "C" void simt_swap(void** save, void* to);
+
+namespace simt {
+
+namespace {
+
+constexpr size_t GUARD = 4096;  // below each stack, not accessible
+char* arena;
+[[maybe_unused]] unsigned stacks_made;
+// The scheduler's stack as AddressSanitizer knows it; taken anew for each block.
+[[maybe_unused]] const void* main_stack;
+[[maybe_unused]] size_t main_stack_bytes;
+
+char* stack_of(unsigned i) { return arena + i * (STACK + GUARD) + GUARD; }
+
+void map(void* at, size_t bytes, int flags) {
+  void* got = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+  if (got == MAP_FAILED) {
+    std::perror("simulated card: no memory for stacks");
+    std::abort();
+  }
+  if (at == nullptr) arena = static_cast<char*>(got);
+}
+
+}  // namespace
+
+// Stacks live as long as the process; a block takes the first `threads` of them. For the race detector
+// they must be new memory, or a thread would seem to race with the one of an earlier block.
+void make_stacks(unsigned threads) {
+  if (arena == nullptr) map(nullptr, MOST_THREADS * (STACK + GUARD), 0);
+#if defined(SIMT_TSAN)
+  map(arena, threads * (STACK + GUARD), MAP_FIXED);
+#else
+  for (; stacks_made < threads; stacks_made++) mprotect(stack_of(stacks_made) - GUARD, GUARD, PROT_NONE);
+#endif
+}
+
+void start_fiber(Fiber& fiber, void (*entry)()) {
+  fiber.stack = stack_of(fiber.linear);
+  // The last fibre here never returned from its frames.
+  unpoison(fiber.stack, STACK);
+  auto** top = reinterpret_cast<void**>(fiber.stack + STACK);
+  *--top = nullptr;  // where `entry` would return to
+  *--top = reinterpret_cast<void*>(entry);
+  for (int i = 0; i < 6; i++) *--top = nullptr;  // the saved registers
+  fiber.sp = top;
+  fiber.fake_stack = nullptr;
+#if defined(SIMT_TSAN)
+  fiber.tsan = __tsan_create_fiber(0);
+#endif
+}
+
+// All fibres of the block are done with, those that a fault left behind too: what they did comes
+// before whatever follows the launch, and before the next block if blocks are joined.
+void end_fibers() {
+#if defined(SIMT_TSAN)
+  for (unsigned i = 0; i < card.threads; i++) {
+    __tsan_switch_to_fiber(card.fibers[i].tsan, __tsan_switch_to_fiber_no_sync);
+    release(&orders.finished);
+    if (card.joined) release(&orders.blocks);
+    __tsan_switch_to_fiber(card.main.tsan, __tsan_switch_to_fiber_no_sync);
+    __tsan_destroy_fiber(card.fibers[i].tsan);
+  }
+#endif
+  for (unsigned i = 0; i < card.threads; i++) unpoison(card.fibers[i].stack, STACK);
+  main_stack = nullptr;
+}
+
+// The first thing a fibre does.
+void first_step() {
+#if defined(SIMT_ASAN)
+  const void* from;
+  size_t bytes;
+  __sanitizer_finish_switch_fiber(nullptr, &from, &bytes);
+  if (main_stack == nullptr) {
+    main_stack = from;
+    main_stack_bytes = bytes;
+  }
+#endif
+  acquire(&orders.started);
+  if (card.joined) acquire(&orders.blocks);
+}
+
+void switch_to(Fiber& to, bool for_good) {
+  Fiber& from = *card.running;
+  card.running = &to;
+  if (&to != &card.main) {
+    current.thread = to.thread;
+    current.lane = to.lane;
+  }
+#if defined(SIMT_ASAN)
+  bool main = &to == &card.main;
+  __sanitizer_start_switch_fiber(for_good ? nullptr : &from.fake_stack, main ? main_stack : to.stack,
+                                 main ? main_stack_bytes : STACK);
+#elif defined(SIMT_TSAN)
+  __tsan_switch_to_fiber(to.tsan, __tsan_switch_to_fiber_no_sync);
+#endif
+  (void)for_good;
+  simt_swap(&from.sp, to.sp);
+#if defined(SIMT_ASAN)
+  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
+#endif
+}
+
+void leave() {
+  card.running->state = Fiber::Ended;
+  switch_to(card.main, true);
+  __builtin_unreachable();
+}
+
+void wait(const char* what, Site site) {
+  Fiber& fiber = *card.running;
+  fiber.what = what;
+  fiber.site = site;
+  fiber.state = Fiber::Waiting;
+  switch_to(card.main);
+}
+
+}  // namespace simt

@@ -1,0 +1,13 @@
+// ldmatrix and mma.sync for a warp whose lanes have all arrived.
+#pragma once
+
+#include "simt/card.h"
+
+namespace simt {
+
+// Tells each lane where the elements of its fragments lie.
+void load_matrices(Warp& warp);
+// Adds the product to each lane's accumulators.
+void multiply_matrices(Warp& warp);
+
+}  // namespace simt

@@ -1,0 +1,14 @@
+// The simulated card as a kernel sees it: CUDA's language and the primitives of `common/device.h`,
+// for g++. One fibre is one CUDA thread; blocks run one after the other. README.md says how.
+#pragma once
+
+#include "simt/types.h"
+#include "simt/runtime.h"
+
+#include "simt/half.h"
+#include "simt/intrinsics.h"
+#include "simt/barrier.h"
+#include "simt/warp.h"
+#include "simt/atomics.h"
+#include "simt/copies.h"
+#include "simt/matrix.h"

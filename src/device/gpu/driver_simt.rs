@@ -1,0 +1,506 @@
+//! The simulated card's driver: kernels compiled for the host, threads as fibres, for tests.
+//!
+//! `cargo xtask simt` makes the libraries (plain, with AddressSanitizer and UndefinedBehaviorSanitizer,
+//! with ThreadSanitizer); [`SimtDriver::open`] opens one, and the environment variable `DOPPEL_SIMT`
+//! names it for [`SimtDriver::from_env`]. Work is done when a call returns, so that streams and events
+//! order nothing anew; a kernel's fault is the error of its launch, and names kernel, block, thread and
+//! the place in the source.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use libloading::Library;
+
+use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream};
+use crate::error::{Error, Kind, Result};
+
+/// The form of the library's interface that this file speaks (`kernels/simt/abi.h`).
+const ABI_VERSION: u32 = 1;
+/// The longest message that a call gives, in bytes.
+const MESSAGE_BYTES: usize = 4096;
+
+/// In which order the card lets threads and blocks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// From the first thread and block to the last.
+    Forward,
+    /// From the last to the first.
+    Reverse,
+    /// Shuffled anew for each step, from this seed.
+    Random(u64),
+}
+
+/// When asynchronous copies take effect: the two ends of what a real card may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copies {
+    /// As soon as they are asked for.
+    Early,
+    /// When they are waited for; until then their destination holds NaN.
+    Late,
+}
+
+/// How the card runs kernels. A sound kernel gives the same under every schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// Of threads and of blocks.
+    pub order: Order,
+    /// Of asynchronous copies.
+    pub copies: Copies,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule {
+            order: Order::Forward,
+            copies: Copies::Early,
+        }
+    }
+}
+
+impl Schedule {
+    /// The schedules that tests go through: three kinds of order, three seeds, early and late copies.
+    pub fn all() -> Vec<Schedule> {
+        let orders = [Order::Forward, Order::Reverse].into_iter();
+        let orders = orders.chain((1..=3).map(Order::Random));
+        orders
+            .flat_map(|order| {
+                [Copies::Early, Copies::Late].map(|copies| Schedule { order, copies })
+            })
+            .collect()
+    }
+}
+
+impl FromStr for Order {
+    type Err = Error;
+
+    /// `fwd`, `rev` or `rand:SEED`.
+    fn from_str(text: &str) -> Result<Order> {
+        match text.split_once(':') {
+            None if text == "fwd" => Ok(Order::Forward),
+            None if text == "rev" => Ok(Order::Reverse),
+            Some(("rand", seed)) if seed.parse::<u64>().is_ok() => {
+                Ok(Order::Random(seed.parse().unwrap_or_default()))
+            }
+            _ => Err(Error::input(format!("an order of threads is not {text:?}"))
+                .mend("give fwd, rev or rand:SEED")),
+        }
+    }
+}
+
+impl FromStr for Copies {
+    type Err = Error;
+
+    /// `early` or `late`.
+    fn from_str(text: &str) -> Result<Copies> {
+        match text {
+            "early" => Ok(Copies::Early),
+            "late" => Ok(Copies::Late),
+            _ => Err(Error::input(format!("copies are not {text:?}")).mend("give early or late")),
+        }
+    }
+}
+
+/// [`Schedule`] as the library takes it.
+#[repr(C)]
+struct RawSchedule {
+    order: u32,
+    late_copies: u32,
+    seed: u64,
+}
+
+impl From<Schedule> for RawSchedule {
+    fn from(schedule: Schedule) -> Self {
+        let (order, seed) = match schedule.order {
+            Order::Forward => (0, 0),
+            Order::Reverse => (1, 0),
+            Order::Random(seed) => (2, seed),
+        };
+        RawSchedule {
+            order,
+            late_copies: u32::from(schedule.copies == Copies::Late),
+            seed,
+        }
+    }
+}
+
+type Message = *mut c_char;
+type Status = c_int;
+
+/// The library's functions, as `kernels/simt/abi.h` declares them.
+struct Api {
+    kernel_count: unsafe extern "C" fn() -> usize,
+    kernel_name: unsafe extern "C" fn(usize) -> *const c_char,
+    kernel_family: unsafe extern "C" fn(usize) -> *const c_char,
+    build: unsafe extern "C" fn() -> *const c_char,
+    memory: unsafe extern "C" fn() -> u64,
+    most_shared: unsafe extern "C" fn() -> usize,
+    alloc: unsafe extern "C" fn(usize, *mut u64, Message, usize) -> Status,
+    free: unsafe extern "C" fn(u64, Message, usize) -> Status,
+    upload: unsafe extern "C" fn(u64, *const c_void, usize, Message, usize) -> Status,
+    download: unsafe extern "C" fn(u64, *mut c_void, usize, Message, usize) -> Status,
+    copy: unsafe extern "C" fn(u64, u64, usize, Message, usize) -> Status,
+    fill: unsafe extern "C" fn(u64, u8, usize, Message, usize) -> Status,
+    check: unsafe extern "C" fn(Message, usize) -> Status,
+    launch: unsafe extern "C" fn(
+        usize,
+        *const u32,
+        *const u32,
+        usize,
+        *mut *mut c_void,
+        usize,
+        *const RawSchedule,
+        Message,
+        usize,
+    ) -> Status,
+}
+
+impl Api {
+    fn load(library: &Library) -> Result<Api> {
+        // SAFETY: `simt_abi_version` has taken nothing and given a u32 in every form of the interface.
+        let version =
+            unsafe { symbol::<unsafe extern "C" fn() -> u32>(library, "simt_abi_version")?() };
+        if version != ABI_VERSION {
+            return Err(Error::unsupported(format!(
+                "its interface has form {version}, not {ABI_VERSION}"
+            ))
+            .mend("build it anew: cargo xtask simt"));
+        }
+        // SAFETY: the types are those of `kernels/simt/abi.h` in the form that was just checked.
+        unsafe {
+            Ok(Api {
+                kernel_count: symbol(library, "simt_kernel_count")?,
+                kernel_name: symbol(library, "simt_kernel_name")?,
+                kernel_family: symbol(library, "simt_kernel_family")?,
+                build: symbol(library, "simt_build")?,
+                memory: symbol(library, "simt_memory")?,
+                most_shared: symbol(library, "simt_most_shared")?,
+                alloc: symbol(library, "simt_alloc")?,
+                free: symbol(library, "simt_free")?,
+                upload: symbol(library, "simt_upload")?,
+                download: symbol(library, "simt_download")?,
+                copy: symbol(library, "simt_copy")?,
+                fill: symbol(library, "simt_fill")?,
+                check: symbol(library, "simt_check")?,
+                launch: symbol(library, "simt_launch")?,
+            })
+        }
+    }
+}
+
+/// A function of the library.
+///
+/// # Safety
+/// `T` is the type of the function called `name`.
+unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T> {
+    // SAFETY: the caller's promise.
+    let found = unsafe { library.get::<T>(name) };
+    found
+        .map(|symbol| *symbol)
+        .map_err(|error| Error::unsupported(error.to_string()))
+}
+
+/// A text of the library's; empty if there is none.
+///
+/// # Safety
+/// `text` is null or a string that lives as long as the library.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// A card in this process's memory. Several drivers of one library share its memory and take turns.
+pub struct SimtDriver {
+    api: Api,
+    info: CardInfo,
+    build: String,
+    kernels: HashMap<String, (String, usize)>,
+    schedule: Mutex<Schedule>,
+    streams: AtomicU64,
+    events: AtomicU64,
+}
+
+impl SimtDriver {
+    /// Opens the library at `path`, with the schedule that `DOPPEL_SIMT_ORDER` (`fwd`, `rev`,
+    /// `rand:SEED`) and `DOPPEL_SIMT_COPY` (`early`, `late`) name, if they are set.
+    ///
+    /// A library with a sanitizer needs the sanitizer's runtime to be loaded before the program
+    /// (`LD_PRELOAD`); `cargo xtask simt test` does that.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if there is no such library or it is of another form.
+    pub fn open(path: impl AsRef<Path>) -> Result<SimtDriver> {
+        let path = path.as_ref();
+        let mut schedule = Schedule::default();
+        if let Some(order) = variable("DOPPEL_SIMT_ORDER") {
+            schedule.order = order.parse()?;
+        }
+        if let Some(copies) = variable("DOPPEL_SIMT_COPY") {
+            schedule.copies = copies.parse()?;
+        }
+        // SAFETY: the library's initialisers only link its kernels into a list, and none runs at
+        // its end: it is never closed.
+        let library = unsafe { Library::new(path) }.map_err(|error| {
+            Error::unsupported(error.to_string())
+                .path(path)
+                .mend("build it: cargo xtask simt")
+        })?;
+        let api = Api::load(&library).map_err(|error| error.path(path))?;
+        // The functions in `api` are good for ever, and a sanitizer keeps pointers into the library.
+        std::mem::forget(library);
+        // SAFETY: these functions take nothing, and their texts are constants of the library.
+        let (build, memory, most_shared) =
+            unsafe { (text((api.build)()), (api.memory)(), (api.most_shared)()) };
+        let kernels = list_kernels(&api);
+        let info = CardInfo {
+            driver: "simt",
+            name: "simulated card".to_owned(),
+            arch: 80,
+            multiprocessors: 1,
+            memory,
+            shared_per_block: most_shared,
+        };
+        Ok(SimtDriver {
+            api,
+            info,
+            build,
+            kernels,
+            schedule: Mutex::new(schedule),
+            streams: AtomicU64::new(1),
+            events: AtomicU64::new(0),
+        })
+    }
+
+    /// Opens the library that `DOPPEL_SIMT` names; `None` if it is not set, or empty.
+    ///
+    /// # Errors
+    /// Those of [`SimtDriver::open`].
+    pub fn from_env() -> Result<Option<SimtDriver>> {
+        variable("DOPPEL_SIMT").map(SimtDriver::open).transpose()
+    }
+
+    /// How the library was built: `plain`, `asan` or `tsan`.
+    pub fn build(&self) -> &str {
+        &self.build
+    }
+
+    /// Sets how this driver's launches run from now on; for tests.
+    pub fn set_schedule(&self, schedule: Schedule) {
+        *self.schedule.lock().unwrap_or_else(PoisonError::into_inner) = schedule;
+    }
+
+    /// How this driver's launches run.
+    pub fn schedule(&self) -> Schedule {
+        *self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks the sentinels around all buffers, of other drivers of the library too.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] if something wrote outside a buffer; it names the buffer and the byte.
+    pub fn check(&self) -> Result<()> {
+        // SAFETY: the buffer for the message is as long as it is said to be.
+        call("check", |message, bytes| unsafe {
+            (self.api.check)(message, bytes)
+        })
+    }
+
+    fn know(&self, stream: Stream, op: &'static str) -> Result<()> {
+        if stream.0 < self.streams.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(Error::internal(format!("stream {} was never made", stream.0)).op(op))
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn list_kernels(api: &Api) -> HashMap<String, (String, usize)> {
+    // SAFETY: the function takes nothing.
+    let count = unsafe { (api.kernel_count)() };
+    (0..count)
+        .map(|i| {
+            // SAFETY: names are constants of the library.
+            unsafe {
+                (
+                    text((api.kernel_name)(i)),
+                    (text((api.kernel_family)(i)), i),
+                )
+            }
+        })
+        .collect()
+}
+
+/// Makes a call that can fail, and its error from the status and the message.
+fn call(op: &'static str, f: impl FnOnce(Message, usize) -> Status) -> Result<()> {
+    let mut message = [0u8; MESSAGE_BYTES];
+    let status = f(message.as_mut_ptr().cast(), message.len());
+    let kind = match status {
+        0 => return Ok(()),
+        2 => Kind::Limit,
+        3 => Kind::Unsupported,
+        _ => Kind::Internal,
+    };
+    let end = message
+        .iter()
+        .position(|b| *b == 0)
+        .unwrap_or(message.len());
+    let message = String::from_utf8_lossy(&message[..end]);
+    Err(Error::new(kind, format!("simulated card: {message}")).op(op))
+}
+
+impl Driver for SimtDriver {
+    fn info(&self) -> &CardInfo {
+        &self.info
+    }
+
+    fn has(&self, kernel: Kernel) -> bool {
+        self.kernels
+            .get(kernel.symbol)
+            .is_some_and(|(family, _)| family == kernel.family)
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<u64> {
+        let mut address = 0;
+        // SAFETY: `address` and the message's buffer live through the call.
+        call("alloc", |message, n| unsafe {
+            (self.api.alloc)(bytes, &mut address, message, n)
+        })?;
+        Ok(address)
+    }
+
+    unsafe fn free(&self, address: u64) -> Result<()> {
+        // SAFETY: the library checks that the address is a buffer's; nothing is queued.
+        call("free", |message, n| unsafe {
+            (self.api.free)(address, message, n)
+        })
+    }
+
+    unsafe fn upload(&self, to: u64, from: &[u8], stream: Stream) -> Result<()> {
+        self.know(stream, "upload")?;
+        let (start, bytes) = (from.as_ptr().cast(), from.len());
+        // SAFETY: `from` holds the bytes; the library checks that they fit one buffer.
+        call("upload", |message, n| unsafe {
+            (self.api.upload)(to, start, bytes, message, n)
+        })
+    }
+
+    unsafe fn download(&self, from: u64, to: &mut [u8], stream: Stream) -> Result<()> {
+        self.know(stream, "download")?;
+        let (start, bytes) = (to.as_mut_ptr().cast(), to.len());
+        // SAFETY: `to` has room for the bytes; the library checks that one buffer holds them.
+        call("download", |message, n| unsafe {
+            (self.api.download)(from, start, bytes, message, n)
+        })
+    }
+
+    unsafe fn copy(&self, to: u64, from: u64, bytes: usize, stream: Stream) -> Result<()> {
+        self.know(stream, "copy")?;
+        // SAFETY: the library checks both ranges.
+        call("copy", |message, n| unsafe {
+            (self.api.copy)(to, from, bytes, message, n)
+        })
+    }
+
+    unsafe fn fill(&self, to: u64, value: u8, bytes: usize, stream: Stream) -> Result<()> {
+        self.know(stream, "fill")?;
+        // SAFETY: the library checks the range.
+        call("fill", |message, n| unsafe {
+            (self.api.fill)(to, value, bytes, message, n)
+        })
+    }
+
+    unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        how: &Launch,
+        args: &mut [*mut c_void],
+        stream: Stream,
+    ) -> Result<()> {
+        self.know(stream, "launch")?;
+        let Some((_, index)) = self.kernels.get(kernel.symbol).filter(|_| self.has(kernel)) else {
+            let name = format!("{}/{}", kernel.family, kernel.symbol);
+            return Err(
+                Error::unsupported(format!("simulated card: no kernel {name}")).op("launch"),
+            );
+        };
+        if how.cluster != [1, 1, 1] {
+            let message = format!("simulated card: {} with clusters", kernel.symbol);
+            return Err(Error::unsupported(message).op("launch"));
+        }
+        let schedule = RawSchedule::from(self.schedule());
+        // SAFETY: grid and block have three numbers each, `args` as many pointers as is said; the
+        // caller promises that they match the kernel's parameters.
+        call("launch", |message, n| unsafe {
+            (self.api.launch)(
+                *index,
+                how.grid.as_ptr(),
+                how.block.as_ptr(),
+                how.shared,
+                args.as_mut_ptr(),
+                args.len(),
+                &schedule,
+                message,
+                n,
+            )
+        })
+    }
+
+    fn stream(&self) -> Result<Stream> {
+        Ok(Stream(self.streams.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn record(&self, stream: Stream) -> Result<Event> {
+        self.know(stream, "record")?;
+        Ok(Event(self.events.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn wait(&self, stream: Stream, event: Event) -> Result<()> {
+        self.know(stream, "wait")?;
+        if event.0 < self.events.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(Error::internal(format!("event {} was never recorded", event.0)).op("wait"))
+    }
+
+    fn sync(&self, stream: Stream) -> Result<()> {
+        self.know(stream, "sync")?;
+        self.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_are_read_from_words() {
+        assert_eq!("rand:7".parse::<Order>().unwrap(), Order::Random(7));
+        assert_eq!("rev".parse::<Order>().unwrap(), Order::Reverse);
+        assert_eq!("late".parse::<Copies>().unwrap(), Copies::Late);
+        for wrong in ["", "rand", "rand:", "rand:-1", "fwd:1", "forward"] {
+            assert!(wrong.parse::<Order>().is_err(), "{wrong}");
+        }
+        assert!("later".parse::<Copies>().is_err());
+        let all = Schedule::all();
+        assert_eq!(all.len(), 10);
+        assert!(all.iter().enumerate().all(|(i, s)| !all[..i].contains(s)));
+    }
+
+    #[test]
+    fn a_missing_library_is_one_line_with_the_mend() {
+        let error = SimtDriver::open("no/such/library.so").err().unwrap();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().contains("cargo xtask simt"), "{error}");
+    }
+}

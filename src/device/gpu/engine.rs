@@ -1,0 +1,241 @@
+//! A card as a device: checks, early returns, then a launcher for each family of kernels.
+
+use std::sync::Arc;
+
+use super::driver::{CardInfo, Driver, Kernel, Stream};
+use super::launch_gemm::{self, Product};
+use super::launch_topk::{self, TopKTuning};
+use super::memory::Card;
+use super::{launch_margin, launch_pointwise, launch_sweep};
+use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
+use crate::device::desc::{Buf, DType, Desc, Mem};
+use crate::device::op::Op;
+use crate::error::{Error, Result};
+use crate::limits::MAX_CARD_SIDE;
+use crate::lists::Lists;
+
+/// A card behind a driver: a real one, or the simulated one of the tests.
+pub struct GpuDevice {
+    info: DeviceInfo,
+    card: Arc<Card>,
+}
+
+impl GpuDevice {
+    /// The card that `driver` opened.
+    pub fn new(driver: Arc<dyn Driver>) -> Self {
+        let card = driver.info();
+        GpuDevice {
+            info: DeviceInfo {
+                kind: card.driver,
+                name: card.name.clone(),
+            },
+            card: Card::new(driver),
+        }
+    }
+
+    /// What its driver says of it.
+    pub fn card(&self) -> &CardInfo {
+        self.card.driver.info()
+    }
+
+    /// [`Device::topk_dense`] with a tuning.
+    #[doc(hidden)]
+    pub fn topk_tuned(
+        &self,
+        queries: &Buf,
+        gallery: Option<&Buf>,
+        k: usize,
+        min_score: Option<f64>,
+        tuning: &TopKTuning,
+    ) -> Result<Lists> {
+        self.search(queries, gallery, k, min_score, tuning, Stream::DEFAULT)
+    }
+
+    fn search(
+        &self,
+        queries: &Buf,
+        gallery: Option<&Buf>,
+        k: usize,
+        min_score: Option<f64>,
+        tuning: &TopKTuning,
+        stream: Stream,
+    ) -> Result<Lists> {
+        self.needs(&launch_topk::KERNELS, "topk")?;
+        [queries]
+            .into_iter()
+            .chain(gallery)
+            .try_for_each(|buf| self.card.owns(buf))?;
+        launch_topk::topk(&self.card, queries, gallery, k, min_score, tuning, stream)
+    }
+
+    /// The kernels that run `op` on these inputs.
+    fn kernels(&self, op: &Op, ins: &[Desc]) -> Vec<Kernel> {
+        let dtype = ins[0].dtype;
+        match *op {
+            Op::Gemm {
+                trans_a,
+                trans_b,
+                epilogue,
+            } => {
+                let product = Product::new(trans_a, trans_b, epilogue, ins);
+                vec![product.kernel(self.card().multiprocessors)]
+            }
+            Op::ColumnSum | Op::ColumnDot => launch_pointwise::column_kernels(op, dtype).to_vec(),
+            Op::RowNormalize => vec![launch_pointwise::normalize_kernel(dtype)],
+            Op::SoftmaxCrossEntropy => launch_margin::kernels(dtype).to_vec(),
+            _ => launch_pointwise::pointwise_kernel(op, dtype)
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn has(&self, kernels: &[Kernel]) -> bool {
+        !kernels.is_empty() && kernels.iter().all(|&k| self.card.driver.has(k))
+    }
+
+    fn needs(&self, kernels: &[Kernel], op: &'static str) -> Result<()> {
+        match self.has(kernels) {
+            true => Ok(()),
+            false => {
+                let message = format!("{}: this build lacks its kernels", self.info.name);
+                Err(Error::unsupported(message).op(op))
+            }
+        }
+    }
+
+    /// The scratch memory that `op` wants, checked.
+    fn scratch(&self, op: &Op, ins: &[Desc], given: Option<&Buf>) -> Result<u64> {
+        let wanted = self.workspace(op, ins);
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let have = given.map_or(0, |buf| buf.desc.bytes());
+        let Some(buf) = given.filter(|_| have >= wanted) else {
+            let message = format!("wants {wanted} bytes of scratch memory, not {have}");
+            return Err(Error::internal(message).op(op.name()));
+        };
+        self.card.owns(buf)?;
+        Ok(buf.address())
+    }
+}
+
+impl Device for GpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn supports(&self, op: &Op, ins: &[Desc]) -> Support {
+        if op.infer(ins).is_err() {
+            return Support::No("the shapes or types do not go together");
+        }
+        let floats = ins.iter().filter(|d| d.dtype != DType::U32);
+        if floats.into_iter().any(|d| d.dtype != ins[0].dtype) {
+            return Support::No("a card's kernels take inputs of one type");
+        }
+        if ins.iter().flat_map(|d| &d.dims).any(|&n| n > MAX_CARD_SIDE) {
+            return Support::No("a card's kernels take sides below 2^31");
+        }
+        match self.has(&self.kernels(op, ins)) {
+            true => Support::Native,
+            false => Support::No("this build lacks its kernels"),
+        }
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<Arc<dyn Mem>> {
+        Ok(self.card.alloc(bytes)?)
+    }
+
+    fn upload(&self, from: &[u8], to: &Buf, stream: Stream) -> Result<()> {
+        self.card.upload(from, to, stream)
+    }
+
+    fn download(&self, from: &Buf, to: &mut [u8], stream: Stream) -> Result<()> {
+        self.card.download(from, to, stream)
+    }
+
+    fn workspace(&self, op: &Op, ins: &[Desc]) -> usize {
+        match op {
+            Op::ColumnSum | Op::ColumnDot => {
+                launch_pointwise::column_workspace(&ins[0], self.card().multiprocessors)
+            }
+            Op::SoftmaxCrossEntropy => launch_margin::workspace(&ins[0]),
+            _ => 0,
+        }
+    }
+
+    fn run(
+        &self,
+        op: &Op,
+        ins: &[&Buf],
+        outs: &[&Buf],
+        workspace: Option<&Buf>,
+        stream: Stream,
+    ) -> Result<()> {
+        check(op, ins, outs)?;
+        ins.iter()
+            .chain(outs)
+            .try_for_each(|buf| self.card.owns(buf))?;
+        let descs: Vec<Desc> = ins.iter().map(|b| b.desc.clone()).collect();
+        if let Support::No(why) = self.supports(op, &descs) {
+            let message = format!("{}: {why}", self.info.name);
+            return Err(Error::unsupported(message).op(op.name()));
+        }
+        let scratch = self.scratch(op, &descs, workspace)?;
+        let card = &*self.card;
+        match *op {
+            Op::Gemm {
+                trans_a,
+                trans_b,
+                epilogue,
+            } => {
+                let product = Product::new(trans_a, trans_b, epilogue, &descs);
+                launch_gemm::gemm(card, &product, ins, outs[0], stream)
+            }
+            Op::ColumnSum | Op::ColumnDot => {
+                launch_pointwise::columns(card, op, ins, outs[0], scratch, stream)
+            }
+            Op::RowNormalize => launch_pointwise::normalize(card, ins[0], outs[0], stream),
+            Op::SoftmaxCrossEntropy => {
+                launch_margin::cross_entropy(card, ins[0], ins[1], outs, scratch, stream)
+            }
+            _ => {
+                let kernel = launch_pointwise::pointwise_kernel(op, descs[0].dtype)
+                    .ok_or_else(|| Error::internal("has no kernel").op(op.name()))?;
+                launch_pointwise::pointwise(card, op, kernel, ins, outs[0], stream)
+            }
+        }
+    }
+
+    fn topk_dense(
+        &self,
+        queries: &Buf,
+        gallery: Option<&Buf>,
+        k: usize,
+        min_score: Option<f64>,
+        stream: Stream,
+    ) -> Result<Lists> {
+        self.search(
+            queries,
+            gallery,
+            k,
+            min_score,
+            &TopKTuning::default(),
+            stream,
+        )
+    }
+
+    fn sweep(
+        &self,
+        evidence: &[&Lists],
+        steps: &[SweepSteps],
+        unable: Option<&[bool]>,
+        stream: Stream,
+    ) -> Result<Vec<Vec<Fired>>> {
+        self.needs(&[launch_sweep::KERNEL], "sweep")?;
+        launch_sweep::sweep(&self.card, evidence, steps, unable, stream)
+    }
+
+    fn sync(&self, stream: Stream) -> Result<()> {
+        self.card.driver.sync(stream)
+    }
+}

@@ -1,0 +1,399 @@
+//! The dense search: `kernels/neighbours/`.
+
+use std::sync::Arc;
+
+use super::driver::{Kernel, Launch, Stream};
+use super::launch::{Args, blocks};
+use super::memory::{Card, CardMem};
+use crate::device::desc::{Buf, DType};
+use crate::error::{Error, Result};
+use crate::limits::{MAX_CARD_K, MAX_CARD_SIDE, MAX_DIMS};
+use crate::lists::Lists;
+
+/// How a search is cut; no setting changes a result. [`Default`] is what everybody but a test wants.
+#[derive(Debug, Clone)]
+pub struct TopKTuning {
+    /// Queries that are searched at a time, rounded up to whole tiles.
+    pub slab: usize,
+    /// Parts of the gallery that run side by side, 1 to 8; none to fill the card.
+    pub chunks: Option<usize>,
+}
+
+impl Default for TopKTuning {
+    fn default() -> Self {
+        TopKTuning {
+            slab: 32_768,
+            chunks: None,
+        }
+    }
+}
+
+/// Rows of a tile, values of k in a step, candidates that a buffer holds, and the most parts of a
+/// gallery: `Shape`, `DEPTH`, `CAPACITY` and `MOST_CHUNKS` of the kernels.
+const TILE: usize = 128;
+const DEPTH: usize = 32;
+const CAPACITY: usize = 256;
+const MOST_CHUNKS: usize = 8;
+/// Three stages of two tiles of 128 lines of 40 halves.
+const SHARED: usize = 3 * 2 * 128 * 40 * 2;
+const THREADS: usize = 256;
+
+const fn kernel(symbol: &'static str) -> Kernel {
+    Kernel {
+        family: "neighbours",
+        symbol,
+    }
+}
+const PREPARE: Kernel = kernel("topk_prepare");
+const SCAN: Kernel = kernel("topk_scan");
+const RESCORE: Kernel = kernel("topk_rescore");
+const BRUTE: Kernel = kernel("topk_brute");
+pub(super) const KERNELS: [Kernel; 4] = [PREPARE, SCAN, RESCORE, BRUTE];
+
+/// The proven bound on how far an approximate score may be from the one that rows are ranked by, for
+/// rows of `dims`; `kernels/neighbours/topk_scan.cu` has the proof.
+pub fn score_bound(dims: usize) -> f64 {
+    let d = dims as f64;
+    let e = 2f64.powi(-11) + 2f64.powi(-23) + d.sqrt() * 2f64.powi(-25);
+    let sums = 1.05 * d * 2f64.powi(-22) * (1.0 + e) * (1.0 + e);
+    2.0 * e + e * e + sums + 2f64.powi(-24)
+}
+
+/// The largest f32 that is not above `x`.
+fn round_down(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near) > x {
+        near.next_down()
+    } else {
+        near
+    }
+}
+
+/// One side of a search on the card.
+struct Side {
+    rows: usize,
+    raw: u64,
+    unit: Arc<CardMem>,
+    norms: Arc<CardMem>,
+}
+
+/// What a search is asked for.
+struct Asked {
+    dims: usize,
+    depth: usize,
+    k: usize,
+    min_score: f64,
+}
+
+impl Asked {
+    /// Twice the bound, rounded up, with room for the rounding of a threshold less the slack.
+    fn slack(&self) -> f32 {
+        -round_down(-(2.0 * score_bound(self.dims) + 2f64.powi(-22)))
+    }
+
+    /// What an approximate score must reach for the pair to be asked for.
+    fn floor(&self) -> f32 {
+        round_down(self.min_score - score_bound(self.dims))
+    }
+}
+
+/// As [`Device::topk_dense`](crate::device::Device::topk_dense).
+pub(super) fn topk(
+    card: &Arc<Card>,
+    queries: &Buf,
+    gallery: Option<&Buf>,
+    k: usize,
+    min_score: Option<f64>,
+    tuning: &TopKTuning,
+    stream: Stream,
+) -> Result<Lists> {
+    let asked = check(queries, gallery, k, min_score)?;
+    let rows = queries.desc.dims[0];
+    let others = gallery.map_or(rows, |g| g.desc.dims[0]);
+    if rows == 0 || others == 0 || asked.dims == 0 {
+        return Ok(Lists::from_rows((0..rows).map(|_| [])));
+    }
+    let what = if gallery.is_some() {
+        "a query"
+    } else {
+        "an embedding"
+    };
+    let left = prepare(card, queries, &asked, what, stream)?;
+    let right = gallery
+        .map(|g| prepare(card, g, &asked, "a gallery row", stream))
+        .transpose()?;
+    let right = right.as_ref().unwrap_or(&left);
+    let slab = tuning.slab.clamp(1, rows).next_multiple_of(TILE);
+    let mut lists = Lists::with_capacity(rows, k.min(others));
+    for first in (0..rows).step_by(slab) {
+        let count = slab.min(rows - first);
+        search(
+            card, &left, first, count, right, &asked, tuning, stream, &mut lists,
+        )?;
+    }
+    Ok(lists)
+}
+
+fn check(queries: &Buf, gallery: Option<&Buf>, k: usize, min_score: Option<f64>) -> Result<Asked> {
+    let (_, dims) = queries.desc.matrix("topk")?;
+    for buf in [queries].into_iter().chain(gallery) {
+        let (rows, other) = buf.desc.matrix("topk")?;
+        if other != dims {
+            return Err(Error::shape("topk", &queries.desc.dims, &buf.desc.dims));
+        }
+        if buf.desc.dtype != DType::F32 {
+            return Err(Error::unsupported(format!("does not take {}", buf.desc)).op("topk"));
+        }
+        if rows > MAX_CARD_SIDE || dims > MAX_DIMS {
+            return Err(Error::limit(format!("{} is too large", buf.desc)).op("topk"));
+        }
+    }
+    let mend = format!("ask for 1 to {MAX_CARD_K} neighbours");
+    if k == 0 {
+        return Err(Error::input("no neighbours asked for (k = 0)")
+            .op("topk")
+            .mend(mend));
+    }
+    if k > MAX_CARD_K {
+        let message = format!("k = {k} is more than a search on a card gives");
+        return Err(Error::unsupported(message)
+            .op("topk")
+            .mend(mend + ", or use the CPU"));
+    }
+    if min_score.is_some_and(f64::is_nan) {
+        return Err(Error::input("the lowest score is not a number").op("topk"));
+    }
+    Ok(Asked {
+        dims,
+        depth: dims.next_multiple_of(DEPTH),
+        k,
+        min_score: min_score.unwrap_or(f64::NEG_INFINITY),
+    })
+}
+
+/// Unit rows in half precision and squared norms of `x`, which `what` names in an error.
+fn prepare(card: &Arc<Card>, x: &Buf, asked: &Asked, what: &str, stream: Stream) -> Result<Side> {
+    card.owns(x)?;
+    let rows = x.desc.dims[0];
+    let unit = card.array::<u16>(rows * asked.depth)?;
+    let norms = card.array::<f64>(rows)?;
+    let bad = card.array_of(&[u32::MAX], stream)?;
+    let args = Args::default()
+        .address(x.address())
+        .address(unit.at())
+        .address(norms.at())
+        .address(bad.at())
+        .int(rows)?
+        .int(asked.dims)?
+        .int(asked.depth)?;
+    let how = Launch::linear(blocks(rows.div_ceil(THREADS / 32))?, THREADS as u32, 0);
+    // SAFETY: the arguments are those of topk_prepare: `x` has rows x dims f32, `unit` rows x depth
+    // halves, `norms` a f64 a row, `bad` one u32 of all ones.
+    unsafe { card.launch(PREPARE, &how, args, stream) }?;
+    let mut lowest = [0u32];
+    card.read(&bad, &mut lowest, stream)?;
+    if lowest[0] != u32::MAX {
+        return Err(Error::input(format!("{what} holds a NaN or an infinity"))
+            .op("topk")
+            .row(u64::from(lowest[0]) + 1)
+            .mend("leave the row out, or set it to zeros to give it no neighbours"));
+    }
+    Ok(Side {
+        rows,
+        raw: x.address(),
+        unit,
+        norms,
+    })
+}
+
+/// How many parts of the gallery run side by side: enough blocks for some waves of the card.
+fn chunks(
+    row_tiles: usize,
+    gallery_tiles: usize,
+    multiprocessors: u32,
+    asked: Option<usize>,
+) -> usize {
+    let wanted = (multiprocessors as usize * 4).div_ceil(row_tiles);
+    asked
+        .unwrap_or(wanted)
+        .clamp(1, MOST_CHUNKS.min(gallery_tiles))
+}
+
+/// Searches for the queries `first .. first + count` and appends their lists.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the sides, the part and the settings of one search, used once"
+)]
+fn search(
+    card: &Arc<Card>,
+    left: &Side,
+    first: usize,
+    count: usize,
+    right: &Side,
+    asked: &Asked,
+    tuning: &TopKTuning,
+    stream: Stream,
+    lists: &mut Lists,
+) -> Result<()> {
+    let (row_tiles, gallery_tiles) = (count.div_ceil(TILE), right.rows.div_ceil(TILE));
+    let multiprocessors = card.driver.info().multiprocessors;
+    let chunks = chunks(row_tiles, gallery_tiles, multiprocessors, tuning.chunks);
+    let Asked {
+        dims,
+        depth,
+        k,
+        min_score,
+    } = *asked;
+    let candidates = card.array::<[u32; 2]>(count * chunks * CAPACITY)?;
+    let counts = card.array::<u32>(count * chunks)?;
+    let flags = card.array::<u32>(count)?;
+    let (rows, scores) = (card.array::<u32>(count * k)?, card.array::<f64>(count * k)?);
+    let found = card.array::<u32>(count)?;
+
+    let args = Args::default()
+        .address(left.unit.at() + (first * depth * 2) as u64)
+        .address(right.unit.at())
+        .address(candidates.at())
+        .address(counts.at())
+        .int(count)?
+        .int(right.rows)?
+        .int(depth)?
+        .int(k)?
+        .float(asked.slack())
+        .float(asked.floor())
+        .int(chunks)?;
+    let how = Launch::linear(blocks(row_tiles * chunks)?, THREADS as u32, SHARED);
+    // SAFETY: the arguments are those of topk_scan: unit rows of `count` queries from `first` (memory
+    // and lines are aligned to 16 bytes) and of the gallery, and room for every query and chunk.
+    unsafe { card.launch(SCAN, &how, args, stream) }?;
+
+    let sides = || {
+        Args::default()
+            .address(left.raw + (first * dims * 4) as u64)
+            .address(left.norms.at() + (first * 8) as u64)
+            .address(right.raw)
+            .address(right.norms.at())
+    };
+    let results = |args: Args| {
+        args.address(flags.at())
+            .address(rows.at())
+            .address(scores.at())
+            .address(found.at())
+    };
+    let args = results(sides().address(candidates.at()).address(counts.at()))
+        .int(dims)?
+        .int(k)?
+        .int(chunks)?
+        .float(asked.slack())
+        .double(min_score);
+    let each = Launch::linear(blocks(count)?, THREADS as u32, 0);
+    // SAFETY: the arguments are those of topk_rescore: both sides' rows and norms, what topk_scan left,
+    // and room for k neighbours of every query.
+    unsafe { card.launch(RESCORE, &each, args, stream) }?;
+    let args = results(sides())
+        .int(right.rows)?
+        .int(dims)?
+        .int(k)?
+        .double(min_score);
+    // SAFETY: the arguments are those of topk_brute, on the same memory.
+    unsafe { card.launch(BRUTE, &each, args, stream) }?;
+
+    let (mut all_rows, mut all_scores) = (vec![0u32; count * k], vec![0f64; count * k]);
+    let mut all_found = vec![0u32; count];
+    card.read(&rows, &mut all_rows, stream)?;
+    card.read(&scores, &mut all_scores, stream)?;
+    card.read(&found, &mut all_found, stream)?;
+    for (i, &found) in all_found.iter().enumerate() {
+        let range = i * k..i * k + (found as usize).min(k);
+        lists.push(
+            all_rows[range.clone()]
+                .iter()
+                .copied()
+                .zip(all_scores[range].iter().copied()),
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use half::f16;
+
+    /// `depth` products of halves added one after the other in f32, as the kernel's comment allows.
+    fn approximate(a: &[f16], b: &[f16]) -> f64 {
+        let products = a.iter().zip(b).map(|(x, y)| x.to_f32() * y.to_f32());
+        f64::from(products.fold(0f32, |sum, p| sum + p))
+    }
+
+    fn unit(x: &[f64]) -> (Vec<f64>, Vec<f16>) {
+        let norm = x.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let exact: Vec<f64> = x.iter().map(|v| v / norm).collect();
+        let halves = exact.iter().map(|&v| f16::from_f32(v as f32)).collect();
+        (exact, halves)
+    }
+
+    #[test]
+    fn scores_stay_within_the_bound_that_is_proved() {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as f64 / f64::from(1u32 << 31) - 0.5
+        };
+        let mut worst: f64 = 0.0;
+        for dims in [1, 2, 33, 512, 4096] {
+            for kind in 0..4 {
+                // Random; near-equal; a value that halves round by the most; one large among tiny ones.
+                let base: Vec<f64> = (0..dims).map(|_| next()).collect();
+                let other: Vec<f64> = match kind {
+                    0 => (0..dims).map(|_| next()).collect(),
+                    1 => base.iter().map(|v| v + 1e-3 * next()).collect(),
+                    2 => vec![1.0 + 2f64.powi(-11); dims],
+                    _ => (0..dims).map(|i| if i == 0 { 1.0 } else { 1e-6 }).collect(),
+                };
+                let ((a, ha), (b, hb)) = (unit(&base), unit(&other));
+                let exact: f64 = a.iter().zip(&b).map(|(x, y)| x * y).sum();
+                let error = (approximate(&ha, &hb) - exact).abs();
+                assert!(error <= score_bound(dims), "{dims} {kind}: {error:e}");
+                worst = worst.max(error / score_bound(dims));
+            }
+        }
+        assert!(
+            worst > 0.05,
+            "the bound is far from anything that happens: {worst}"
+        );
+        assert!(score_bound(1536) < 1.5e-3);
+    }
+
+    #[test]
+    fn slack_and_floor_are_rounded_away_from_losing_anything() {
+        for (dims, min_score) in [(1, 0.1), (512, -0.3), (1537, 0.999_999)] {
+            let asked = Asked {
+                dims,
+                depth: 0,
+                k: 1,
+                min_score,
+            };
+            assert!(f64::from(asked.slack()) >= 2.0 * score_bound(dims) + 2f64.powi(-22));
+            assert!(f64::from(asked.floor()) <= min_score - score_bound(dims));
+        }
+        let asked = Asked {
+            dims: 1,
+            depth: 0,
+            k: 1,
+            min_score: f64::NEG_INFINITY,
+        };
+        assert_eq!(asked.floor(), f32::NEG_INFINITY);
+    }
+
+    #[test]
+    fn galleries_are_cut_to_fill_the_card() {
+        assert_eq!(chunks(256, 547, 132, None), 3);
+        assert_eq!(chunks(1, 547, 132, None), 8);
+        assert_eq!(chunks(1, 2, 132, None), 2);
+        assert_eq!(chunks(4, 4, 1, None), 1);
+        assert_eq!(chunks(4, 4, 1, Some(9)), 4);
+    }
+}
