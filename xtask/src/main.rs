@@ -2,7 +2,13 @@
 
 use std::process::{Command, ExitCode, exit};
 
+mod cuda_toolkit;
+mod kernel_sources;
+mod nvcc;
 mod picture;
+#[cfg(test)]
+mod ptxas;
+mod verified;
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -10,6 +16,9 @@ cargo xtask COMMAND
   test      what CI runs: formatting, lints, licences, all tests, the demo   [--fast: tests alone]
   tidy      the design's invariants alone (they also run as a test)
   picture   docs/demo.svg from the demo's own output
+  cuda-toolkit
+            installs nvcc for the kernels under target/; needs Python with pip, and no card
+  verified  which kernels ran on a real card as their sources stand now
   goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash
 ";
 
@@ -21,6 +30,8 @@ fn main() -> ExitCode {
         ["test", "--fast"] => test(true),
         ["tidy"] => run("cargo", &["test", "--test", "tidy"]),
         ["picture"] => return picture::main(),
+        ["cuda-toolkit"] => return cuda_toolkit::main(),
+        ["verified"] => return verified::main(),
         ["goldens"] => goldens(),
         ["help" | "--help" | "-h"] => print!("{HELP}"),
         _ => {
@@ -34,10 +45,17 @@ fn main() -> ExitCode {
 /// Runs `program` in the repository's root, and ends with its failure.
 fn run(program: &str, arguments: &[&str]) {
     println!("$ {program} {}", arguments.join(" "));
-    match Command::new(program).args(arguments).current_dir(root()).status() {
+    match Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .status()
+    {
         Ok(status) if status.success() => {}
         Ok(status) => {
-            eprintln!("error: `{program} {}` failed ({status})", arguments.join(" "));
+            eprintln!(
+                "error: `{program} {}` failed ({status})",
+                arguments.join(" ")
+            );
             exit(1)
         }
         Err(error) => {
@@ -50,17 +68,33 @@ fn run(program: &str, arguments: &[&str]) {
 /// The repository's root: the folder above this package.
 fn root() -> std::path::PathBuf {
     let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().map(std::path::Path::to_path_buf).unwrap_or_default()
+    package
+        .parent()
+        .map(std::path::Path::to_path_buf)
+        .unwrap_or_default()
 }
 
 fn has(program: &str, argument: &str) -> bool {
-    Command::new(program).arg(argument).output().is_ok_and(|out| out.status.success())
+    Command::new(program)
+        .arg(argument)
+        .output()
+        .is_ok_and(|out| out.status.success())
 }
 
 fn test(fast: bool) {
     if !fast {
         run("cargo", &["fmt", "--all", "--check"]);
-        run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+        run(
+            "cargo",
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        );
         run("cargo", &["check", "--no-default-features", "--lib"]);
         if has("cargo-deny", "--version") {
             run("cargo", &["deny", "check", "bans", "licenses", "sources"]);
@@ -74,7 +108,17 @@ fn test(fast: bool) {
     run("cargo", &["test", "--workspace"]);
     if !fast {
         run("cargo", &["test", "--no-default-features", "--lib"]);
-        run("cargo", &["run", "--release", "--", "demo", "--out", "target/doppel-demo"]);
+        run(
+            "cargo",
+            &[
+                "run",
+                "--release",
+                "--",
+                "demo",
+                "--out",
+                "target/doppel-demo",
+            ],
+        );
     }
 }
 
