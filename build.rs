@@ -58,7 +58,12 @@ fn main() {
 fn build() -> Result<(), String> {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
-    for name in ["DOPPEL_NVCC", "DOPPEL_REQUIRE_KERNELS", "CUDA_HOME", "CUDA_PATH"] {
+    for name in [
+        "DOPPEL_NVCC",
+        "DOPPEL_REQUIRE_KERNELS",
+        "CUDA_HOME",
+        "CUDA_PATH",
+    ] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -88,7 +93,11 @@ fn build() -> Result<(), String> {
             println!("cargo::warning={}: {warning}", file.file.display());
         }
     }
-    let reason = if compiled.is_empty() { "there are no kernels in this source tree" } else { "" };
+    let reason = if compiled.is_empty() {
+        "there are no kernels in this source tree"
+    } else {
+        ""
+    };
     write(&out, &families, &compiled, reason, &nvcc.version)
 }
 
@@ -105,9 +114,16 @@ fn required() -> bool {
 fn compile_all(root: &Path, nvcc: &Nvcc, families: &[Family]) -> Result<Vec<Compiled>, String> {
     let files: Vec<(&str, &Path)> = families
         .iter()
-        .flat_map(|f| f.files.iter().map(move |file| (f.name.as_str(), file.as_path())))
+        .flat_map(|f| {
+            f.files
+                .iter()
+                .map(move |file| (f.name.as_str(), file.as_path()))
+        })
         .collect();
-    let jobs: usize = env::var("NUM_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let jobs: usize = env::var("NUM_JOBS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -117,18 +133,28 @@ fn compile_all(root: &Path, nvcc: &Nvcc, families: &[Family]) -> Result<Vec<Comp
         done
     };
     let mut results: Vec<(&Path, Result<Compiled, String>)> = thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..jobs.clamp(1, files.len().max(1))).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+        let workers: Vec<_> = (0..jobs.clamp(1, files.len().max(1)))
+            .map(|_| scope.spawn(work))
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_default())
+            .collect()
     });
     results.sort_by_key(|(file, _)| *file);
     if results.len() != files.len() {
         return Err("a worker that compiles kernels stopped".into());
     }
-    let (good, bad): (Vec<_>, Vec<_>) =
-        results.into_iter().map(|(_, result)| result).partition(Result::is_ok);
+    let (good, bad): (Vec<_>, Vec<_>) = results
+        .into_iter()
+        .map(|(_, result)| result)
+        .partition(Result::is_ok);
     if !bad.is_empty() {
-        return Err(bad.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("\n"));
+        return Err(bad
+            .into_iter()
+            .filter_map(Result::err)
+            .collect::<Vec<_>>()
+            .join("\n"));
     }
     let compiled: Vec<Compiled> = good.into_iter().filter_map(Result::ok).collect();
     no_symbol_twice(&compiled)?;
@@ -142,7 +168,10 @@ fn no_symbol_twice(compiled: &[Compiled]) -> Result<(), String> {
         for kernel in &file.kernels {
             if !seen.insert((&file.family, kernel)) {
                 let family = &file.family;
-                return Err(format!("{}: {family} has {kernel} already", file.file.display()));
+                return Err(format!(
+                    "{}: {family} has {kernel} already",
+                    file.file.display()
+                ));
             }
         }
     }
@@ -153,7 +182,11 @@ fn no_symbol_twice(compiled: &[Compiled]) -> Result<(), String> {
 fn compile(root: &Path, nvcc: &Nvcc, family: &str, file: &Path) -> Result<Compiled, String> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let hopper = stem.starts_with("sm90_");
-    let archs: &[&str] = if hopper { &["sm_90a"] } else { &["sm_80", "compute_80"] };
+    let archs: &[&str] = if hopper {
+        &["sm_90a"]
+    } else {
+        &["sm_80", "compute_80"]
+    };
     let generate = if hopper {
         "-gencode=arch=compute_90a,code=sm_90a"
     } else {
@@ -178,7 +211,10 @@ fn compile(root: &Path, nvcc: &Nvcc, family: &str, file: &Path) -> Result<Compil
         return Err(format!("{}: no kernel in it", file.display()));
     }
     if let Some(name) = report.kernels.iter().find(|name| name.starts_with("_Z")) {
-        return Err(format!("{}: {name} is a kernel without extern \"C\"", file.display()));
+        return Err(format!(
+            "{}: {name} is a kernel without extern \"C\"",
+            file.display()
+        ));
     }
     Ok(Compiled {
         family: family.into(),
@@ -196,13 +232,7 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Runs nvcc into a folder of its own, which then takes the name `kept` in one step.
-fn run(
-    root: &Path,
-    nvcc: &Nvcc,
-    file: &Path,
-    generate: &str,
-    kept: &Path,
-) -> Result<(), String> {
+fn run(root: &Path, nvcc: &Nvcc, file: &Path, generate: &str, kept: &Path) -> Result<(), String> {
     let fault = |error: io::Error| format!("{}: {error}", kept.display());
     let unfinished = kept.with_extension(format!("{}.unfinished", std::process::id()));
     fs::create_dir_all(&unfinished).map_err(fault)?;
@@ -256,7 +286,8 @@ fn write(
     version: &str,
 ) -> Result<(), String> {
     let fault = |error: io::Error| format!("{}: {error}", out.display());
-    let mut text = String::from("/// The kernels, one image a file.\npub static IMAGES: &[Image] = &[\n");
+    let mut text =
+        String::from("/// The kernels, one image a file.\npub static IMAGES: &[Image] = &[\n");
     for (at, file) in compiled.iter().enumerate() {
         let name = format!("{at}.fatbin");
         fs::copy(&file.fatbin, out.join(&name)).map_err(fault)?;
@@ -273,7 +304,10 @@ fn write(
     text += "];\n\n/// The families of `kernels/`, built in or not.\n";
     text += "pub static FAMILIES: &[Family] = &[\n";
     for family in families {
-        text += &format!("    Family {{ name: {:?}, hash: {:?} }},\n", family.name, family.hash);
+        text += &format!(
+            "    Family {{ name: {:?}, hash: {:?} }},\n",
+            family.name, family.hash
+        );
     }
     text += &format!(
         "];\n\n/// Why [`IMAGES`] is empty; empty itself when there are images.\n\
