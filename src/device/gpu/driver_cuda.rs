@@ -200,6 +200,16 @@ impl CudaDriver {
         Ok((free as u64, total as u64))
     }
 
+    /// Loads a kernel ahead of its first launch.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) when this card or build lacks it.
+    pub fn load(&self, kernel: Kernel) -> Result<()> {
+        let api = self.enter()?;
+        self.function(api, &mut lock(&self.code), kernel)
+            .map(|_| ())
+    }
+
     fn enter(&self) -> Result<&'static Api> {
         self.context.enter()?;
         Ok(self.context.api)
@@ -592,7 +602,7 @@ fn allow(
     let mut big_clusters = function.big_clusters;
     if blocks != 1 && info.arch < 90 {
         return Err(Error::unsupported(format!(
-            "{} needs clusters: Hopper",
+            "{} needs clusters, which start with Hopper",
             named(kernel)
         )));
     }
