@@ -45,17 +45,10 @@ fn main() -> ExitCode {
 /// Runs `program` in the repository's root, and ends with its failure.
 fn run(program: &str, arguments: &[&str]) {
     println!("$ {program} {}", arguments.join(" "));
-    match Command::new(program)
-        .args(arguments)
-        .current_dir(root())
-        .status()
-    {
+    match Command::new(program).args(arguments).current_dir(root()).status() {
         Ok(status) if status.success() => {}
         Ok(status) => {
-            eprintln!(
-                "error: `{program} {}` failed ({status})",
-                arguments.join(" ")
-            );
+            eprintln!("error: `{program} {}` failed ({status})", arguments.join(" "));
             exit(1)
         }
         Err(error) => {
@@ -68,33 +61,17 @@ fn run(program: &str, arguments: &[&str]) {
 /// The repository's root: the folder above this package.
 fn root() -> std::path::PathBuf {
     let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    package
-        .parent()
-        .map(std::path::Path::to_path_buf)
-        .unwrap_or_default()
+    package.parent().map(std::path::Path::to_path_buf).unwrap_or_default()
 }
 
 fn has(program: &str, argument: &str) -> bool {
-    Command::new(program)
-        .arg(argument)
-        .output()
-        .is_ok_and(|out| out.status.success())
+    Command::new(program).arg(argument).output().is_ok_and(|out| out.status.success())
 }
 
 fn test(fast: bool) {
     if !fast {
         run("cargo", &["fmt", "--all", "--check"]);
-        run(
-            "cargo",
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ],
-        );
+        run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
         run("cargo", &["check", "--no-default-features", "--lib"]);
         if has("cargo-deny", "--version") {
             run("cargo", &["deny", "check", "bans", "licenses", "sources"]);
@@ -108,17 +85,7 @@ fn test(fast: bool) {
     run("cargo", &["test", "--workspace"]);
     if !fast {
         run("cargo", &["test", "--no-default-features", "--lib"]);
-        run(
-            "cargo",
-            &[
-                "run",
-                "--release",
-                "--",
-                "demo",
-                "--out",
-                "target/doppel-demo",
-            ],
-        );
+        run("cargo", &["run", "--release", "--", "demo", "--out", "target/doppel-demo"]);
     }
 }
 
