@@ -204,7 +204,11 @@ fn compile(root: &Path, nvcc: &Nvcc, family: &str, file: &Path) -> Result<Compil
     }
     let said = fs::read_to_string(&log).map_err(fault)?;
     let report = ptxas::read(&said);
-    if let Some(line) = report.serialised.first() {
+    let telling = report
+        .serialised
+        .iter()
+        .find(|line| line.contains("serialized"));
+    if let Some(line) = telling.or(report.serialised.first()) {
         return Err(format!("{}: {line}", file.display()));
     }
     if report.kernels.is_empty() {

@@ -480,47 +480,33 @@ fn events_that_have_passed_are_used_again() {
 
 /// Every call is refused in turn: an error that names the call, of the right kind.
 fn refusals(card: &CudaDriver) {
-    let text = match std::env::var("FAKE_FAIL")
-        .unwrap()
-        .split_once('=')
-        .unwrap()
-        .0
-    {
+    let fail = std::env::var("FAKE_FAIL").unwrap();
+    let at = || card.alloc(4).unwrap();
+    let result = match fail.split_once('=').unwrap().0 {
         "cuMemAlloc_v2" => card.alloc(8).map(|_| ()),
         "cuMemGetInfo_v2" => card.memory().map(|_| ()),
-        // SAFETY: refused before any address is used.
-        "cuMemFree_v2" => unsafe { card.free(256) },
+        // SAFETY: an allocation, freed once.
+        "cuMemFree_v2" => unsafe { card.free(at()) },
+        // SAFETY: an allocation of one byte or more, as all below.
+        "cuMemcpyDtoHAsync_v2" => unsafe { card.download(at(), &mut [0], Stream::DEFAULT) },
         // SAFETY: as above.
-        "cuMemHostAlloc"
-        | "cuMemcpyHtoDAsync_v2"
-        | "cuEventSynchronize"
-        | "cuEventCreate"
-        | "cuEventRecord" => unsafe {
-            card.upload(card.alloc(4).unwrap(), &[1, 2, 3, 4], Stream::DEFAULT)
-        },
+        "cuMemcpyDtoDAsync_v2" => unsafe { card.copy(at(), at(), 1, Stream::DEFAULT) },
         // SAFETY: as above.
-        "cuMemcpyDtoHAsync_v2" => unsafe { card.download(256, &mut [0], Stream::DEFAULT) },
-        // SAFETY: as above.
-        "cuMemcpyDtoDAsync_v2" => unsafe { card.copy(256, 512, 1, Stream::DEFAULT) },
-        // SAFETY: as above.
-        "cuMemsetD8Async" => unsafe { card.fill(256, 0, 1, Stream::DEFAULT) },
-        // SAFETY: the kernel has no parameters.
-        "cuLaunchKernelEx" | "cuModuleLoadData" | "cuFuncSetAttribute" => unsafe {
-            card.launch(
-                NONE,
-                &Launch::linear(1, 32, 50_000),
-                &mut [],
-                Stream::DEFAULT,
-            )
-        },
+        "cuMemsetD8Async" => unsafe { card.fill(at(), 0, 1, Stream::DEFAULT) },
+        "cuLaunchKernelEx" | "cuModuleLoadData" | "cuFuncSetAttribute" => {
+            let how = Launch::linear(1, 32, 50_000);
+            // SAFETY: the kernel has no parameters.
+            unsafe { card.launch(NONE, &how, &mut [], Stream::DEFAULT) }
+        }
         "cuStreamSynchronize" => card.sync(Stream::DEFAULT),
         "cuStreamWaitEvent" => {
             let event = card.record(Stream::DEFAULT).unwrap();
             card.wait(Stream::DEFAULT, event)
         }
-        other => panic!("no call for {other}"),
+        // SAFETY: an allocation of as many bytes. All else is part of an upload.
+        _ => unsafe { card.upload(at(), &[1, 2, 3, 4], Stream::DEFAULT) },
     };
-    let error = text.unwrap_err();
+    let error = result.unwrap_err();
     println!("OUT {:?} {error}", error.kind());
 }
 

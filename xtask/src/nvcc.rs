@@ -46,13 +46,14 @@ pub fn find(
                 path.display()
             ));
         }
-        return check(&path).map(Ok);
+        return check(&path)
+            .map(Ok)
+            .map_err(|e| format!("{e}; mend or unset DOPPEL_NVCC"));
     }
+    let mend = |error: String| format!("{error}; {MEND}");
     let own = root.join(FOLDER).join(IN_FOLDER);
     if own.is_file() {
-        return check(&own)
-            .map(Ok)
-            .map_err(|e| format!("{e}; remove {FOLDER} and {MEND}"));
+        return check(&own).map(Ok).map_err(mend);
     }
     let mut places: Vec<PathBuf> = Vec::new();
     for name in ["CUDA_HOME", "CUDA_PATH"] {
@@ -67,7 +68,7 @@ pub fn find(
     {
         let release = release(&version_of(&path)?).to_string();
         if release == RELEASE {
-            return check(&path).map(Ok);
+            return check(&path).map(Ok).map_err(mend);
         }
         if passed.is_empty() {
             passed = format!(" ({} is {release})", path.display());
@@ -127,7 +128,7 @@ pub fn check(nvcc: &Path) -> Result<Nvcc, String> {
 }
 
 fn mixed(version: &str, other: &str) -> String {
-    format!("mixed CUDA parts: nvcc {version} with {other}; {MEND}")
+    format!("mixed CUDA parts: nvcc {version} with {other}")
 }
 
 /// The names of the wheels installed in `site`, like `nvidia_nvvm-13.0.88`.
@@ -267,7 +268,10 @@ mod tests {
         assert!(missing.contains("which is no file"), "{missing}");
         let new = fake.pair("new", "13.2.10", "13.2.10");
         let error = fake.find(&[("DOPPEL_NVCC", new)]).unwrap_err();
-        assert!(error.contains("is 13.2.10, kernels need 13.0"), "{error}");
+        assert!(
+            error.contains("is 13.2.10, kernels need 13.0; mend or unset DOPPEL_NVCC"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -283,7 +287,7 @@ mod tests {
         fs::create_dir(&wheel).unwrap();
         let error = check(&nvcc).unwrap_err();
         assert!(
-            error.contains("nvcc 13.0.88 with nvidia_nvvm 13.5.37; run: cargo"),
+            error.contains("nvcc 13.0.88 with nvidia_nvvm 13.5.37"),
             "{error}"
         );
         fs::rename(
@@ -302,6 +306,10 @@ mod tests {
         .unwrap();
         let error = check(&nvcc).unwrap_err();
         assert!(error.contains("with headers of CUDA 12.8"), "{error}");
+        let error = fake
+            .find(&[("PATH", nvcc.parent().unwrap().into())])
+            .unwrap_err();
+        assert!(error.ends_with("with headers of CUDA 12.8; run: cargo xtask cuda-toolkit"));
     }
 
     #[test]

@@ -64,6 +64,7 @@ impl fmt::Display for NoGpu {
         match self {
             NoGpu::SwitchedOff => write!(f, "switched off by {SWITCH}"),
             NoGpu::NotBuilt => f.write_str("built without the feature `cuda`"),
+            NoGpu::NoKernels("") => f.write_str("no kernels were given"),
             NoGpu::NoKernels(why) => write!(f, "no kernels were built in: {why}"),
             NoGpu::NoLibrary => f.write_str("the NVIDIA driver's libcuda was not found"),
             NoGpu::StubLibrary => f.write_str("libcuda is the toolkit's stub, not the driver's"),

@@ -36,7 +36,10 @@ macro_rules! functions {
                     // SAFETY: the library's function of this name has this signature (CUDA driver
                     // API 13.0); the library is never closed, so the address stays good.
                     unsafe {
-                        std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($argument),*) -> c_int>(address)
+                        std::mem::transmute::<
+                            *mut c_void,
+                            unsafe extern "C" fn($($argument),*) -> c_int,
+                        >(address)
                     }
                 },)* })
             }
@@ -194,7 +197,7 @@ impl Api {
         let info = CardInfo {
             driver: "cuda",
             name,
-            arch: major * 10 + minor,
+            arch: major.saturating_mul(10).saturating_add(minor),
             multiprocessors: of(DeviceAttribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
             memory: memory as u64,
             shared_per_block: shared as usize,
