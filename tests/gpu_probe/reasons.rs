@@ -179,10 +179,7 @@ fn without_kernels_no_context_is_made() {
         return;
     };
     let (out, log) = library.run("probe", &[("TEST_NO_IMAGES", "1")]);
-    assert!(
-        out[0].starts_with("no GPU: no kernels were "),
-        "{out:?}"
-    );
+    assert!(out[0].starts_with("no GPU: no kernels were "), "{out:?}");
     assert_eq!(log, ["cuInit 0"]);
     // The driver's own fault comes first: it is what has to be mended first.
     let said = answer(
