@@ -51,7 +51,9 @@
 //! #     b,minyak goreng sawit 2 liter\n\
 //! #     c,Boneka Beruang Besar\n").map_err(|e| doppel::Error::io(e, &path))?;
 //! let listings = Listings::read(&path)?;
-//! let outcome = text_phash(&Job { listings: &listings, images: None }, &Quiet)?;
+//! let device = doppel::device::open("auto")?; // the card if there is one, else the CPU
+//! let job = Job { listings: &listings, images: None, device: &*device };
+//! let outcome = text_phash(&job, &Quiet)?;
 //! let rows: Vec<u32> = outcome.matches.row(0).iter().map(|m| m.row).collect();
 //! assert_eq!(rows, [0, 1]); // itself first, then the other bottle of oil
 //! # Ok(())

@@ -18,6 +18,13 @@ pub struct DeviceInfo {
     pub name: String,
 }
 
+impl DeviceInfo {
+    /// Whether its memory is apart from the process's: a real card or the simulated one.
+    pub fn is_card(&self) -> bool {
+        matches!(self.kind, "cuda" | "simt")
+    }
+}
+
 /// Whether a device runs an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {

@@ -1,5 +1,8 @@
 //! Which device a run uses, and what this machine has.
 
+use std::sync::Arc;
+
+use super::{CpuDevice, Device, GpuDevice, gpu};
 use crate::error::{Error, Result};
 
 /// What the CPU offers to the kernels.
@@ -37,28 +40,54 @@ pub fn cpu_info() -> CpuInfo {
     CpuInfo { features }
 }
 
-/// Why there is no GPU, in one line.
-pub fn no_gpu_reason() -> String {
-    "no GPU: this build has no CUDA kernels yet".to_string()
-}
-
-/// The device that `--device` names: `auto`, `cpu` or `cuda[:N]`.
+/// Opens the device that `--device` names: `auto` (the card if there is one, else the CPU), `cpu`,
+/// `cuda[:N]`, or `simt`, the simulated card of the tests, whose library `DOPPEL_SIMT` names.
 ///
 /// # Errors
 /// [`Kind::Input`](crate::error::Kind::Input) for another word, and
-/// [`Kind::Unsupported`](crate::error::Kind::Unsupported) for a card that is not there.
-pub fn select(name: &str) -> Result<&'static str> {
-    let card = match name.split_once(':') {
-        None if name == "auto" || name == "cpu" => return Ok("cpu"),
-        None => name == "cuda",
-        Some((kind, number)) => kind == "cuda" && number.parse::<u32>().is_ok(),
+/// [`Kind::Unsupported`](crate::error::Kind::Unsupported) for a card that is not there, with the
+/// reason. `auto` takes the CPU then.
+pub fn open(name: &str) -> Result<Arc<dyn Device>> {
+    let elsewhere = "use --device cpu, or auto for the best there is";
+    let ordinal = match name.split_once(':') {
+        None if name == "cpu" => return Ok(Arc::new(CpuDevice::default())),
+        None if name == "auto" => {
+            return Ok(card(0).unwrap_or_else(|_| Arc::new(CpuDevice::default())));
+        }
+        None if name == "simt" => return simulated(),
+        None if name == "cuda" => Some(0),
+        Some(("cuda", number)) => number.parse().ok(),
+        _ => None,
     };
-    if !card {
-        return Err(Error::input(format!("--device {name} is not a device"))
-            .mend("give auto, cpu or cuda[:N]"));
+    match ordinal {
+        Some(ordinal) => card(ordinal).map_err(|e| {
+            Error::unsupported(format!("--device {name}: {}", e.message())).mend(elsewhere)
+        }),
+        None => Err(Error::input(format!("--device {name} is not a device"))
+            .mend("give auto, cpu or cuda[:N]")),
     }
-    Err(
-        Error::unsupported(format!("--device {name}: {}", no_gpu_reason()))
-            .mend("use --device cpu, or auto for the best there is"),
-    )
+}
+
+#[cfg(feature = "cuda")]
+fn card(ordinal: usize) -> Result<Arc<dyn Device>> {
+    gpu::probe(ordinal)?;
+    Ok(Arc::new(GpuDevice::new(Arc::new(gpu::CudaDriver::open(
+        ordinal,
+    )?))))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn card(ordinal: usize) -> Result<Arc<dyn Device>> {
+    gpu::probe(ordinal)?;
+    Err(Error::unsupported("this build knows no cards"))
+}
+
+fn simulated() -> Result<Arc<dyn Device>> {
+    match gpu::driver_simt::SimtDriver::from_env()? {
+        Some(driver) => Ok(Arc::new(GpuDevice::new(Arc::new(driver)))),
+        None => Err(
+            Error::unsupported("--device simt: DOPPEL_SIMT names no library")
+                .mend("build it with cargo xtask simt and set DOPPEL_SIMT to its path"),
+        ),
+    }
 }

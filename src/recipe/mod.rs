@@ -4,6 +4,7 @@
 //! Tan's Table 1. It needs no weights, so it is what `engine match` does unless told otherwise.
 
 mod stages;
+mod sweep;
 mod text_phash;
 
 pub use stages::{Quiet, Stage, Watch};

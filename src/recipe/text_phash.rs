@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use super::stages::{Clock, Stage, Watch};
+use super::sweep::OnCard;
+use crate::device::Device;
 use crate::error::{Kind, Result};
 use crate::image::{self, ImageFolder};
 use crate::limits;
 use crate::listings::{Ledger, Listings, Reject};
 use crate::lists::Lists;
-use crate::matching::{self, Matches, Rule, Source, Steps};
+use crate::matching::{self, Matches, Rule, Source, Steps, Sweeper};
 use crate::search::{self, TopK};
 use crate::tensor::Csr;
 use crate::text::tfidf::{StopWords, Tfidf, TfidfOptions};
@@ -19,6 +21,9 @@ pub struct Job<'a> {
     pub listings: &'a Listings,
     /// The folder of images; `None` ignores the image column.
     pub images: Option<&'a Path>,
+    /// Where the sweep runs; the hashes, TF-IDF and its search have no card form yet and run on the
+    /// CPU.
+    pub device: &'a dyn Device,
 }
 
 /// What a pipeline run gives.
@@ -80,7 +85,10 @@ pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
         .collect();
     let matches = clock.run("match", rows, || {
         let rule = Rule::default_text_phash(0, 1);
-        matching::resolve_capped(&sources, &rule, rows, Some(&unable), limits::MAX_MATCHES)
+        let card = OnCard(job.device);
+        let sweeper = job.device.info().is_card().then_some(&card as &dyn Sweeper);
+        let cap = limits::MAX_MATCHES;
+        matching::resolve_with(&sources, &rule, rows, Some(&unable), cap, sweeper)
     })?;
     Ok(Outcome {
         matches,

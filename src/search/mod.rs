@@ -9,6 +9,7 @@ mod dense_join;
 mod dense_keep;
 mod dense_rows;
 mod hamming;
+mod on;
 mod options;
 mod output;
 mod sparse;
@@ -18,6 +19,7 @@ pub use dense::{cosine, dense, dense_against};
 #[doc(hidden)]
 pub use dense_join::Tuning;
 pub use hamming::{equal_hashes, hamming, hamming_against};
+pub use on::dense_on;
 pub use options::TopK;
 pub use output::write_neighbours;
 pub use sparse::{sparse, sparse_against};

@@ -4,5 +4,6 @@ mod bad_input;
 mod demo;
 mod matching;
 mod search;
+mod simt;
 mod tools;
 mod verbs;

@@ -58,7 +58,7 @@ fn a_device_that_is_not_there_is_said_before_any_work() {
     bench.write("l.csv", SMALL);
     bench
         .engine("match l.csv --out m.csv --device cuda")
-        .fails_with(&["cuda", "--device"]);
+        .fails_with(&["cuda", "no GPU: ", "--device"]);
     bench
         .engine("match l.csv --out m.csv --device tpu")
         .fails_with(&["tpu", "auto"]);

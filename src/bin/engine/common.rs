@@ -2,9 +2,10 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use clap::Args;
+use doppel::device::Device;
 use doppel::error::{Error, Result};
 use doppel::limits;
 use doppel::listings::Ledger;
@@ -21,7 +22,7 @@ pub enum Done {
 }
 
 /// The options that every verb has.
-#[derive(Args, Clone)]
+#[derive(Args)]
 pub struct Common {
     /// Where the arithmetic runs: auto, cpu, or cuda[:N]
     #[arg(long, value_name = "DEVICE", default_value = "auto", global = true)]
@@ -35,12 +36,14 @@ pub struct Common {
     /// Print nothing but errors and, with --json, the result
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    #[arg(skip)]
+    device_opened: OnceLock<Arc<dyn Device>>,
 }
 
 impl Common {
-    /// Sets the threads and checks the device, before any work.
+    /// Sets the threads and opens the device, before any work.
     pub fn prepare(&self) -> Result<()> {
-        doppel::device::select(&self.device)?;
+        self.device()?;
         if self.threads > limits::MAX_THREADS {
             return Err(
                 Error::limit(format!("--threads {} is too many", self.threads))
@@ -51,6 +54,22 @@ impl Common {
             .num_threads(self.threads)
             .build_global()
             .map_err(|e| Error::internal(format!("the worker threads did not start: {e}")))
+    }
+
+    /// The device that `--device` names, opened once.
+    pub fn device(&self) -> Result<&dyn Device> {
+        if self.device_opened.get().is_none() {
+            let _ = self.device_opened.set(doppel::device::open(&self.device)?);
+        }
+        match self.device_opened.get() {
+            Some(device) => Ok(&**device),
+            None => Err(Error::internal("the device was not opened")),
+        }
+    }
+
+    /// Whether the user named a card, so that what has no card form is an error and not a detour.
+    pub fn insists_on_card(&self) -> bool {
+        self.device != "auto" && self.device != "cpu"
     }
 
     /// A line for people, on stdout; with `--json` or `--quiet` nothing.

@@ -1,9 +1,9 @@
 //! `engine info`.
 
 use clap::Args;
-use doppel::device;
+use doppel::device::{self, gpu};
 use doppel::error::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{Common, Done};
 
@@ -15,25 +15,50 @@ pub struct Arguments {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
-    let info = device::cpu_info();
-    let chosen = device::select(&a.common.device)?;
+    let cpu = device::cpu_info();
+    let chosen = a.common.device()?.info();
     a.common.print(&format!(
-        "doppel     {}\ndevice     {}: {} threads, {}\ngpu        {}\nencoders   none yet: titles by \
-         TF-IDF, images by perceptual hash",
+        "doppel     {}\ndevice     {}\ncpu        {} threads, {}\nencoders   none yet: titles by \
+         TF-IDF, images by perceptual hash\n{}",
         env!("CARGO_PKG_VERSION"),
-        chosen,
+        chosen.name,
         rayon::current_num_threads(),
-        info.features.join(" "),
-        device::no_gpu_reason()
+        cpu.features.join(" "),
+        gpu::describe()
     ));
     a.common.result(&json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "device": chosen,
+        "device": chosen.kind,
         "threads": rayon::current_num_threads(),
-        "cpu": {"features": info.features},
-        "gpu": {"available": false, "reason": device::no_gpu_reason()},
+        "cpu": {"features": cpu.features},
+        "gpu": cards(),
+        "kernels": kernels(),
         "encoders": [],
         "evidence": ["phash", "tfidf"],
     }));
     Ok(Done::Clean)
+}
+
+/// The cards, or why there is none.
+fn cards() -> Value {
+    let card = |c: &gpu::driver::CardInfo| {
+        json!({
+            "name": c.name,
+            "compute_capability": c.arch,
+            "multiprocessors": c.multiprocessors,
+            "memory_bytes": c.memory,
+        })
+    };
+    match gpu::probe(0) {
+        Ok(_) => {
+            json!({"available": true, "cards": gpu::cards().iter().map(card).collect::<Vec<_>>()})
+        }
+        Err(reason) => json!({"available": false, "reason": reason.to_string(), "cards": []}),
+    }
+}
+
+/// The families of kernels, and what of them was built in.
+fn kernels() -> Vec<Value> {
+    let family = |f: gpu::FamilyInfo| json!({"family": f.name, "sources_sha256": f.hash, "architectures": f.archs, "kernels": f.kernels});
+    gpu::families().into_iter().map(family).collect()
 }

@@ -42,6 +42,7 @@ pub struct Summary {
     pub pairs: usize,
     pub rejects: usize,
     pub seconds: f64,
+    pub device: &'static str,
     pub outcome: Outcome,
 }
 
@@ -92,7 +93,14 @@ pub fn match_listings(
     common: &Common,
 ) -> Result<Summary> {
     let progress = Progress::new(common);
-    let mut outcome = recipe::text_phash(&Job { listings, images }, &progress)?;
+    let mut outcome = recipe::text_phash(
+        &Job {
+            listings,
+            images,
+            device: common.device()?,
+        },
+        &progress,
+    )?;
     let start = Instant::now();
     let ids: Vec<&str> = listings
         .items
@@ -116,6 +124,7 @@ pub fn match_listings(
         pairs: sizes().map(|n| n.saturating_sub(1)).sum(),
         rejects: outcome.ledger.len(),
         seconds: 0.0,
+        device: common.device()?.info().kind,
         outcome,
     })
 }
@@ -129,7 +138,7 @@ pub fn to_json(s: &Summary, out: &Path, pairs: Option<&Path>) -> Value {
         "seconds": s.seconds,
         "stages": stages_json(&s.outcome.stages),
         "peak_memory_bytes": peak_memory(),
-        "device": "cpu",
+        "device": s.device,
         "sources": s.outcome.sources,
         "notes": s.outcome.notes,
         "out": out,

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use clap::Args;
 use doppel::embed::store;
-use doppel::error::{Error, Result};
+use doppel::error::{Error, Kind, Result};
 use doppel::listings::{Ledger, Listings};
+use doppel::lists::Lists;
 use doppel::search::{self, Space, TopK};
 use doppel::tensor::{Csr, Matrix};
 use serde_json::json;
@@ -121,7 +122,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let gallery = read_all(&a.spaces, &mut ledger)?;
     let queries = read_all(&a.queries, &mut ledger)?;
     let start = Instant::now();
-    let lists = find(a, &gallery, &queries, &top).map_err(|e| name(e, &a.spaces))?;
+    let (lists, ran) = find(a, &gallery, &queries, &top).map_err(|e| name(e, &a.spaces))?;
     let took = start.elapsed().as_secs_f64();
     search::write_neighbours(&a.out, &lists)?;
     let done = a.common.ledger(&mut ledger, &a.out)?;
@@ -137,7 +138,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
         "neighbours": lists.pairs(),
         "seconds": took,
         "peak_memory_bytes": peak_memory(),
-        "device": "cpu",
+        "device": ran,
         "out": a.out,
     }));
     Ok(done)
@@ -191,29 +192,48 @@ fn read_all(paths: &[PathBuf], ledger: &mut Ledger) -> Result<Vec<Rows>> {
     Ok(all)
 }
 
+/// The neighbours, and the kind of device that found them.
 fn find(
     a: &Arguments,
     gallery: &[Rows],
     queries: &[Rows],
     top: &TopK,
-) -> Result<doppel::lists::Lists> {
-    if let ([x], []) = (gallery, queries) {
-        return match x {
-            Rows::Dense(m) => search::dense(m, top),
-            Rows::Sparse(m) => search::sparse(m, top),
-            Rows::Hashes(h) => search::hamming(h, top),
+) -> Result<(Lists, &'static str)> {
+    let device = a.common.device()?;
+    let card = device.info().is_card();
+    if let ([Rows::Dense(x)], [] | [Rows::Dense(_)]) = (gallery, queries) {
+        let (rows, against) = match queries {
+            [Rows::Dense(q)] => (q, Some(x)),
+            _ => (x, None),
         };
-    }
-    if let ([x], [q]) = (gallery, queries) {
-        match (q, x) {
-            (Rows::Dense(q), Rows::Dense(x)) => return search::dense_against(q, x, top),
-            (Rows::Sparse(q), Rows::Sparse(x)) => return search::sparse_against(q, x, top),
-            (Rows::Hashes(q), Rows::Hashes(x)) => return search::hamming_against(q, x, top),
-            _ => {
-                return Err(Error::input("the queries are of another kind than X")
-                    .mend("give .npy with .npy, .npz with .npz, .csv with .csv"));
-            }
+        match search::dense_on(device, rows, against, top) {
+            Err(e) if e.kind() == Kind::Unsupported && !a.common.insists_on_card() => {}
+            done => return done.map(|lists| (lists, device.info().kind)),
         }
+    }
+    if card && a.common.insists_on_card() {
+        return Err(Error::unsupported(format!(
+            "--device {}: has no such search",
+            a.common.device
+        ))
+        .mend("use --device cpu: only dense rows alone have a card form so far"));
+    }
+    on_cpu(a, gallery, queries, top).map(|lists| (lists, "cpu"))
+}
+
+fn on_cpu(a: &Arguments, gallery: &[Rows], queries: &[Rows], top: &TopK) -> Result<Lists> {
+    match (gallery, queries) {
+        ([Rows::Dense(x)], []) => return search::dense(x, top),
+        ([Rows::Sparse(x)], []) => return search::sparse(x, top),
+        ([Rows::Hashes(x)], []) => return search::hamming(x, top),
+        ([Rows::Dense(x)], [Rows::Dense(q)]) => return search::dense_against(q, x, top),
+        ([Rows::Sparse(x)], [Rows::Sparse(q)]) => return search::sparse_against(q, x, top),
+        ([Rows::Hashes(x)], [Rows::Hashes(q)]) => return search::hamming_against(q, x, top),
+        ([_], [_]) => {
+            return Err(Error::input("the queries are of another kind than X")
+                .mend("give .npy with .npy, .npz with .npz, .csv with .csv"));
+        }
+        _ => {}
     }
     let x = spaces(gallery, &a.spaces)?;
     if queries.is_empty() {

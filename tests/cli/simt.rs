@@ -1,0 +1,92 @@
+//! The card's code path through the command line, on the simulated card.
+
+use doppel::embed::store::{NpyDtype, write_npy};
+use doppel::tensor::Matrix;
+
+use crate::tools::{Bench, SMALL};
+
+/// Whether this run has a simulated card; says so when it has none.
+fn card() -> bool {
+    let there = std::env::var_os("DOPPEL_SIMT").is_some_and(|path| !path.is_empty());
+    if !there {
+        assert!(
+            std::env::var_os("DOPPEL_SIMT_REQUIRED").is_none(),
+            "the simulated card is missing"
+        );
+        println!("skipped: no simulated card (cargo xtask simt test)");
+    }
+    there
+}
+
+#[test]
+fn search_on_the_card_gives_the_cpus_bytes() {
+    if !card() {
+        return;
+    }
+    let bench = Bench::new();
+    let mut random = fastrand::Rng::with_seed(11);
+    let (rows, dims) = (45, 19);
+    let mut data: Vec<f32> = (0..rows * dims).map(|_| random.f32() - 0.5).collect();
+    data.copy_within(0..dims, 7 * dims); // two equal rows
+    data[3 * dims..4 * dims].fill(0.0); // and one of zeros
+    let x = Matrix::new(rows, dims, data).unwrap();
+    write_npy(bench.path("x.npy"), &x, NpyDtype::F32).unwrap();
+    bench
+        .engine("search x.npy -k 9 --out cpu.csv --device cpu")
+        .ends(0);
+    let json = bench
+        .engine("search x.npy -k 9 --out card.csv --device simt --json")
+        .ends(0)
+        .json();
+    assert_eq!(json["device"], "simt");
+    assert_eq!(bench.read("card.csv"), bench.read("cpu.csv"));
+    assert!(bench.read("cpu.csv").lines().count() > 300);
+}
+
+#[test]
+fn the_sweep_of_match_on_the_card_gives_the_cpus_bytes() {
+    if !card() {
+        return;
+    }
+    let bench = Bench::new();
+    let mut text = String::from(SMALL);
+    let words = [
+        "kopi", "susu", "baju", "merah", "biru", "tas", "kulit", "mini", "gula", "teh",
+    ];
+    for i in 0..60usize {
+        let title: Vec<&str> = (0..4)
+            .map(|j| words[(i * (j + 3) + i / 7 * j) % 10])
+            .collect();
+        text.push_str(&format!(
+            "p{i},,{:016x},{},{}\n",
+            i / 2,
+            title.join(" "),
+            i / 3
+        ));
+    }
+    bench.write("l.csv", text);
+    bench
+        .engine("match l.csv --out m1.csv --pairs p1.csv --device cpu")
+        .ends(0);
+    let ran = bench
+        .engine("match l.csv --out m2.csv --pairs p2.csv --device simt --json")
+        .ends(0);
+    assert_eq!(ran.json()["device"], "simt");
+    assert_eq!(bench.read("m1.csv"), bench.read("m2.csv"));
+    assert_eq!(bench.read("p1.csv"), bench.read("p2.csv"));
+    assert!(bench.read("p1.csv").contains(",tfidf,"));
+}
+
+#[test]
+fn what_the_card_has_no_form_of_is_one_line() {
+    if !card() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.write("h.csv", "posting_id,image_phash\na,0000000000000000\n");
+    bench
+        .engine("search h.csv --out nn.csv --device simt")
+        .fails_with(&["simt", "--device cpu"]);
+    let json = bench.engine("info --device simt --json").ends(0).json();
+    assert_eq!(json["device"], "simt");
+}
