@@ -207,6 +207,25 @@ fn negative_values_give_negative_scores_and_cancel() {
     assert_eq!(bits(lists.row(2).iter()), bits([(2, 1.0)].into_iter()));
 }
 
+/// Products so small that `f32` rounds them to -0.0 are shared columns all the same, and count once.
+#[test]
+fn products_that_vanish_in_f32_are_shared_columns() {
+    for others in [0, 800] {
+        let tiny = |sign: f64| vec![(0, sign * 1e-30), (1, 1e-30), (2, sign * 1e-30)];
+        let mut rows = vec![tiny(1.0), tiny(-1.0), tiny(1.0), tiny(-1.0)];
+        for i in 0..others {
+            rows.push(vec![(10 + i / 2, 1.0)]);
+        }
+        for (i, row) in rows.iter_mut().enumerate().take(4) {
+            row.push((3 + i as u32, 1.0));
+        }
+        for k in [2, 4, 50] {
+            let lists = check_self(900, &rows, k, None);
+            assert_eq!(lists.row(1).len(), k.min(4));
+        }
+    }
+}
+
 #[test]
 fn negative_values_over_several_tiles() {
     let mut rng = fastrand::Rng::with_seed(5);

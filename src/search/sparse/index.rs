@@ -13,7 +13,7 @@ use super::rows::{Rows, Terms};
 
 /// The most bands that ranks are cut into.
 const MAX_BANDS: usize = 48;
-/// Unit rows are held in `f32`, and a partial norm is rounded up to one of this many steps.
+/// A partial norm of a unit row is rounded up to one of this many steps.
 const NORM_STEPS: f64 = 255.0;
 
 /// A term of one gallery row: the row's group and the value of the unit row there.

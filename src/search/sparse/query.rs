@@ -12,7 +12,7 @@ use super::index::{Index, unit};
 use super::rows::Rows;
 
 /// Touched groups are listed while they are fewer than one of this many groups.
-const FEW: usize = 32;
+const FEW: usize = 16;
 /// Looking whether to stop pays when the next lists are at least this long.
 const LOOK: usize = 512;
 
