@@ -1,5 +1,6 @@
 //! The developer's commands: `cargo xtask help` lists them.
 
+use std::path::Path;
 use std::process::{Command, ExitCode, exit};
 
 mod cuda_toolkit;
@@ -48,25 +49,23 @@ fn main() -> ExitCode {
 
 /// Runs `program` in the repository's root, and ends with its failure.
 fn run(program: &str, arguments: &[&str]) {
-    println!("$ {program} {}", arguments.join(" "));
-    match Command::new(program)
-        .args(arguments)
-        .current_dir(root())
-        .status()
-    {
-        Ok(status) if status.success() => {}
-        Ok(status) => {
-            eprintln!(
-                "error: `{program} {}` failed ({status})",
-                arguments.join(" ")
-            );
-            exit(1)
-        }
-        Err(error) => {
-            eprintln!("error: `{program}` did not start: {error}");
-            exit(1)
-        }
-    }
+    run_with(program, arguments, &[]);
+}
+
+/// [`run`] with more environment variables.
+fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &Path)]) {
+    let line = format!("{program} {}", arguments.join(" "));
+    println!("$ {line}");
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    command.envs(environment.iter().copied());
+    let fault = match command.status() {
+        Ok(status) if status.success() => return,
+        Ok(status) => format!("`{line}` failed ({status})"),
+        Err(error) => format!("`{program}` did not start: {error}"),
+    };
+    eprintln!("error: {fault}");
+    exit(1)
 }
 
 /// The repository's root: the folder above this package.
@@ -85,33 +84,29 @@ fn has(program: &str, argument: &str) -> bool {
         .is_ok_and(|out| out.status.success())
 }
 
+/// What CI runs. The fast form leaves out lints, licences, the other features and the sanitizers.
 fn test(fast: bool) {
     if !fast {
-        run("cargo", &["fmt", "--all", "--check"]);
-        run(
-            "cargo",
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ],
-        );
-        run("cargo", &["check", "--no-default-features", "--lib"]);
-        if has("cargo-deny", "--version") {
-            run("cargo", &["deny", "check", "bans", "licenses", "sources"]);
-        } else if std::env::var_os("CI").is_some() {
-            eprintln!("error: cargo-deny is not installed; run: cargo install --locked cargo-deny");
-            exit(1)
-        } else {
-            println!("skipped: cargo deny (not installed: cargo install --locked cargo-deny)");
-        }
+        lint();
     }
-    run("cargo", &["test", "--workspace"]);
+    // The simulated card is part of the tests wherever there is a g++.
+    let card = root().join("target/simt/libdoppel_simt_plain.so");
+    let environment: &[(&str, &Path)] = match has("g++", "--version") {
+        true => {
+            run("cargo", &["xtask", "simt", "plain"]);
+            &[("DOPPEL_SIMT", &card)]
+        }
+        false => {
+            println!("skipped: the simulated card (g++ is not installed)");
+            &[]
+        }
+    };
+    run_with("cargo", &["test", "--workspace"], environment);
     if !fast {
         run("cargo", &["test", "--no-default-features", "--lib"]);
+        if !environment.is_empty() {
+            run("cargo", &["xtask", "simt", "test"]);
+        }
         run(
             "cargo",
             &[
@@ -123,6 +118,30 @@ fn test(fast: bool) {
                 "target/doppel-demo",
             ],
         );
+    }
+}
+
+fn lint() {
+    run("cargo", &["fmt", "--all", "--check"]);
+    run(
+        "cargo",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    );
+    run("cargo", &["check", "--no-default-features", "--lib"]);
+    if has("cargo-deny", "--version") {
+        run("cargo", &["deny", "check", "bans", "licenses", "sources"]);
+    } else if std::env::var_os("CI").is_some() {
+        eprintln!("error: cargo-deny is not installed; run: cargo install --locked cargo-deny");
+        exit(1)
+    } else {
+        println!("skipped: cargo deny (not installed: cargo install --locked cargo-deny)");
     }
 }
 
