@@ -280,6 +280,28 @@ fn sparse_spaces_alone_agree_with_the_sparse_search() {
 }
 
 #[test]
+fn a_dense_space_alone_equals_the_dense_search_to_the_bit() {
+    let mut rng = fastrand::Rng::with_seed(90);
+    for (rows, dims) in [(1, 3), (70, 17), (300, 65)] {
+        let data = (0..rows * dims).map(|_| rng.f32() - 0.5).collect();
+        let mut x = doppel::tensor::Matrix::new(rows, dims, data).unwrap();
+        if rows > 9 {
+            let twin = x.row(3).to_vec();
+            x.row_mut(9).copy_from_slice(&twin);
+        }
+        for min_score in [None, Some(0.1)] {
+            let opt = TopK { k: 20, min_score };
+            let combined = doppel::search::combined(&[(Space::Dense(&x), 1.0)], &opt).unwrap();
+            assert_eq!(
+                combined,
+                doppel::search::dense(&x, &opt).unwrap(),
+                "{rows} x {dims}"
+            );
+        }
+    }
+}
+
+#[test]
 fn identical_rows_and_near_ties() {
     let mut rng = fastrand::Rng::with_seed(4);
     // 60 equal rows among others, then 1,500 equal rows: more than candidates are kept.
