@@ -122,6 +122,8 @@ void start_fiber(Fiber& fiber, void (*entry)());
 void end_fibers();
 void switch_to(Fiber& fiber, bool for_good = false);
 [[noreturn]] void leave();
+// For a signal handler that goes on in the scheduler: tells the sanitizer.
+void tell_of_switch_to_main();
 void first_step();
 // Waits until another fibre makes this one ready.
 void wait(const char* what, Site site);

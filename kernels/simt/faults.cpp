@@ -1,6 +1,5 @@
 // Faults of the processor in a kernel (a wild address, a failed alignment or bounds check, a division
-// by zero, a full stack) end the launch, not the process. In a plain build alone: a sanitizer has
-// handlers of its own.
+// by zero, a full stack) end the launch, not the process.
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -11,15 +10,6 @@
 
 #include "simt/card.h"
 #include "simt/sanitizer.h"
-
-#if defined(SIMT_ASAN) || defined(SIMT_TSAN)
-
-namespace simt {
-SignalGuard::SignalGuard() {}
-SignalGuard::~SignalGuard() {}
-}  // namespace simt
-
-#else
 
 extern "C" void simt_resume();
 
@@ -64,6 +54,7 @@ void handle(int signal, siginfo_t* info, void* context) {
     note_fault("%s (address 0x%zx; addr2line: 0x%zx)", name_of(signal), address, offset);
   }
   card.running->state = Fiber::Ended;
+  tell_of_switch_to_main();
   card.running = &card.main;
   registers[REG_RSP] = reinterpret_cast<greg_t>(card.main.sp);
   registers[REG_RIP] = reinterpret_cast<greg_t>(&simt_resume);
@@ -90,5 +81,3 @@ SignalGuard::~SignalGuard() {
 }
 
 }  // namespace simt
-
-#endif

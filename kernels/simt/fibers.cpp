@@ -123,6 +123,22 @@ void first_step() {
   if (card.joined) acquire(&orders.blocks);
 }
 
+namespace {
+
+// Before a switch; `fake_stack` keeps the present fibre's, or is null if it is left for good.
+void tell_of_switch([[maybe_unused]] Fiber& to, [[maybe_unused]] void** fake_stack) {
+#if defined(SIMT_ASAN)
+  bool main = &to == &card.main;
+  __sanitizer_start_switch_fiber(fake_stack, main ? main_stack : to.stack, main ? main_stack_bytes : STACK);
+#elif defined(SIMT_TSAN)
+  __tsan_switch_to_fiber(to.tsan, __tsan_switch_to_fiber_no_sync);
+#endif
+}
+
+}  // namespace
+
+void tell_of_switch_to_main() { tell_of_switch(card.main, nullptr); }
+
 void switch_to(Fiber& to, bool for_good) {
   Fiber& from = *card.running;
   card.running = &to;
@@ -130,14 +146,7 @@ void switch_to(Fiber& to, bool for_good) {
     current.thread = to.thread;
     current.lane = to.lane;
   }
-#if defined(SIMT_ASAN)
-  bool main = &to == &card.main;
-  __sanitizer_start_switch_fiber(for_good ? nullptr : &from.fake_stack, main ? main_stack : to.stack,
-                                 main ? main_stack_bytes : STACK);
-#elif defined(SIMT_TSAN)
-  __tsan_switch_to_fiber(to.tsan, __tsan_switch_to_fiber_no_sync);
-#endif
-  (void)for_good;
+  tell_of_switch(to, for_good ? nullptr : &from.fake_stack);
   simt_swap(&from.sp, to.sp);
 #if defined(SIMT_ASAN)
   __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);

@@ -178,12 +178,5 @@ extern "C" __global__ void planted_copy_abandoned(const float* x) {
   cp_async<4>(shared + 4 * threadIdx.x, x + threadIdx.x);
   cp_async_commit();
 }
-// A running sum over blocks: each takes what the block before it wrote, as if blocks ran in order.
-extern "C" __global__ void planted_blocks_in_order(const float* x, float* sums) {
-  float before = blockIdx.x == 0 ? 0.0f : sums[blockIdx.x - 1];
-  if (threadIdx.x == 0) sums[blockIdx.x] = before + x[blockIdx.x];
-}
-// All threads add to one place without an atomic.
-extern "C" __global__ void planted_count_plainly(int* count) { *count = *count + 1; }
-// A null pointer, for the fault of the processor itself.
+// An address far from everything, for the fault of the processor itself.
 extern "C" __global__ void planted_wild_address(float* out, size_t far) { out[far] = 1.0f; }

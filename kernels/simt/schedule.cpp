@@ -165,9 +165,9 @@ void run_block(Dim block, size_t shared) {
   }
   if (!card.faulted && card.ended < card.threads) note_deadlock();
   end_fibers();
+  look_for_reports();
   drop_shared();
   std::free(block_orders);
-  look_for_reports();
 }
 
 }  // namespace

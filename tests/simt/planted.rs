@@ -69,7 +69,7 @@ const CASES: &[Case] = &[
     bug("planted_double_reads_on", double, [O, X, O]),
     sound("planted_histogram", histogram),
     bug("planted_histogram_uncleared", histogram, [X, X, X]),
-    bug("planted_vector_misaligned", vector_misaligned, [X, X, O]),
+    bug("planted_vector_misaligned", vector_misaligned, [X, X, X]),
     bug("planted_dynamic_overrun", dynamic_overrun, [X, X, X]),
     bug("planted_copy_abandoned", copy_abandoned, [X, X, X]),
     bug("planted_blocks_in_order", blocks_in_order, [X, X, X]),

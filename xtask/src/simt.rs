@@ -55,13 +55,19 @@ const BUILDS: &[Build] = &[
     },
     Build {
         name: "tsan",
-        kernels: &["-O1", "-fsanitize=thread", "-DSIMT_TSAN"],
+        kernels: &[
+            "-O1",
+            "-fsanitize=thread,alignment,bounds",
+            "-fsanitize-undefined-trap-on-error",
+            "-DSIMT_TSAN",
+        ],
         runtime: &["-DSIMT_TSAN"],
         link: &["-fsanitize=thread"],
         preload: Some("libtsan.so"),
         options: &[(
             "TSAN_OPTIONS",
-            "halt_on_error=0:exitcode=0:suppress_equal_stacks=0:suppress_equal_addresses=0",
+            "halt_on_error=0:exitcode=0:suppress_equal_stacks=0:suppress_equal_addresses=0:\
+             ignore_noninstrumented_modules=1",
         )],
     },
 ];
