@@ -39,6 +39,7 @@ struct Fiber {
   enum State : uint8_t { Ready, Waiting, Ended };
   State state;
   unsigned linear, lane;
+  unsigned slot;  // of fibers.cpp
   uint3 thread;
   Warp* warp;
   Barrier* barrier;  // of the wait, if it is a block's
@@ -112,8 +113,7 @@ extern Kernel* kernels;
 
 // card.cpp: errors
 void set_fault(const char* prefix, const char* format, va_list arguments);
-void note_fault(const char* format, ...) __attribute__((format(printf, 1, 2)));
-std::string where();
+void note_fault(const Fiber& fiber, const char* format, ...) __attribute__((format(printf, 2, 3)));
 const char* name_of(WarpOp op);
 
 // fibers.cpp

@@ -1,6 +1,6 @@
 // What a sanitizer reports while a kernel runs becomes the launch's error. AddressSanitizer and
-// ThreadSanitizer are told to print into a file in memory, which is looked at after each block;
-// UndefinedBehaviorSanitizer calls a function of ours at each report.
+// ThreadSanitizer are told to print into a file in memory, which is looked at whenever a thread has
+// run; UndefinedBehaviorSanitizer calls a function of ours at each report.
 
 #include <dlfcn.h>
 #include <sys/mman.h>
@@ -18,7 +18,7 @@ namespace simt {
 #if !defined(SIMT_ASAN) && !defined(SIMT_TSAN)
 
 void catch_reports() {}
-void look_for_reports() {}
+void look_for_reports(const Fiber&) {}
 
 #else
 
@@ -61,7 +61,7 @@ void catch_reports() {
 #endif
 }
 
-void look_for_reports() {
+void look_for_reports(const Fiber& fiber) {
   if (file < 0) return;
   off_t end = lseek(file, 0, SEEK_END);
   if (end <= seen) return;
@@ -70,7 +70,7 @@ void look_for_reports() {
   seen = end;
   report.resize(got > 0 ? static_cast<size_t>(got) : 0);
   if (print_all()) std::fwrite(report.data(), 1, report.size(), stderr);
-  note_fault("%s (%s)", summary(report).c_str(), HINT);
+  note_fault(fiber, "%s (%s)", summary(report).c_str(), HINT);
 }
 
 #endif
@@ -89,7 +89,7 @@ extern "C" __attribute__((visibility("default"))) void __ubsan_on_report() {
   unsigned line = 0, column = 0;
   char* address = nullptr;
   __ubsan_get_current_report_data(&kind, &message, &file, &line, &column, &address);
-  simt::note_fault("%s at %s:%u: %s (%s)", kind, file, line, message, simt::HINT);
+  simt::note_fault(*simt::card.running, "%s at %s:%u: %s (%s)", kind, file, line, message, simt::HINT);
   static bool again = false;
   if (!again) simt::print_into_file(RTLD_DEFAULT);
   again = true;

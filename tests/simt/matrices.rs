@@ -7,7 +7,11 @@ use crate::card::{Card, Dice, block, card, schedules};
 /// The row and column of element `i` of a lane's fragment of A, 16 x 16 (PTX ISA, m16n8k16).
 fn place_in_a(lane: usize, i: usize) -> (usize, usize) {
     let (group, thread) = (lane >> 2, lane % 4);
-    let row = if (0..2).contains(&i) || (4..6).contains(&i) { group } else { group + 8 };
+    let row = if (0..2).contains(&i) || (4..6).contains(&i) {
+        group
+    } else {
+        group + 8
+    };
     let column = thread * 2 + (i & 1) + if i >= 4 { 8 } else { 0 };
     (row, column)
 }
@@ -34,8 +38,16 @@ struct Product {
 fn multiply(card: &Card, p: &Product, bfloat: bool, bits: impl Fn(f32) -> u16) -> [[f32; 8]; 16] {
     let (mut a, mut b, mut d) = (Vec::new(), Vec::new(), Vec::new());
     for lane in 0..32 {
-        a.extend((0..8).map(|i| place_in_a(lane, i)).map(|(r, c)| bits(p.a[r][c])));
-        b.extend((0..4).map(|i| place_in_b(lane, i)).map(|(r, c)| bits(p.b[r][c])));
+        a.extend(
+            (0..8)
+                .map(|i| place_in_a(lane, i))
+                .map(|(r, c)| bits(p.a[r][c])),
+        );
+        b.extend(
+            (0..4)
+                .map(|i| place_in_b(lane, i))
+                .map(|(r, c)| bits(p.b[r][c])),
+        );
         d.extend((0..4).map(|i| place_in_c(lane, i)).map(|(r, c)| p.c[r][c]));
     }
     let (a, b, d) = (card.put(&a), card.put(&b), card.put(&d));
@@ -55,17 +67,35 @@ fn multiply(card: &Card, p: &Product, bfloat: bool, bits: impl Fn(f32) -> u16) -
 fn check(card: &Card, p: &Product, bfloat: bool) {
     let half = |v: f32| f16::from_f32(v);
     let brain = |v: f32| bf16::from_f32(v);
-    let bits = |v| if bfloat { brain(v).to_bits() } else { half(v).to_bits() };
-    let value = |v| if bfloat { brain(v).to_f64() } else { half(v).to_f64() };
+    let bits = |v| {
+        if bfloat {
+            brain(v).to_bits()
+        } else {
+            half(v).to_bits()
+        }
+    };
+    let value = |v| {
+        if bfloat {
+            brain(v).to_f64()
+        } else {
+            half(v).to_f64()
+        }
+    };
     let got = multiply(card, p, bfloat, bits);
-    for r in 0..16 {
-        for c in 0..8 {
+    for (r, row) in got.iter().enumerate() {
+        for (c, got) in row.iter().enumerate() {
             let terms = (0..16).map(|k| value(p.a[r][k]) * value(p.b[k][c]));
             let (sum, size) = terms.fold((0.0, 0.0), |(s, z), t| (s + t, z + t.abs()));
-            let (sum, size) = (sum + f64::from(p.c[r][c]), size + f64::from(p.c[r][c].abs()));
+            let (sum, size) = (
+                sum + f64::from(p.c[r][c]),
+                size + f64::from(p.c[r][c].abs()),
+            );
             // Sixteen additions of f32, each within half a unit in the last place.
-            let error = (f64::from(got[r][c]) - sum).abs();
-            assert!(error <= 17.0 * f64::from(f32::EPSILON) * size, "({r},{c}): {error}");
+            let error = (f64::from(*got) - sum).abs();
+            assert!(
+                error <= 17.0 * f64::from(f32::EPSILON) * size,
+                "({r},{c}): {error}"
+            );
         }
     }
 }
@@ -77,7 +107,11 @@ fn products_of_fragments_equal_f64() {
     for schedule in schedules(&card) {
         card.driver.set_schedule(schedule);
         for bfloat in [false, true] {
-            let mut p = Product { a: [[0.0; 16]; 16], b: [[0.0; 8]; 16], c: [[0.0; 8]; 16] };
+            let mut p = Product {
+                a: [[0.0; 16]; 16],
+                b: [[0.0; 8]; 16],
+                c: [[0.0; 8]; 16],
+            };
             // Distinct small integers first: every sum is exact, and every element has its place.
             for r in 0..16 {
                 (0..16).for_each(|k| p.a[r][k] = (r * 16 + k) as f32 % 128.0);
@@ -85,9 +119,15 @@ fn products_of_fragments_equal_f64() {
                 (0..8).for_each(|c| p.c[r][c] = (r * 1000 + c) as f32);
             }
             check(&card, &p, bfloat);
-            p.a.as_flattened_mut().iter_mut().for_each(|v| *v = dice.float() * 30.0);
-            p.b.as_flattened_mut().iter_mut().for_each(|v| *v = dice.float());
-            p.c.as_flattened_mut().iter_mut().for_each(|v| *v = dice.float());
+            p.a.as_flattened_mut()
+                .iter_mut()
+                .for_each(|v| *v = dice.float() * 30.0);
+            p.b.as_flattened_mut()
+                .iter_mut()
+                .for_each(|v| *v = dice.float());
+            p.c.as_flattened_mut()
+                .iter_mut()
+                .for_each(|v| *v = dice.float());
             check(&card, &p, bfloat);
         }
     }
@@ -97,9 +137,17 @@ fn products_of_fragments_equal_f64() {
 fn accumulators_keep_f32_where_16_bits_would_not_hold() {
     let Some(card) = card() else { return };
     // 16 products of 60000 x 60000: far over f16's largest, exact in f32's range.
-    let p = Product { a: [[60_000.0; 16]; 16], b: [[60_000.0; 8]; 16], c: [[1.0; 8]; 16] };
+    let p = Product {
+        a: [[60_000.0; 16]; 16],
+        b: [[60_000.0; 8]; 16],
+        c: [[1.0; 8]; 16],
+    };
     check(&card, &p, false);
-    let tiny = Product { a: [[6e-8; 16]; 16], b: [[6e-8; 8]; 16], c: [[0.0; 8]; 16] };
+    let tiny = Product {
+        a: [[6e-8; 16]; 16],
+        b: [[6e-8; 8]; 16],
+        c: [[0.0; 8]; 16],
+    };
     check(&card, &tiny, false);
 }
 
@@ -115,7 +163,8 @@ fn matrices_load_by_rows_and_by_columns() {
             for transposed in [false, true] {
                 let out = card.room::<[u16; 2]>(32 * count);
                 let args = [count as u64, transposed.into(), from.address, out.address];
-                card.run("selftest_ldmatrix", block(32, 512), &args).unwrap();
+                card.run("selftest_ldmatrix", block(32, 512), &args)
+                    .unwrap();
                 for (i, got) in out.get().into_iter().enumerate() {
                     let (lane, m) = (i / count, i % count);
                     // "Thread 4r + t holds elements 2t and 2t + 1 of row r"; transposed, of column r.
@@ -124,7 +173,11 @@ fn matrices_load_by_rows_and_by_columns() {
                         let (r, c) = if transposed { (e, major) } else { (major, e) };
                         matrices[m * 64 + r * 8 + c]
                     };
-                    assert_eq!(got, [element(minor), element(minor + 1)], "x{count} lane {lane}");
+                    assert_eq!(
+                        got,
+                        [element(minor), element(minor + 1)],
+                        "x{count} lane {lane}"
+                    );
                 }
             }
         }

@@ -17,7 +17,9 @@ fn bytes_go_there_and_back() {
         assert!(to.get().iter().all(|b| *b == 0xff), "fresh memory is NaN");
         // SAFETY: two buffers of `len` bytes.
         unsafe {
-            card.driver.copy(to.address, from.address, len, DEFAULT).unwrap();
+            card.driver
+                .copy(to.address, from.address, len, DEFAULT)
+                .unwrap();
             assert_eq!(to.get(), bytes);
             card.driver.fill(to.address, 9, len / 2, DEFAULT).unwrap();
         }
@@ -35,16 +37,28 @@ fn ranges_that_no_buffer_holds_are_refused() {
     let mut out = [0u8; 101];
     // SAFETY: the library checks each of these and touches nothing.
     unsafe {
-        for (at, len) in [(a.address, 101), (a.address + 1, 100), (a.address - 1, 1), (0, 1), (8, 0)] {
+        for (at, len) in [
+            (a.address, 101),
+            (a.address + 1, 100),
+            (a.address - 1, 1),
+            (0, 1),
+            (8, 0),
+        ] {
             let error = driver.download(at, &mut out[..len], DEFAULT).unwrap_err();
-            assert!(error.to_string().contains("lie in no one buffer"), "{error}");
+            assert!(
+                error.to_string().contains("lie in no one buffer"),
+                "{error}"
+            );
             assert!(driver.upload(at, &out[..len], DEFAULT).is_err());
             assert!(driver.fill(at, 0, len, DEFAULT).is_err());
             assert!(driver.copy(b.address, at, len, DEFAULT).is_err());
             assert!(driver.copy(at, b.address, len, DEFAULT).is_err());
         }
         assert!(driver.copy(a.address, a.address + 50, 51, DEFAULT).is_err());
-        assert!(driver.copy(a.address, a.address + 49, 50, DEFAULT).is_err(), "overlaps");
+        assert!(
+            driver.copy(a.address, a.address + 49, 50, DEFAULT).is_err(),
+            "overlaps"
+        );
         driver.copy(a.address, a.address + 50, 50, DEFAULT).unwrap();
         assert!(driver.free(a.address + 1).is_err());
         let once = driver.alloc(5).unwrap();
@@ -70,14 +84,20 @@ fn a_write_past_a_buffer_names_kernel_and_buffer() {
         let (x, out) = (card.put(&vec![1.5f32; n + 1]), card.room::<f32>(n));
         let args = [x.address, out.address, n as u64];
         let how = Launch::linear(3, 64, 0);
-        let error = card.run("planted_double_one_more", how, &args).unwrap_err().to_string();
+        let error = card
+            .run("planted_double_one_more", how, &args)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("planted_double_one_more"), "{error}");
         // AddressSanitizer stops at the access; the sentinel is found after the kernel.
         if card.driver.build() == "asan" {
             assert!(error.contains("AddressSanitizer"), "{error}");
         } else {
             let place = format!("({} bytes): at byte {}", 4 * n, 4 * n);
-            assert!(error.contains("wrote outside buffer") && error.contains(&place), "{error}");
+            assert!(
+                error.contains("wrote outside buffer") && error.contains(&place),
+                "{error}"
+            );
         }
         // The sentinels stand again.
         card.driver.check().unwrap();
@@ -95,7 +115,16 @@ fn a_write_before_a_buffer_is_found() {
     let x = card.put(&[1.0f32, 2.0]);
     let out = card.room::<f32>(2);
     // The kernel is told that its output begins one element early.
-    let error = card.run("planted_double", block(32, 0), &[x.address, out.address - 4, 2]).unwrap_err();
-    assert!(error.to_string().contains("(8 bytes): at byte -1"), "{error}");
+    let error = card
+        .run(
+            "planted_double",
+            block(32, 0),
+            &[x.address, out.address - 4, 2],
+        )
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("(8 bytes): at byte -1"),
+        "{error}"
+    );
     card.driver.check().unwrap();
 }

@@ -34,8 +34,16 @@ impl Case {
         let (out, out_halves) = (card.room::<f32>(n), card.room::<u16>(n));
         let inverse = card.room::<f32>(self.rows);
         let args = [
-            if self.half_in { narrow.address } else { wide.address },
-            if self.half_out { out_halves.address } else { out.address },
+            if self.half_in {
+                narrow.address
+            } else {
+                wide.address
+            },
+            if self.half_out {
+                out_halves.address
+            } else {
+                out.address
+            },
             if self.inverse { inverse.address } else { 0 },
             self.rows as u64,
             self.dims as u64,
@@ -43,10 +51,18 @@ impl Case {
             self.strides[1] as u64,
         ];
         let grid = self.rows.div_ceil(threads as usize / 32) as u32;
-        let kernel = Kernel { family: "norm", symbol: self.symbol() };
-        card.launch(kernel, Launch::linear(grid, threads, 0), &args).unwrap();
+        let kernel = Kernel {
+            family: "norm",
+            symbol: self.symbol(),
+        };
+        card.launch(kernel, Launch::linear(grid, threads, 0), &args)
+            .unwrap();
         let unit = if self.half_out {
-            out_halves.get().into_iter().map(|b| f16::from_bits(b).to_f32()).collect()
+            out_halves
+                .get()
+                .into_iter()
+                .map(|b| f16::from_bits(b).to_f32())
+                .collect()
         } else {
             out.get()
         };
@@ -59,7 +75,13 @@ impl Case {
             let row = &x[r * self.strides[0]..][..self.dims];
             let row: Vec<f64> = row
                 .iter()
-                .map(|v| if self.half_in { f16::from_f32(*v).to_f64() } else { f64::from(*v) })
+                .map(|v| {
+                    if self.half_in {
+                        f16::from_f32(*v).to_f64()
+                    } else {
+                        f64::from(*v)
+                    }
+                })
                 .collect();
             let norm = row.iter().map(|v| v * v).sum::<f64>().sqrt();
             let out = &unit[r * self.strides[1]..][..self.strides[1]];
@@ -67,11 +89,21 @@ impl Case {
                 let expected = if norm == 0.0 { 0.0 } else { v / norm };
                 self.check_element(f64::from(out[c]), expected, &format!("row {r} column {c}"));
             }
-            assert!(out[self.dims..].iter().all(|v| v.to_bits() == 0), "row {r}: the rest is zero");
+            assert!(
+                out[self.dims..].iter().all(|v| v.to_bits() == 0),
+                "row {r}: the rest is zero"
+            );
             if self.inverse {
-                let expected = if norm == 0.0 { 0.0 } else { (1.0 / norm).min(f64::from(f32::MAX)) };
+                let expected = if norm == 0.0 {
+                    0.0
+                } else {
+                    (1.0 / norm).min(f64::from(f32::MAX))
+                };
                 let got = f64::from(inverse[r]);
-                assert!((got - expected).abs() <= 1e-6 * expected, "row {r}: {got} {expected}");
+                assert!(
+                    (got - expected).abs() <= 1e-6 * expected,
+                    "row {r}: {got} {expected}"
+                );
             } else {
                 assert!(inverse[r].is_nan(), "nothing was asked for");
             }
@@ -80,9 +112,16 @@ impl Case {
 
     fn check_element(&self, got: f64, expected: f64, place: &str) {
         // f16 rounds to 11 bits, or to steps of 2^-24; f32 sums and divides on the way.
-        let rounding = if self.half_out { expected.abs() / 2048.0 + 2f64.powi(-25) } else { 1e-44 };
+        let rounding = if self.half_out {
+            expected.abs() / 2048.0 + 2f64.powi(-25)
+        } else {
+            1e-44
+        };
         let error = (got - expected).abs();
-        assert!(error <= rounding + 1e-6 * expected.abs(), "{place}: {got} for {expected}");
+        assert!(
+            error <= rounding + 1e-6 * expected.abs(),
+            "{place}: {got} for {expected}"
+        );
     }
 }
 
@@ -95,11 +134,24 @@ fn kinds() -> impl Iterator<Item = (bool, bool, bool)> {
 fn odd_shapes_equal_f64_in_every_schedule() {
     let Some(card) = card() else { return };
     let mut dice = Dice(23);
-    let shapes = [(1, 1, 0, 0), (3, 33, 2, 7), (9, 31, 0, 1), (5, 100, 1, 28), (2, 257, 0, 0)];
+    let shapes = [
+        (1, 1, 0, 0),
+        (3, 33, 2, 7),
+        (9, 31, 0, 1),
+        (5, 100, 1, 28),
+        (2, 257, 0, 0),
+    ];
     for (rows, dims, more_in, more_out) in shapes {
         for (half_in, half_out, inverse) in kinds() {
             let strides = [dims + more_in, dims + more_out];
-            let case = Case { rows, dims, strides, half_in, half_out, inverse };
+            let case = Case {
+                rows,
+                dims,
+                strides,
+                half_in,
+                half_out,
+                inverse,
+            };
             // What lies between rows must not be read.
             let mut x = vec![f32::NAN; rows * strides[0]];
             for r in 0..rows {
@@ -132,8 +184,10 @@ fn zeros_stay_zeros_and_sizes_do_not_matter() {
         |c, v| if c == 7 { 1.0e30 } else { v },
     ];
     let rows = fills.len();
-    let x: Vec<f32> =
-        fills.iter().flat_map(|f| (0..dims).map(|c| f(c, dice.float())).collect::<Vec<_>>()).collect();
+    let x: Vec<f32> = fills
+        .iter()
+        .flat_map(|f| (0..dims).map(|c| f(c, dice.float())).collect::<Vec<_>>())
+        .collect();
     let case = |half_out| Case {
         rows,
         dims,
@@ -148,7 +202,10 @@ fn zeros_stay_zeros_and_sizes_do_not_matter() {
     }
     // As f16: what fits it, the rest of these rows become zeros or infinities.
     let fits: Vec<f32> = x.iter().map(|v| v.clamp(-60_000.0, 60_000.0)).collect();
-    let narrow = Case { half_in: true, ..case(true) };
+    let narrow = Case {
+        half_in: true,
+        ..case(true)
+    };
     let (unit, inverse) = narrow.run(&card, &fits, 128);
     narrow.check(&fits, &unit, &inverse);
 }
@@ -163,13 +220,22 @@ fn a_row_with_nan_or_infinity_is_nan_and_spoils_no_other() {
     x[3 * dims..4 * dims].fill(f32::NAN);
     x[4 * dims] = f32::NEG_INFINITY;
     for (half_in, half_out) in [(false, false), (true, true)] {
-        let case =
-            Case { rows: 6, dims, strides: [dims, dims + 4], half_in, half_out, inverse: true };
+        let case = Case {
+            rows: 6,
+            dims,
+            strides: [dims, dims + 4],
+            half_in,
+            half_out,
+            inverse: true,
+        };
         let (unit, inverse) = case.run(&card, &x, 64);
         for r in 0..6 {
             let spoilt = (1..5).contains(&r);
             let row = &unit[r * (dims + 4)..][..dims + 4];
-            assert!(row[..dims].iter().all(|v| v.is_nan() == spoilt), "row {r}: {row:?}");
+            assert!(
+                row[..dims].iter().all(|v| v.is_nan() == spoilt),
+                "row {r}: {row:?}"
+            );
             assert_eq!(row[dims..], [0.0; 4]);
             assert_eq!(inverse[r].is_nan(), spoilt);
         }

@@ -54,7 +54,10 @@ pub struct Schedule {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Schedule { order: Order::Forward, copies: Copies::Early }
+        Schedule {
+            order: Order::Forward,
+            copies: Copies::Early,
+        }
     }
 }
 
@@ -64,7 +67,9 @@ impl Schedule {
         let orders = [Order::Forward, Order::Reverse].into_iter();
         let orders = orders.chain((1..=3).map(Order::Random));
         orders
-            .flat_map(|order| [Copies::Early, Copies::Late].map(|copies| Schedule { order, copies }))
+            .flat_map(|order| {
+                [Copies::Early, Copies::Late].map(|copies| Schedule { order, copies })
+            })
             .collect()
     }
 }
@@ -114,7 +119,11 @@ impl From<Schedule> for RawSchedule {
             Order::Reverse => (1, 0),
             Order::Random(seed) => (2, seed),
         };
-        RawSchedule { order, late_copies: u32::from(schedule.copies == Copies::Late), seed }
+        RawSchedule {
+            order,
+            late_copies: u32::from(schedule.copies == Copies::Late),
+            seed,
+        }
     }
 }
 
@@ -152,10 +161,13 @@ struct Api {
 impl Api {
     fn load(library: &Library) -> Result<Api> {
         // SAFETY: `simt_abi_version` has taken nothing and given a u32 in every form of the interface.
-        let version = unsafe { symbol::<unsafe extern "C" fn() -> u32>(library, "simt_abi_version")?() };
+        let version =
+            unsafe { symbol::<unsafe extern "C" fn() -> u32>(library, "simt_abi_version")?() };
         if version != ABI_VERSION {
-            return Err(Error::unsupported(format!("its interface has form {version}, not {ABI_VERSION}"))
-                .mend("build it anew: cargo xtask simt"));
+            return Err(Error::unsupported(format!(
+                "its interface has form {version}, not {ABI_VERSION}"
+            ))
+            .mend("build it anew: cargo xtask simt"));
         }
         // SAFETY: the types are those of `kernels/simt/abi.h` in the form that was just checked.
         unsafe {
@@ -186,7 +198,9 @@ impl Api {
 unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T> {
     // SAFETY: the caller's promise.
     let found = unsafe { library.get::<T>(name) };
-    found.map(|symbol| *symbol).map_err(|error| Error::unsupported(error.to_string()))
+    found
+        .map(|symbol| *symbol)
+        .map_err(|error| Error::unsupported(error.to_string()))
 }
 
 /// A text of the library's; empty if there is none.
@@ -198,7 +212,9 @@ unsafe fn text(text: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// A card in this process's memory. Several drivers of one library share its memory and take turns.
@@ -233,7 +249,9 @@ impl SimtDriver {
         // SAFETY: the library's initialisers only link its kernels into a list, and none runs at
         // its end: it is never closed.
         let library = unsafe { Library::new(path) }.map_err(|error| {
-            Error::unsupported(error.to_string()).path(path).mend("build it: cargo xtask simt")
+            Error::unsupported(error.to_string())
+                .path(path)
+                .mend("build it: cargo xtask simt")
         })?;
         let api = Api::load(&library).map_err(|error| error.path(path))?;
         // The functions in `api` are good for ever, and a sanitizer keeps pointers into the library.
@@ -290,7 +308,9 @@ impl SimtDriver {
     /// [`Kind::Internal`] if something wrote outside a buffer; it names the buffer and the byte.
     pub fn check(&self) -> Result<()> {
         // SAFETY: the buffer for the message is as long as it is said to be.
-        call("check", |message, bytes| unsafe { (self.api.check)(message, bytes) })
+        call("check", |message, bytes| unsafe {
+            (self.api.check)(message, bytes)
+        })
     }
 
     fn know(&self, stream: Stream, op: &'static str) -> Result<()> {
@@ -311,7 +331,12 @@ fn list_kernels(api: &Api) -> HashMap<String, (String, usize)> {
     (0..count)
         .map(|i| {
             // SAFETY: names are constants of the library.
-            unsafe { (text((api.kernel_name)(i)), (text((api.kernel_family)(i)), i)) }
+            unsafe {
+                (
+                    text((api.kernel_name)(i)),
+                    (text((api.kernel_family)(i)), i),
+                )
+            }
         })
         .collect()
 }
@@ -326,7 +351,10 @@ fn call(op: &'static str, f: impl FnOnce(Message, usize) -> Status) -> Result<()
         3 => Kind::Unsupported,
         _ => Kind::Internal,
     };
-    let end = message.iter().position(|b| *b == 0).unwrap_or(message.len());
+    let end = message
+        .iter()
+        .position(|b| *b == 0)
+        .unwrap_or(message.len());
     let message = String::from_utf8_lossy(&message[..end]);
     Err(Error::new(kind, format!("simulated card: {message}")).op(op))
 }
@@ -337,45 +365,59 @@ impl Driver for SimtDriver {
     }
 
     fn has(&self, kernel: Kernel) -> bool {
-        self.kernels.get(kernel.symbol).is_some_and(|(family, _)| family == kernel.family)
+        self.kernels
+            .get(kernel.symbol)
+            .is_some_and(|(family, _)| family == kernel.family)
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64> {
         let mut address = 0;
         // SAFETY: `address` and the message's buffer live through the call.
-        call("alloc", |message, n| unsafe { (self.api.alloc)(bytes, &mut address, message, n) })?;
+        call("alloc", |message, n| unsafe {
+            (self.api.alloc)(bytes, &mut address, message, n)
+        })?;
         Ok(address)
     }
 
     unsafe fn free(&self, address: u64) -> Result<()> {
         // SAFETY: the library checks that the address is a buffer's; nothing is queued.
-        call("free", |message, n| unsafe { (self.api.free)(address, message, n) })
+        call("free", |message, n| unsafe {
+            (self.api.free)(address, message, n)
+        })
     }
 
     unsafe fn upload(&self, to: u64, from: &[u8], stream: Stream) -> Result<()> {
         self.know(stream, "upload")?;
         let (start, bytes) = (from.as_ptr().cast(), from.len());
         // SAFETY: `from` holds the bytes; the library checks that they fit one buffer.
-        call("upload", |message, n| unsafe { (self.api.upload)(to, start, bytes, message, n) })
+        call("upload", |message, n| unsafe {
+            (self.api.upload)(to, start, bytes, message, n)
+        })
     }
 
     unsafe fn download(&self, from: u64, to: &mut [u8], stream: Stream) -> Result<()> {
         self.know(stream, "download")?;
         let (start, bytes) = (to.as_mut_ptr().cast(), to.len());
         // SAFETY: `to` has room for the bytes; the library checks that one buffer holds them.
-        call("download", |message, n| unsafe { (self.api.download)(from, start, bytes, message, n) })
+        call("download", |message, n| unsafe {
+            (self.api.download)(from, start, bytes, message, n)
+        })
     }
 
     unsafe fn copy(&self, to: u64, from: u64, bytes: usize, stream: Stream) -> Result<()> {
         self.know(stream, "copy")?;
         // SAFETY: the library checks both ranges.
-        call("copy", |message, n| unsafe { (self.api.copy)(to, from, bytes, message, n) })
+        call("copy", |message, n| unsafe {
+            (self.api.copy)(to, from, bytes, message, n)
+        })
     }
 
     unsafe fn fill(&self, to: u64, value: u8, bytes: usize, stream: Stream) -> Result<()> {
         self.know(stream, "fill")?;
         // SAFETY: the library checks the range.
-        call("fill", |message, n| unsafe { (self.api.fill)(to, value, bytes, message, n) })
+        call("fill", |message, n| unsafe {
+            (self.api.fill)(to, value, bytes, message, n)
+        })
     }
 
     unsafe fn launch(
@@ -388,7 +430,9 @@ impl Driver for SimtDriver {
         self.know(stream, "launch")?;
         let Some((_, index)) = self.kernels.get(kernel.symbol).filter(|_| self.has(kernel)) else {
             let name = format!("{}/{}", kernel.family, kernel.symbol);
-            return Err(Error::unsupported(format!("simulated card: no kernel {name}")).op("launch"));
+            return Err(
+                Error::unsupported(format!("simulated card: no kernel {name}")).op("launch"),
+            );
         };
         if how.cluster != [1, 1, 1] {
             let message = format!("simulated card: {} with clusters", kernel.symbol);
