@@ -17,7 +17,10 @@ pub fn card() -> Option<Card> {
         let required = std::env::var("DOPPEL_SIMT_REQUIRED").is_ok_and(|v| v == "1");
         assert!(!required, "no simulated card, and DOPPEL_SIMT_REQUIRED=1");
         // Past the harness, which would keep a passing test's output.
-        let _ = writeln!(std::io::stderr(), "skipped: no simulated card (cargo xtask simt)");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no simulated card (cargo xtask simt)"
+        );
     }
     found.map(|driver| Card { driver })
 }
