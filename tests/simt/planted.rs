@@ -303,8 +303,10 @@ fn every_bug_of_the_table_is_caught_by_some_library() {
     }
 }
 
-/// What a launch of a planted kernel says.
-fn message(card: &Card, kernel: &'static str, how: Launch, args: &[u64]) -> String {
+/// What a launch of a planted kernel says, threads being taken in `order`.
+fn message(card: &Card, order: Order, kernel: &'static str, how: Launch, args: &[u64]) -> String {
+    let copies = Copies::Early;
+    card.driver.set_schedule(Schedule { order, copies });
     card.run(kernel, how, args).unwrap_err().to_string()
 }
 
@@ -312,7 +314,13 @@ fn message(card: &Card, kernel: &'static str, how: Launch, args: &[u64]) -> Stri
 fn a_deadlock_names_who_waits_where() {
     let Some(card) = card() else { return };
     let out = card.room::<f32>(64);
-    let said = message(&card, "planted_barrier_half", block(64, 0), &[out.address]);
+    let said = message(
+        &card,
+        Order::Forward,
+        "planted_barrier_half",
+        block(64, 0),
+        &[out.address],
+    );
     for part in [
         "kernel planted_barrier_half, block (0,0,0): deadlock",
         "threads 0 to 31 in __syncthreads at kernels/simt/planted.cu:",
@@ -322,6 +330,7 @@ fn a_deadlock_names_who_waits_where() {
     }
     let said = message(
         &card,
+        Order::Forward,
         "planted_barrier_crossed",
         block(64, 0),
         &[out.address],
@@ -334,6 +343,7 @@ fn a_deadlock_names_who_waits_where() {
     }
     let said = message(
         &card,
+        Order::Forward,
         "planted_barrier_divided",
         block(64, 0),
         &[out.address],
@@ -348,12 +358,9 @@ fn a_deadlock_names_who_waits_where() {
 fn a_wrong_mask_names_the_lane() {
     let Some(card) = card() else { return };
     let (x, out) = (card.put(&[1f32; 32]), card.room::<f32>(1));
-    card.driver.set_schedule(Schedule {
-        order: Order::Reverse,
-        copies: Copies::Early,
-    });
     let said = message(
         &card,
+        Order::Reverse,
         "planted_row_sums_wrong_mask",
         block(32, 0),
         &[x.address, out.address],
@@ -371,7 +378,13 @@ fn a_fault_of_the_processor_ends_the_launch_alone() {
     let out = card.room::<f32>(32);
     for _ in 0..3 {
         let far = [out.address, 1 << 60];
-        let said = message(&card, "planted_wild_address", block(32, 0), &far);
+        let said = message(
+            &card,
+            Order::Forward,
+            "planted_wild_address",
+            block(32, 0),
+            &far,
+        );
         assert!(
             said.contains("thread (0,0,0)") && said.contains("memory that is nobody's"),
             "{said}"
@@ -382,7 +395,13 @@ fn a_fault_of_the_processor_ends_the_launch_alone() {
             "the card goes on"
         );
     }
-    let said = message(&card, "planted_deep_stack", block(32, 0), &[out.address, 5]);
+    let said = message(
+        &card,
+        Order::Forward,
+        "planted_deep_stack",
+        block(32, 0),
+        &[out.address, 5],
+    );
     assert!(
         said.contains("thread (0,0,0)") && said.contains("stack of"),
         "{said}"
