@@ -5,6 +5,7 @@
 //! `extern "C" __global__ void NAME(`; a generated file beside each source registers them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -62,13 +63,19 @@ const BUILDS: &[Build] = &[
     },
     Build {
         name: "tsan",
-        kernels: &["-O1", "-fsanitize=thread", "-DSIMT_TSAN"],
+        kernels: &[
+            "-O1",
+            "-fsanitize=thread,alignment,bounds",
+            "-fsanitize-undefined-trap-on-error",
+            "-DSIMT_TSAN",
+        ],
         runtime: &["-DSIMT_TSAN"],
         link: &["-fsanitize=thread"],
         preload: Some("libtsan.so"),
         options: &[(
             "TSAN_OPTIONS",
-            "halt_on_error=0:exitcode=0:suppress_equal_stacks=0:suppress_equal_addresses=0",
+            "halt_on_error=0:exitcode=0:suppress_equal_stacks=0:suppress_equal_addresses=0:\
+             ignore_noninstrumented_modules=1:atexit_sleep_ms=0",
         )],
     },
 ];
@@ -81,6 +88,7 @@ const FLAGS: &[&str] = &[
     "-fno-exceptions",
     "-fno-omit-frame-pointer",
     "-fno-strict-aliasing",
+    "-fstack-clash-protection",
     "-Wall",
     "-Wextra",
     "-Werror",
@@ -302,9 +310,10 @@ fn registration(path: &Path, stem: &str, names: &[String]) -> String {
         source = path.display(),
     );
     for name in names {
-        text += &format!(
+        let _ = writeln!(
+            text,
             "static simt::Register register_{name}(\"{family}\", \"{name}\", simt::Entry<&{name}>::call,\n    \
-             simt::Entry<&{name}>::ARGUMENTS, __start_simt_shared_{stem}, __stop_simt_shared_{stem});\n",
+             simt::Entry<&{name}>::ARGUMENTS, __start_simt_shared_{stem}, __stop_simt_shared_{stem});",
         );
     }
     text
@@ -341,7 +350,7 @@ fn compile(units: &[&Unit]) -> Result<(), String> {
                     .join()
                     .unwrap_or_else(|_| Err("a compiling thread broke".into()))
             })
-            .collect()
+            .fold(Ok(()), Result::and)
     })
 }
 
