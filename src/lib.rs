@@ -59,6 +59,59 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # The spine: operations, graphs, devices
+//!
+//! An operation ([`device::Op`]) is data: it knows its shapes, its cost and its unfused form. An
+//! architecture is one static [`device::Graph`], written once. Lowered for inference, per-column
+//! scales fold into the weights and what follows a product becomes its epilogue; lowered for
+//! training, neither happens, and [`device::Graph::backward`] appends the gradients as more
+//! operations. A [`device::Plan`] is a lowered graph on a [`device::Device`]:
+//!
+//! ```text
+//!   Graph --backward--> Graph --lower--> Plan --run--> Device
+//!                                                        |-- naive  f64, the oracle of the tests
+//!                                                        |-- cpu    blocked kernels, AVX-512 / AVX2 / portable
+//!                                                        `-- card   kernels/*.cu behind a Driver:
+//!                                                             |-- cuda  the CUDA driver, loaded at run time
+//!                                                             `-- simt  the same sources on a simulated card
+//! ```
+//!
+//! ```
+//! use doppel::device::{self, *};
+//!
+//! # fn main() -> doppel::Result<()> {
+//! // relu(x W^T * gamma + beta): a product, a scale, a bias and an activation.
+//! let mut graph = Graph::new();
+//! let x = graph.input("x", Desc::new(&[2, 3], DType::F32));
+//! let w = graph.param("fc.weight", &[4, 3])?;
+//! let (gamma, beta) = (graph.param("bn.weight", &[4])?, graph.param("bn.bias", &[4])?);
+//! let product = Op::Gemm { trans_a: false, trans_b: true, epilogue: Epilogue::BARE };
+//! let mut y = graph.push(product, &[x, w])?;
+//! y = graph.push(Op::Scale, &[y, gamma])?;
+//! y = graph.push(Op::Bias, &[y, beta])?;
+//! y = graph.push(Op::Activation(Act::Relu), &[y])?;
+//! graph.output(&[y]);
+//!
+//! let weights = Weights::from([
+//!     ("fc.weight".to_string(), (vec![4, 3], vec![1.0; 12])),
+//!     ("bn.weight".to_string(), (vec![4], vec![0.5; 4])),
+//!     ("bn.bias".to_string(), (vec![4], vec![-2.0, -1.0, 0.0, 1.0])),
+//! ]);
+//! let cpu = device::open("cpu")?;
+//! let plan = Plan::new(&graph, &weights, cpu.clone(), Lower::Infer(Precision::F32))?;
+//! assert_eq!(plan.launches(), 1); // the scale is in the weights, the rest in the epilogue
+//!
+//! let input = alloc(&*cpu, Desc::new(&[2, 3], DType::F32))?;
+//! let output = alloc(&*cpu, Desc::new(&[2, 4], DType::F32))?;
+//! cpu.upload(&bytes_of(&[1.0, 1.0, 1.0, 0.0, 0.0, 1.0], DType::F32), &input, Stream::DEFAULT)?;
+//! plan.run(&[&input], &[&output], Stream::DEFAULT)?;
+//! let mut bytes = vec![0; output.desc.bytes()];
+//! cpu.download(&output, &mut bytes, Stream::DEFAULT)?;
+//! assert_eq!(values_of(&bytes, DType::F32), [0.0, 0.5, 1.5, 2.5, 0.0, 0.0, 0.5, 1.5]);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod device;
 pub mod embed;
