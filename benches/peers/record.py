@@ -37,6 +37,14 @@ def packages():
     return found
 
 
+def objects(text):
+    """The JSON objects that stand in a text, over one line or several."""
+    decoder, at = json.JSONDecoder(), 0
+    while (at := text.find('{', at)) >= 0:
+        found, at = decoder.raw_decode(text, at)
+        yield found
+
+
 words = sys.argv[1:]
 head, jobs = [], []
 for word in words:
@@ -55,10 +63,9 @@ for job in jobs:
     if done.returncode != 0:
         sys.exit(f'{job[0]} failed: exit {done.returncode}')
     shown = [w.split('=')[0] if '/' in w else w for w in job]
-    for line in done.stdout.splitlines():
-        if line.startswith('{'):
-            results.append({'command': ' '.join(shown), **json.loads(line)})
-            print(line, flush=True)
+    for found in objects(done.stdout):
+        results.append({'command': ' '.join(shown), **found})
+        print(json.dumps(found), flush=True)
 record = {
     'date': datetime.date.today().isoformat(), 'machine': options.get('--machine', ''), 'cpu': cpu(),
     'commit': text('git', 'rev-parse', '--short', 'HEAD'), 'changed': bool(text('git', 'status', '--porcelain', '--', '../../src')),
