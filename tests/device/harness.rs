@@ -153,20 +153,15 @@ const GUARD: usize = 512;
 const PATTERN: u8 = 0xa5;
 
 impl Guarded {
-    pub fn new(device: &dyn Device, desc: Desc) -> Guarded {
+    /// The buffer begins `at` bytes, at most 64, behind an aligned address.
+    pub fn new_at(device: &dyn Device, desc: Desc, at: usize) -> Guarded {
         let bytes = desc.bytes().next_multiple_of(4) + 2 * GUARD;
         let whole = alloc(device, Desc::new(&[bytes / 4], DType::U32)).unwrap();
         device
             .upload(&vec![PATTERN; bytes], &whole, Stream::DEFAULT)
             .unwrap();
-        let buf = Buf::new(desc, Arc::clone(&whole.mem), GUARD).unwrap();
+        let buf = Buf::new(desc, Arc::clone(&whole.mem), GUARD + at).unwrap();
         Guarded { buf, whole }
-    }
-
-    pub fn of(device: &dyn Device, desc: Desc, data: &[u8]) -> Guarded {
-        let guarded = Guarded::new(device, desc);
-        device.upload(data, &guarded.buf, Stream::DEFAULT).unwrap();
-        guarded
     }
 
     /// The bytes of the value, after a check that the guards around it are as they were.
@@ -176,15 +171,16 @@ impl Guarded {
         device
             .download(&self.whole, &mut all, Stream::DEFAULT)
             .unwrap();
-        let end = GUARD + self.buf.desc.bytes();
+        let start = self.buf.at;
+        let end = start + self.buf.desc.bytes();
         let touched = |range: &[u8]| range.iter().filter(|&&b| b != PATTERN).count();
         assert_eq!(
-            touched(&all[..GUARD]),
+            touched(&all[..start]),
             0,
             "{what}: written before the buffer"
         );
         assert_eq!(touched(&all[end..]), 0, "{what}: written behind the buffer");
-        all[GUARD..end].to_vec()
+        all[start..end].to_vec()
     }
 }
 
@@ -194,15 +190,29 @@ pub fn run(
     op: &Op,
     ins: &[(Desc, Vec<u8>)],
 ) -> doppel::Result<Vec<(Desc, Vec<u8>)>> {
+    run_at(device, op, ins, 0)
+}
+
+/// The same, with all floats `at` bytes behind an aligned address.
+pub fn run_at(
+    device: &dyn Device,
+    op: &Op,
+    ins: &[(Desc, Vec<u8>)],
+    at: usize,
+) -> doppel::Result<Vec<(Desc, Vec<u8>)>> {
     let descs: Vec<Desc> = ins.iter().map(|(d, _)| d.clone()).collect();
     let from: Vec<Guarded> = ins
         .iter()
-        .map(|(d, b)| Guarded::of(device, d.clone(), b))
+        .map(|(d, b)| {
+            let guarded = Guarded::new_at(device, d.clone(), at.next_multiple_of(d.dtype.size()));
+            device.upload(b, &guarded.buf, Stream::DEFAULT).unwrap();
+            guarded
+        })
         .collect();
     let to: Vec<Guarded> = op
         .infer(&descs)?
         .into_iter()
-        .map(|d| Guarded::new(device, d))
+        .map(|d| Guarded::new_at(device, d.clone(), at.next_multiple_of(d.dtype.size())))
         .collect();
     let scratch = match device.workspace(op, &descs) {
         0 => None,

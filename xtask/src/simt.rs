@@ -30,7 +30,11 @@ struct Build {
 const BUILDS: &[Build] = &[
     Build {
         name: "plain",
-        kernels: &["-O2", "-fsanitize=alignment,bounds", "-fsanitize-undefined-trap-on-error"],
+        kernels: &[
+            "-O2",
+            "-fsanitize=alignment,bounds",
+            "-fsanitize-undefined-trap-on-error",
+        ],
         runtime: &[],
         link: &[],
         preload: None,
@@ -49,7 +53,10 @@ const BUILDS: &[Build] = &[
         link: &["-fsanitize=address,undefined"],
         preload: Some("libasan.so"),
         options: &[
-            ("ASAN_OPTIONS", "detect_leaks=0:halt_on_error=0:suppress_equal_pcs=0"),
+            (
+                "ASAN_OPTIONS",
+                "detect_leaks=0:halt_on_error=0:suppress_equal_pcs=0",
+            ),
             ("UBSAN_OPTIONS", "halt_on_error=0:report_error_type=1"),
         ],
     },
@@ -61,7 +68,8 @@ const BUILDS: &[Build] = &[
         preload: Some("libtsan.so"),
         options: &[(
             "TSAN_OPTIONS",
-            "halt_on_error=0:exitcode=0:suppress_equal_stacks=0:suppress_equal_addresses=0",
+            "halt_on_error=0:exitcode=0:suppress_equal_stacks=0:suppress_equal_addresses=0:\
+             ignore_interceptors_accesses=1",
         )],
     },
 ];
@@ -108,7 +116,9 @@ pub fn main(words: &[&str]) -> ExitCode {
         } else if let (true, "--test", Some(name)) = (test, *word, words.next()) {
             targets.push(*name);
         } else {
-            eprintln!("error: simt knows plain, asan, tsan, and simt test also --test NAME; not {word}");
+            eprintln!(
+                "error: simt knows plain, asan, tsan, and simt test also --test NAME; not {word}"
+            );
             return ExitCode::from(2);
         }
     }
@@ -139,18 +149,28 @@ fn make(build: &Build) -> Result<PathBuf, String> {
     let folder = root().join("target/simt").join(build.name);
     let library = root().join(format!("target/simt/libdoppel_simt_{}.so", build.name));
     let units = units(build, &folder)?;
-    let old: Vec<&Unit> = units.iter().filter(|unit| !is_current(&unit.object, unit.key)).collect();
+    let old: Vec<&Unit> = units
+        .iter()
+        .filter(|unit| !is_current(&unit.object, unit.key))
+        .collect();
     compile(&old)?;
     let mut key = DefaultHasher::new();
-    units.iter().for_each(|unit| (&unit.object, unit.key).hash(&mut key));
+    units
+        .iter()
+        .for_each(|unit| (&unit.object, unit.key).hash(&mut key));
     let key = key.finish();
     if old.is_empty() && is_current(&library, key) {
         println!("{} is up to date", library.display());
         return Ok(library);
     }
     let mut linker = compiler();
-    linker.args(["-shared", "-Wl,--no-undefined", "-o"]).arg(&library).args(build.link);
-    linker.args(units.iter().map(|unit| &unit.object)).args(["-ldl", "-lpthread"]);
+    linker
+        .args(["-shared", "-Wl,--no-undefined", "-o"])
+        .arg(&library)
+        .args(build.link);
+    linker
+        .args(units.iter().map(|unit| &unit.object))
+        .args(["-ldl", "-lpthread"]);
     run(&mut linker)?;
     keep_key(&library, key)?;
     println!(
@@ -187,14 +207,22 @@ fn units(build: &Build, folder: &Path) -> Result<Vec<Unit>, String> {
         let flags: Vec<String> = if is_kernel {
             build.kernels.iter().map(ToString::to_string).collect()
         } else {
-            RUNTIME_FLAGS.iter().chain(build.runtime).map(ToString::to_string).collect()
+            RUNTIME_FLAGS
+                .iter()
+                .chain(build.runtime)
+                .map(ToString::to_string)
+                .collect()
         };
         let mut source = root().join("kernels").join(path);
         if is_kernel {
             let names = kernels_in(text);
             for name in &names {
                 if let Some(other) = seen.insert(name.clone(), path.clone()) {
-                    return Err(format!("{name} is in {} and {}", other.display(), path.display()));
+                    return Err(format!(
+                        "{name} is in {} and {}",
+                        other.display(),
+                        path.display()
+                    ));
                 }
             }
             source = folder.join(format!("{stem}.cpp"));
@@ -203,7 +231,12 @@ fn units(build: &Build, folder: &Path) -> Result<Vec<Unit>, String> {
         let mut key = DefaultHasher::new();
         (shared, path, text, &flags).hash(&mut key);
         let object = folder.join(format!("{stem}.o"));
-        units.push(Unit { source, object, flags, key: key.finish() });
+        units.push(Unit {
+            source,
+            object,
+            flags,
+            key: key.finish(),
+        });
     }
     Ok(units)
 }
@@ -230,14 +263,20 @@ fn sources() -> Result<BTreeMap<PathBuf, String>, String> {
 
 /// The kernels that a source declares.
 fn kernels_in(source: &str) -> Vec<String> {
-    let code: Vec<&str> = source.lines().map(|l| l.split("//").next().unwrap_or("")).collect();
+    let code: Vec<&str> = source
+        .lines()
+        .map(|l| l.split("//").next().unwrap_or(""))
+        .collect();
     let code = code.join("\n");
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let mut names = Vec::new();
     for (at, start) in code.match_indices("extern \"C\" __global__ void") {
         let mut rest = code[at + start.len()..].trim_start();
         if let Some(bounds) = rest.strip_prefix("__launch_bounds__") {
-            rest = bounds.split_once(')').map_or("", |(_, after)| after).trim_start();
+            rest = bounds
+                .split_once(')')
+                .map_or("", |(_, after)| after)
+                .trim_start();
         }
         let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
         if rest[end..].trim_start().starts_with('(') {
@@ -249,7 +288,11 @@ fn kernels_in(source: &str) -> Vec<String> {
 
 /// The file that is compiled for a kernel's source: the source itself, and its kernels' registration.
 fn registration(path: &Path, stem: &str, names: &[String]) -> String {
-    let family = path.iter().next().map(|f| f.to_string_lossy()).unwrap_or_default();
+    let family = path
+        .iter()
+        .next()
+        .map(|f| f.to_string_lossy())
+        .unwrap_or_default();
     let mut text = format!(
         "// Made by `cargo xtask simt` from kernels/{source}.\n\
          #define SIMT_SHARED_SECTION \"simt_shared_{stem}\"\n\
@@ -276,9 +319,17 @@ fn compile(units: &[&Unit]) -> Result<(), String> {
     let work = || {
         while let Some(unit) = take() {
             let mut command = compiler();
-            command.arg(format!("-ffile-prefix-map={}/=", root().display())).args(FLAGS);
-            command.args(&unit.flags).arg("-c").arg(&unit.source).arg("-o").arg(&unit.object);
+            command
+                .arg(format!("-ffile-prefix-map={}/=", root().display()))
+                .args(FLAGS);
+            command
+                .args(&unit.flags)
+                .arg("-c")
+                .arg(&unit.source)
+                .arg("-o")
+                .arg(&unit.object);
             run(&mut command)?;
+            check_sections(unit)?;
             keep_key(&unit.object, unit.key)?;
         }
         Ok(())
@@ -287,30 +338,79 @@ fn compile(units: &[&Unit]) -> Result<(), String> {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err("a compiling thread broke".into())))
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err("a compiling thread broke".into()))
+            })
             .collect()
     })
+}
+
+/// Refuses a kernel's object with a function's static variable outside the section of shared memory:
+/// g++ gives no section to the variables of templates, so the card would not know it as shared memory.
+fn check_sections(unit: &Unit) -> Result<(), String> {
+    if unit.source.starts_with(root().join("kernels")) {
+        return Ok(());
+    }
+    let mut command = Command::new("nm");
+    command
+        .args(["--demangle", "--defined-only"])
+        .arg(&unit.object);
+    let out = command
+        .output()
+        .map_err(|e| format!("nm did not start: {e}"))?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    // `ADDRESS b NAMESPACE::FUNCTION(PARAMETERS)::VARIABLE`: b is memory that starts as zeros.
+    let stray = text.lines().find(|line| {
+        let name = line.split_once(" b ").map_or("", |(_, name)| name);
+        name.contains(")::") && !name.starts_with("guard variable")
+    });
+    match stray {
+        None => Ok(()),
+        Some(line) => Err(format!(
+            "{}: {line}: shared memory of a template; declare it in a function that is none",
+            unit.source.display()
+        )),
+    }
 }
 
 /// Runs the tests on one library. They go through the schedules themselves.
 fn run_tests(build: &Build, library: &Path, targets: &[&str]) -> bool {
     let began = Instant::now();
     let mut runner = vec!["env".to_owned()];
-    runner.extend(build.options.iter().map(|(name, value)| format!("{name}={value}")));
+    runner.extend(
+        build
+            .options
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
     if let Some(runtime) = build.preload {
-        let found = compiler().arg(format!("-print-file-name={runtime}")).output();
+        let found = compiler()
+            .arg(format!("-print-file-name={runtime}"))
+            .output();
         let path = found.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
-        runner.push(format!("LD_PRELOAD={}", path.unwrap_or_else(|_| runtime.to_owned())));
+        runner.push(format!(
+            "LD_PRELOAD={}",
+            path.unwrap_or_else(|_| runtime.to_owned())
+        ));
     }
     let config = format!("target.\"cfg(all())\".runner = {runner:?}");
     let mut command = Command::new("cargo");
     command.args(["test", "--no-default-features", "--config", &config]);
     command.args(targets.iter().flat_map(|name| ["--test", name]));
-    command.env("DOPPEL_SIMT", library).env("DOPPEL_SIMT_REQUIRED", "1").current_dir(root());
+    command
+        .env("DOPPEL_SIMT", library)
+        .env("DOPPEL_SIMT_REQUIRED", "1")
+        .current_dir(root());
     println!("{}: {}", build.name, targets.join(", "));
     let passed = command.status().is_ok_and(|status| status.success());
     let outcome = if passed { "passed" } else { "FAILED" };
-    println!("{}: {outcome} in {:.1} s", build.name, began.elapsed().as_secs_f64());
+    println!(
+        "{}: {outcome} in {:.1} s",
+        build.name,
+        began.elapsed().as_secs_f64()
+    );
     passed
 }
 
@@ -362,11 +462,14 @@ fn write_changed(path: &Path, text: &str) -> Result<(), String> {
 /// `norm/row_normalize.cu` -> `norm_row_normalize`.
 fn stem_of(path: &Path) -> String {
     let name = path.with_extension("").display().to_string();
-    name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect()
+    name.chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '_' })
+        .collect()
 }
 
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
-    path.extension().is_some_and(|e| endings.iter().any(|ending| e == *ending))
+    path.extension()
+        .is_some_and(|e| endings.iter().any(|ending| e == *ending))
 }
 
 fn said(error: io::Error, path: &Path) -> String {
