@@ -2,8 +2,14 @@
 
 use std::process::{Command, ExitCode, exit};
 
+mod cuda_toolkit;
+mod kernel_sources;
+mod nvcc;
 mod picture;
 mod simt;
+#[cfg(test)]
+mod ptxas;
+mod verified;
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -13,6 +19,9 @@ cargo xtask COMMAND
   picture   docs/demo.svg from the demo's own output
   simt      builds the simulated card: target/simt/libdoppel_simt_{plain,asan,tsan}.so, with g++
             [plain|asan|tsan: that one alone] [simt test: runs the tests on each, too]
+  cuda-toolkit
+            installs nvcc for the kernels under target/; needs Python with pip, and no card
+  verified  which kernels ran on a real card as their sources stand now
   goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash
 ";
 
@@ -25,6 +34,8 @@ fn main() -> ExitCode {
         ["tidy"] => run("cargo", &["test", "--test", "tidy"]),
         ["picture"] => return picture::main(),
         ["simt", rest @ ..] => return simt::main(rest),
+        ["cuda-toolkit"] => return cuda_toolkit::main(),
+        ["verified"] => return verified::main(),
         ["goldens"] => goldens(),
         ["help" | "--help" | "-h"] => print!("{HELP}"),
         _ => {

@@ -1,0 +1,669 @@
+//! The CUDA driver behind [`Driver`].
+//!
+//! Compiled and tested against a made-up driver library only; whether it ran on a card, and how
+//! well, stands in `kernels/VERIFIED.toml`.
+//!
+//! Any thread may call; each call makes the card's primary context the thread's own first. Modules
+//! are loaded when a kernel of theirs is first launched. Uploads pass through page-locked buffers.
+
+mod api;
+
+use std::collections::HashMap;
+use std::ffi::{CString, c_int, c_uint, c_void};
+use std::mem::MaybeUninit;
+use std::ptr::{copy_nonoverlapping, null_mut};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use cudarc::driver::sys;
+use sys::{
+    CUcontext, CUdevice, CUevent, CUfunction, CUlaunchAttribute, CUmodule, CUresult, CUstream,
+};
+use sys::{CUfunction_attribute as FunctionAttribute, CUlaunchConfig};
+
+use self::api::{Api, OUT_OF_MEMORY, Refusal, SUCCESS};
+use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream};
+use super::images::{self, IMAGES, Image};
+use super::probe::{NoGpu, OLDEST_CARD, allowed};
+use crate::error::{Error, Result};
+
+/// Dynamic shared memory that every kernel may have without asking, in bytes.
+const SHARED_UNASKED: usize = 48 << 10;
+/// Blocks of a cluster that every Hopper card can hold.
+const CLUSTER_UNASKED: u64 = 8;
+/// Bytes of one staging buffer; uploads pass through two.
+const STAGE: usize = 4 << 20;
+/// Events kept before those that have passed are taken back.
+const EVENTS: usize = 64;
+
+/// The card's primary context, held until this is dropped.
+struct Context {
+    api: &'static Api,
+    device: CUdevice,
+    raw: CUcontext,
+}
+
+impl Context {
+    fn new(api: &'static Api, device: CUdevice) -> Result<Self, Refusal> {
+        let mut raw = null_mut();
+        // SAFETY: the pointer is to a live handle; the device came from `cuDeviceGet`.
+        let code = unsafe { (api.cuDevicePrimaryCtxRetain)(&mut raw, device) };
+        api.check("cuDevicePrimaryCtxRetain", code)?;
+        Ok(Context { api, device, raw })
+    }
+
+    /// Makes this the calling thread's context: most calls work on the current one.
+    fn enter(&self) -> Result<(), Refusal> {
+        // SAFETY: the context is retained as long as `self` lives.
+        self.api.check("cuCtxSetCurrent", unsafe {
+            (self.api.cuCtxSetCurrent)(self.raw)
+        })
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: retained once by `new`, released once here. A refusal has nobody to go to.
+        unsafe { (self.api.cuDevicePrimaryCtxRelease_v2)(self.device) };
+    }
+}
+
+/// The card's facts, and its context if `kernels` are there; for [`super::probe`].
+pub(super) fn look(ordinal: usize, kernels: Result<(), NoGpu>) -> Result<CardInfo, NoGpu> {
+    open(ordinal, kernels).map(|(_, info)| info)
+}
+
+fn open(ordinal: usize, kernels: Result<(), NoGpu>) -> Result<(Context, CardInfo), NoGpu> {
+    let (api, found) = Api::get()?;
+    if ordinal >= found {
+        return Err(NoGpu::NoDevice {
+            asked: ordinal,
+            found,
+        });
+    }
+    let (device, info) = api.card(ordinal)?;
+    if info.arch < OLDEST_CARD {
+        return Err(NoGpu::OldCard {
+            name: info.name,
+            arch: info.arch,
+        });
+    }
+    kernels?;
+    let context = Context::new(api, device)?;
+    context.enter()?;
+    Ok((context, info))
+}
+
+/// A kernel that was looked up.
+#[derive(Clone, Copy)]
+struct Function {
+    raw: CUfunction,
+    /// How many parameters it has, where the driver says.
+    parameters: Option<usize>,
+    /// The dynamic shared memory that it may have by now, in bytes.
+    shared: usize,
+    /// Whether clusters over [`CLUSTER_UNASKED`] were allowed.
+    big_clusters: bool,
+}
+
+/// Modules and kernels, loaded when they are first asked for.
+#[derive(Default)]
+struct Code {
+    /// By the image's address.
+    modules: HashMap<*const u8, CUmodule>,
+    functions: HashMap<Kernel, Function>,
+}
+
+/// Events by number. One that has passed is taken back: to wait for it is to wait for nothing.
+#[derive(Default)]
+struct Events {
+    made: u64,
+    /// Sorted by number.
+    open: Vec<(u64, CUevent)>,
+    spare: Vec<CUevent>,
+}
+
+/// A page-locked buffer, and the event after the last copy out of it.
+struct Stage {
+    buffer: *mut u8,
+    done: CUevent,
+}
+
+/// A CUDA card.
+///
+/// Dropping it gives back all that it made, [`Driver::alloc`]'s memory too once the last user of
+/// the card's primary context is gone.
+pub struct CudaDriver {
+    code: Mutex<Code>,
+    events: Mutex<Events>,
+    stages: Mutex<Vec<Stage>>,
+    /// [`Stream`] numbers are places here; 0 is the default stream.
+    streams: RwLock<Vec<CUstream>>,
+    images: &'static [Image],
+    info: CardInfo,
+    context: Context,
+}
+
+// SAFETY: the driver's functions may be called from any thread with the context current, which
+// every method makes it; the handles are changed behind the locks alone, and the context and the
+// staging buffers belong to this value.
+unsafe impl Send for CudaDriver {}
+// SAFETY: as for Send.
+unsafe impl Sync for CudaDriver {}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the locks guard is changed in single steps, so a panic elsewhere leaves it whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl CudaDriver {
+    /// Opens card `ordinal`, from 0 on, with the kernels that were built in.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) with the words of [`NoGpu`].
+    pub fn open(ordinal: usize) -> Result<CudaDriver> {
+        Self::open_with(ordinal, IMAGES)
+    }
+
+    /// Opens card `ordinal` with these images in place of those built in.
+    ///
+    /// # Errors
+    /// As [`CudaDriver::open`].
+    pub fn open_with(ordinal: usize, images: &'static [Image]) -> Result<CudaDriver> {
+        let kernels = allowed(images);
+        if let Err(reason @ (NoGpu::SwitchedOff | NoGpu::NotBuilt)) = kernels {
+            return Err(reason.into());
+        }
+        let (context, info) = open(ordinal, kernels)?;
+        let driver = CudaDriver {
+            code: Mutex::default(),
+            events: Mutex::default(),
+            stages: Mutex::default(),
+            streams: RwLock::default(),
+            images,
+            info,
+            context,
+        };
+        driver.stream()?;
+        Ok(driver)
+    }
+
+    /// Free and total memory of the card, in bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`](crate::error::Kind::Internal) for the driver's refusal.
+    pub fn memory(&self) -> Result<(u64, u64)> {
+        let api = self.enter()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: both pointers are to live integers; the context is current.
+        let code = unsafe { (api.cuMemGetInfo_v2)(&mut free, &mut total) };
+        api.check("cuMemGetInfo", code)?;
+        Ok((free as u64, total as u64))
+    }
+
+    /// Loads a kernel ahead of its first launch.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) when this card or build lacks it.
+    pub fn load(&self, kernel: Kernel) -> Result<()> {
+        let api = self.enter()?;
+        self.function(api, &mut lock(&self.code), kernel)
+            .map(|_| ())
+    }
+
+    fn enter(&self) -> Result<&'static Api> {
+        self.context.enter()?;
+        Ok(self.context.api)
+    }
+
+    /// The handle of a stream.
+    fn raw(&self, stream: Stream) -> Result<CUstream> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let at = usize::try_from(stream.0).unwrap_or(usize::MAX);
+        streams
+            .get(at)
+            .copied()
+            .ok_or_else(|| Error::internal(format!("this driver made no stream {}", stream.0)))
+    }
+
+    /// A new event that takes no times.
+    fn event(&self, api: &Api) -> Result<CUevent> {
+        let mut event = null_mut();
+        let flags = sys::CUevent_flags_enum::CU_EVENT_DISABLE_TIMING as c_uint;
+        // SAFETY: the pointer is to a live handle; the context is current.
+        api.check("cuEventCreate", unsafe {
+            (api.cuEventCreate)(&mut event, flags)
+        })?;
+        Ok(event)
+    }
+
+    /// A new staging buffer.
+    fn stage(&self, api: &Api) -> Result<Stage> {
+        let done = self.event(api)?;
+        let mut buffer = null_mut();
+        // SAFETY: the pointer is to a live pointer; the context is current.
+        let code = unsafe { (api.cuMemHostAlloc)(&mut buffer, STAGE, 0) };
+        if code != SUCCESS {
+            // SAFETY: the event is new and nobody else has it.
+            unsafe { (api.cuEventDestroy_v2)(done) };
+        }
+        api.check("cuMemHostAlloc", code)?;
+        Ok(Stage {
+            buffer: buffer.cast(),
+            done,
+        })
+    }
+
+    /// Looks a kernel up, and loads its image the first time.
+    fn function<'a>(
+        &self,
+        api: &Api,
+        code: &'a mut Code,
+        kernel: Kernel,
+    ) -> Result<&'a mut Function> {
+        if !code.functions.contains_key(&kernel) {
+            let image = images::find(self.images, kernel, self.info.arch)
+                .ok_or_else(|| self.lacks(kernel))?;
+            let module = load(api, &mut code.modules, image)?;
+            code.functions
+                .insert(kernel, function_of(api, module, kernel)?);
+        }
+        code.functions
+            .get_mut(&kernel)
+            .ok_or_else(|| self.lacks(kernel))
+    }
+
+    fn lacks(&self, kernel: Kernel) -> Error {
+        let arch = self.info.arch;
+        Error::unsupported(format!(
+            "no kernel {} for compute capability {arch}",
+            named(kernel)
+        ))
+    }
+}
+
+fn named(kernel: Kernel) -> String {
+    format!("{}/{}", kernel.family, kernel.symbol)
+}
+
+/// The module of an image, loaded if it is not yet.
+fn load(
+    api: &Api,
+    modules: &mut HashMap<*const u8, CUmodule>,
+    image: &'static Image,
+) -> Result<CUmodule> {
+    let at = image.bytes.as_ptr();
+    if let Some(module) = modules.get(&at) {
+        return Ok(*module);
+    }
+    let mut module = null_mut();
+    // SAFETY: the image is a whole fatbin as nvcc wrote it, which knows its own length, and lives
+    // as long as the process; the context is current.
+    let code = unsafe { (api.cuModuleLoadData)(&mut module, at.cast()) };
+    api.check("cuModuleLoadData", code)
+        .map_err(|refusal| about(refusal, image.file))?;
+    modules.insert(at, module);
+    Ok(module)
+}
+
+fn function_of(api: &Api, module: CUmodule, kernel: Kernel) -> Result<Function> {
+    let symbol = CString::new(kernel.symbol)
+        .map_err(|_| Error::internal(format!("{} is no symbol", named(kernel))))?;
+    let mut raw = null_mut();
+    // SAFETY: the pointer is to a live handle, the module is loaded, the name ends in 0.
+    let code = unsafe { (api.cuModuleGetFunction)(&mut raw, module, symbol.as_ptr()) };
+    api.check("cuModuleGetFunction", code)
+        .map_err(|r| about(r, &named(kernel)))?;
+    let mut parameters = 0;
+    let end = loop {
+        let (mut offset, mut size) = (0, 0);
+        // SAFETY: the function is loaded, and both pointers are to live integers.
+        let code = unsafe { (api.cuFuncGetParamInfo)(raw, parameters, &mut offset, &mut size) };
+        if code != SUCCESS {
+            break code;
+        }
+        parameters += 1;
+    };
+    // One past the last parameter is an invalid value; anything else says nothing of the number.
+    let known = end == CUresult::CUDA_ERROR_INVALID_VALUE as c_int;
+    let parameters = known.then_some(parameters);
+    Ok(Function {
+        raw,
+        parameters,
+        shared: SHARED_UNASKED,
+        big_clusters: false,
+    })
+}
+
+/// A refusal with what it was about.
+fn about(refusal: Refusal, what: &str) -> Error {
+    Error::from(Refusal {
+        what: format!("{what}: {}", refusal.what),
+        ..refusal
+    })
+}
+
+impl Driver for CudaDriver {
+    fn info(&self) -> &CardInfo {
+        &self.info
+    }
+
+    fn has(&self, kernel: Kernel) -> bool {
+        images::find(self.images, kernel, self.info.arch).is_some()
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<u64> {
+        let api = self.enter()?;
+        let mut at = 0;
+        // The driver refuses 0 bytes. SAFETY: the pointer is to a live integer.
+        let code = unsafe { (api.cuMemAlloc_v2)(&mut at, bytes.max(1)) };
+        if code == OUT_OF_MEMORY
+            && let Ok((free, total)) = self.memory()
+        {
+            let message = format!("{bytes} bytes of the card's memory: {free} of {total} are free");
+            return Err(Error::limit(message)
+                .op("cuMemAlloc")
+                .mend("use a smaller batch"));
+        }
+        api.check("cuMemAlloc", code)?;
+        Ok(at)
+    }
+
+    unsafe fn free(&self, address: u64) -> Result<()> {
+        let api = self.enter()?;
+        // SAFETY: the caller promises an allocation that is freed once and in no use.
+        Ok(api.check("cuMemFree", unsafe { (api.cuMemFree_v2)(address) })?)
+    }
+
+    unsafe fn upload(&self, to: u64, from: &[u8], stream: Stream) -> Result<()> {
+        let raw = self.raw(stream)?;
+        let mut to = to;
+        for part in from.chunks(STAGE) {
+            let api = self.enter()?;
+            let mut stages = lock(&self.stages);
+            if stages.len() < 2 {
+                let stage = self.stage(api)?;
+                stages.push(stage);
+            } else {
+                // The buffer used longest ago.
+                stages.rotate_left(1);
+            }
+            let Some(stage) = stages.last() else {
+                return Err(Error::internal("no staging buffer"));
+            };
+            // SAFETY: the event is the stage's own; one never recorded has passed.
+            api.check("cuEventSynchronize", unsafe {
+                (api.cuEventSynchronize)(stage.done)
+            })?;
+            // SAFETY: a part is at most as long as the buffer, no copy out of the buffer is under
+            // way (the event has passed), and the lock keeps other threads from it.
+            unsafe { copy_nonoverlapping(part.as_ptr(), stage.buffer, part.len()) };
+            // SAFETY: the caller promises that the target lies within an allocation; the buffer is
+            // not written before the event below has passed.
+            let code =
+                unsafe { (api.cuMemcpyHtoDAsync_v2)(to, stage.buffer.cast(), part.len(), raw) };
+            api.check("cuMemcpyHtoDAsync", code)?;
+            // SAFETY: event and stream are live and of this context.
+            let code = unsafe { (api.cuEventRecord)(stage.done, raw) };
+            if code != SUCCESS {
+                // Nothing marks the end of this copy: wait for it. SAFETY: the stream is live.
+                unsafe { (api.cuStreamSynchronize)(raw) };
+            }
+            api.check("cuEventRecord", code)?;
+            to += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    unsafe fn download(&self, from: u64, to: &mut [u8], stream: Stream) -> Result<()> {
+        let raw = self.raw(stream)?;
+        if to.is_empty() {
+            return Ok(());
+        }
+        let api = self.enter()?;
+        let (at, bytes) = (to.as_mut_ptr().cast(), to.len());
+        // SAFETY: the caller promises the source, `to` is the target and borrowed until the wait
+        // below is over.
+        let copied = unsafe { (api.cuMemcpyDtoHAsync_v2)(at, from, bytes, raw) };
+        // Also after a refusal, so that nothing writes to `to` later. SAFETY: the stream is live.
+        let waited = unsafe { (api.cuStreamSynchronize)(raw) };
+        api.check("cuMemcpyDtoHAsync", copied)?;
+        Ok(api.check("cuStreamSynchronize", waited)?)
+    }
+
+    unsafe fn copy(&self, to: u64, from: u64, bytes: usize, stream: Stream) -> Result<()> {
+        let raw = self.raw(stream)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let api = self.enter()?;
+        // SAFETY: the caller promises both ranges.
+        let code = unsafe { (api.cuMemcpyDtoDAsync_v2)(to, from, bytes, raw) };
+        Ok(api.check("cuMemcpyDtoDAsync", code)?)
+    }
+
+    unsafe fn fill(&self, to: u64, value: u8, bytes: usize, stream: Stream) -> Result<()> {
+        let raw = self.raw(stream)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let api = self.enter()?;
+        // SAFETY: the caller promises the range.
+        let code = unsafe { (api.cuMemsetD8Async)(to, value, bytes, raw) };
+        Ok(api.check("cuMemsetD8Async", code)?)
+    }
+
+    unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        how: &Launch,
+        args: &mut [*mut c_void],
+        stream: Stream,
+    ) -> Result<()> {
+        let raw = self.raw(stream)?;
+        let api = self.enter()?;
+        let mut code = lock(&self.code);
+        let function = self.function(api, &mut code, kernel)?;
+        allow(api, &self.info, function, kernel, how)?;
+        if let Some(expected) = function.parameters.filter(|n| *n != args.len()) {
+            let (name, given) = (named(kernel), args.len());
+            return Err(Error::internal(format!(
+                "{name} takes {expected} arguments, not {given}"
+            )));
+        }
+        let function = function.raw;
+        drop(code);
+
+        // SAFETY: an attribute is plain integers, for which zeros are a value.
+        let mut cluster: CUlaunchAttribute = unsafe { MaybeUninit::zeroed().assume_init() };
+        cluster.id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+        cluster.value.clusterDim.x = how.cluster[0];
+        cluster.value.clusterDim.y = how.cluster[1];
+        cluster.value.clusterDim.z = how.cluster[2];
+        let config = CUlaunchConfig {
+            gridDimX: how.grid[0],
+            gridDimY: how.grid[1],
+            gridDimZ: how.grid[2],
+            blockDimX: how.block[0],
+            blockDimY: how.block[1],
+            blockDimZ: how.block[2],
+            // At most what the card has, which was seen to fit.
+            sharedMemBytes: how.shared as c_uint,
+            hStream: raw,
+            attrs: &mut cluster,
+            numAttrs: c_uint::from(how.cluster != [1, 1, 1]),
+        };
+        // SAFETY: the caller promises arguments that match the kernel's parameters and addresses
+        // that stay valid; the driver copies the values before it returns.
+        let result =
+            unsafe { (api.cuLaunchKernelEx)(&config, function, args.as_mut_ptr(), null_mut()) };
+        let refused = |refusal| about(refusal, &format!("{} with {how:?}", named(kernel)));
+        api.check("cuLaunchKernelEx", result).map_err(refused)
+    }
+
+    fn stream(&self) -> Result<Stream> {
+        let api = self.enter()?;
+        let mut stream = null_mut();
+        let flags = sys::CUstream_flags_enum::CU_STREAM_NON_BLOCKING as c_uint;
+        // SAFETY: the pointer is to a live handle; the context is current.
+        api.check("cuStreamCreate", unsafe {
+            (api.cuStreamCreate)(&mut stream, flags)
+        })?;
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        streams.push(stream);
+        Ok(Stream(streams.len() as u64 - 1))
+    }
+
+    fn record(&self, stream: Stream) -> Result<Event> {
+        let raw = self.raw(stream)?;
+        let api = self.enter()?;
+        let mut events = lock(&self.events);
+        if events.open.len() >= EVENTS && events.spare.is_empty() {
+            let Events { open, spare, .. } = &mut *events;
+            open.retain(|(_, event)| {
+                // SAFETY: the event is live; a fault of earlier work is reported by `sync`.
+                let passed = unsafe { (api.cuEventQuery)(*event) } == SUCCESS;
+                if passed {
+                    spare.push(*event);
+                }
+                !passed
+            });
+        }
+        let event = match events.spare.pop() {
+            Some(event) => event,
+            None => self.event(api)?,
+        };
+        // SAFETY: event and stream are live and of this context.
+        let code = unsafe { (api.cuEventRecord)(event, raw) };
+        if code != SUCCESS {
+            events.spare.push(event);
+        }
+        api.check("cuEventRecord", code)?;
+        let number = events.made;
+        events.made += 1;
+        events.open.push((number, event));
+        Ok(Event(number))
+    }
+
+    fn wait(&self, stream: Stream, event: Event) -> Result<()> {
+        let raw = self.raw(stream)?;
+        let api = self.enter()?;
+        // Held during the call, so that the event is not taken back and recorded anew before it.
+        let events = lock(&self.events);
+        if event.0 >= events.made {
+            return Err(Error::internal(format!(
+                "this driver made no event {}",
+                event.0
+            )));
+        }
+        let Ok(at) = events
+            .open
+            .binary_search_by_key(&event.0, |(number, _)| *number)
+        else {
+            return Ok(());
+        };
+        // SAFETY: event and stream are live and of this context.
+        let code = unsafe { (api.cuStreamWaitEvent)(raw, events.open[at].1, 0) };
+        Ok(api.check("cuStreamWaitEvent", code)?)
+    }
+
+    fn sync(&self, stream: Stream) -> Result<()> {
+        let raw = self.raw(stream)?;
+        let api = self.enter()?;
+        // SAFETY: the stream is live and of this context.
+        Ok(api.check("cuStreamSynchronize", unsafe {
+            (api.cuStreamSynchronize)(raw)
+        })?)
+    }
+}
+
+/// Asks the driver for what a launch needs beyond the usual: shared memory, big clusters.
+fn allow(
+    api: &Api,
+    info: &CardInfo,
+    function: &mut Function,
+    kernel: Kernel,
+    how: &Launch,
+) -> Result<()> {
+    if how.shared > info.shared_per_block {
+        let (name, most) = (named(kernel), info.shared_per_block);
+        let message = format!(
+            "{name} needs {} bytes of shared memory of {most}",
+            how.shared
+        );
+        return Err(Error::unsupported(message));
+    }
+    let set = |which: FunctionAttribute, value: c_int| {
+        // SAFETY: the function is loaded; the driver checks the value.
+        let code = unsafe { (api.cuFuncSetAttribute)(function.raw, which as c_int, value) };
+        api.check("cuFuncSetAttribute", code)
+            .map_err(|r| about(r, &named(kernel)))
+    };
+    let blocks: u64 = how.cluster.iter().map(|n| u64::from(*n)).product();
+    let mut big_clusters = function.big_clusters;
+    if blocks != 1 && info.arch < 90 {
+        return Err(Error::unsupported(format!(
+            "{} needs clusters, which start with Hopper",
+            named(kernel)
+        )));
+    }
+    if blocks > CLUSTER_UNASKED && !big_clusters {
+        set(
+            FunctionAttribute::CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED,
+            1,
+        )?;
+        big_clusters = true;
+    }
+    let mut shared = function.shared;
+    if how.shared > shared {
+        let bytes = c_int::try_from(how.shared).unwrap_or(c_int::MAX);
+        set(
+            FunctionAttribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+            bytes,
+        )?;
+        shared = how.shared;
+    }
+    (function.shared, function.big_clusters) = (shared, big_clusters);
+    Ok(())
+}
+
+impl Drop for CudaDriver {
+    fn drop(&mut self) {
+        if self.context.enter().is_err() {
+            return;
+        }
+        let api = self.context.api;
+        let streams = self
+            .streams
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let stages = self
+            .stages
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let events = self
+            .events
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let code = self.code.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let open = events.open.drain(..).map(|(_, event)| event);
+        // SAFETY: all handles were made by this value, in the context that is current, and are
+        // destroyed once; the streams are waited for first, so no copy or kernel is under way.
+        // Refusals have nobody to go to.
+        unsafe {
+            for stream in streams.drain(..) {
+                (api.cuStreamSynchronize)(stream);
+                (api.cuStreamDestroy_v2)(stream);
+            }
+            for stage in stages.drain(..) {
+                (api.cuMemFreeHost)(stage.buffer.cast());
+                (api.cuEventDestroy_v2)(stage.done);
+            }
+            for event in open.chain(events.spare.drain(..)) {
+                (api.cuEventDestroy_v2)(event);
+            }
+            for module in code.modules.values() {
+                (api.cuModuleUnload)(*module);
+            }
+        }
+    }
+}
