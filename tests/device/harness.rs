@@ -97,9 +97,28 @@ pub fn devices() -> Vec<Arc<dyn Device>> {
     all
 }
 
-/// The cards of this run: the simulated one that `DOPPEL_SIMT` names, and a real one.
+/// The cards of this run: the simulated one that `DOPPEL_SIMT` names, and the first real one.
 pub fn cards() -> Vec<Arc<GpuDevice>> {
-    simulated().into_iter().collect()
+    simulated().into_iter().chain(real()).collect()
+}
+
+/// The first real card, one for all tests of the process.
+#[cfg(feature = "cuda")]
+fn real() -> Option<Arc<GpuDevice>> {
+    use doppel::device::gpu::{CudaDriver, probe};
+    static CARD: OnceLock<Option<Arc<GpuDevice>>> = OnceLock::new();
+    let open = || Arc::new(GpuDevice::new(Arc::new(CudaDriver::open(0).unwrap())));
+    let card = CARD.get_or_init(|| probe(0).is_ok().then(open)).clone();
+    if card.is_none() {
+        println!("skipped: no CUDA device");
+    }
+    card
+}
+
+#[cfg(not(feature = "cuda"))]
+fn real() -> Option<Arc<GpuDevice>> {
+    println!("skipped: no CUDA device (built without the feature `cuda`)");
+    None
 }
 
 /// The simulated card's driver, one for all tests of the process.

@@ -6,9 +6,9 @@ mod cuda_toolkit;
 mod kernel_sources;
 mod nvcc;
 mod picture;
-mod simt;
 #[cfg(test)]
 mod ptxas;
+mod simt;
 mod verified;
 
 const HELP: &str = "\

@@ -1,12 +1,16 @@
-//! Cards: one engine over a driver's trait.
+//! Cards: one engine over a driver's trait, the kernels that were built in, and whether there is a
+//! card at all.
 //!
 //! A kernel, what launches it and what picks its tile are three places: `kernels/<family>/`, the
 //! `launch_*` files here, and in each of those the function that is called `tile` or `chunks`. Only a
 //! launcher knows grids and blocks.
 
 pub mod driver;
+#[cfg(feature = "cuda")]
+mod driver_cuda;
 pub mod driver_simt;
 mod engine;
+pub mod images;
 mod launch;
 mod launch_gemm;
 mod launch_margin;
@@ -14,19 +18,12 @@ mod launch_pointwise;
 mod launch_sweep;
 mod launch_topk;
 mod memory;
-
-pub use engine::GpuDevice;
-pub use launch_topk::TopKTuning;
-//! Cards: their driver's trait, the kernels that were built in, and whether there is a card at all.
-
-pub mod driver;
-#[cfg(feature = "cuda")]
-mod driver_cuda;
-pub mod images;
 mod probe;
 
 #[cfg(feature = "cuda")]
 pub use driver_cuda::CudaDriver;
+pub use engine::GpuDevice;
+pub use launch_topk::TopKTuning;
 pub use probe::{
     FamilyInfo, NoGpu, OLDEST_CARD, OLDEST_DRIVER, SWITCH, cards, describe, families, probe,
     probe_with,
