@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use crate::root;
+use crate::{kernel_sources, planted, root};
 
 /// One of the libraries.
 struct Build {
@@ -94,6 +94,8 @@ const RUNTIME_FLAGS: &[&str] = &["-O2", "-fno-tree-loop-distribute-patterns"];
 
 /// A file of the library's: where it is, and how it is compiled.
 struct Unit {
+    /// From `kernels/`.
+    path: PathBuf,
     source: PathBuf,
     object: PathBuf,
     flags: Vec<String>,
@@ -101,9 +103,10 @@ struct Unit {
     key: u64,
 }
 
-/// The command `cargo xtask simt [test] [plain|asan|tsan]... [--test NAME]...`.
+/// The command `cargo xtask simt [test] [plain|asan|tsan]... [--test NAME]...`, or `simt planted`.
 pub fn main(words: &[&str]) -> ExitCode {
     let (test, words) = match words {
+        ["planted", names @ ..] => return planted::main(names),
         ["test", rest @ ..] => (true, rest),
         all => (false, all),
     };
@@ -163,15 +166,7 @@ fn make(build: &Build) -> Result<PathBuf, String> {
         println!("{} is up to date", library.display());
         return Ok(library);
     }
-    let mut linker = compiler();
-    linker
-        .args(["-shared", "-Wl,--no-undefined", "-o"])
-        .arg(&library)
-        .args(build.link);
-    linker
-        .args(units.iter().map(|unit| &unit.object))
-        .args(["-ldl", "-lpthread"]);
-    run(&mut linker)?;
+    link(build, &units, &library)?;
     keep_key(&library, key)?;
     println!(
         "{} built in {:.1} s ({} of {} files compiled)",
@@ -180,6 +175,54 @@ fn make(build: &Build) -> Result<PathBuf, String> {
         old.len(),
         units.len()
     );
+    Ok(library)
+}
+
+fn link(build: &Build, units: &[Unit], library: &Path) -> Result<(), String> {
+    let mut linker = compiler();
+    linker
+        .args(["-shared", "-Wl,--no-undefined", "-o"])
+        .arg(library)
+        .args(build.link);
+    linker
+        .args(units.iter().map(|unit| &unit.object))
+        .args(["-ldl", "-lpthread"]);
+    run(&mut linker)
+}
+
+/// The plain library, up to date.
+pub fn make_plain() -> Result<PathBuf, String> {
+    make(&BUILDS[0])
+}
+
+/// The plain library with `text` in place of the kernel source `file` (from `kernels/`); what does not
+/// include that file is taken as it was compiled for the plain library, which must be up to date.
+pub fn make_variant(name: &str, file: &str, text: &str) -> Result<PathBuf, String> {
+    let build = &BUILDS[0];
+    let folder = root().join("target/simt/planted").join(name);
+    let replaced = folder.join(file);
+    let place = replaced.parent().unwrap_or(&folder);
+    fs::create_dir_all(place).map_err(|e| said(e, place))?;
+    fs::write(&replaced, text).map_err(|e| said(e, &replaced))?;
+    let mut units = units(build, &root().join("target/simt").join(build.name))?;
+    let changed = Path::new("kernels").join(file);
+    for unit in &mut units {
+        let source = Path::new("kernels").join(&unit.path);
+        let included = kernel_sources::closure(root().as_path(), &source);
+        if included.map_err(|e| said(e, &source))?.contains(&changed) {
+            unit.object = folder.join(unit.object.file_name().unwrap_or_default());
+            // Looked at before the folders of -I. A bug may leave a name without use.
+            unit.flags.push(format!("-iquote{}", folder.display()));
+            unit.flags.push("-w".into());
+        }
+    }
+    let own: Vec<&Unit> = units
+        .iter()
+        .filter(|unit| unit.object.starts_with(&folder))
+        .collect();
+    compile(&own)?;
+    let library = folder.join(format!("libdoppel_simt_{name}.so"));
+    link(build, &units, &library)?;
     Ok(library)
 }
 
@@ -232,6 +275,7 @@ fn units(build: &Build, folder: &Path) -> Result<Vec<Unit>, String> {
         (shared, path, text, &flags).hash(&mut key);
         let object = folder.join(format!("{stem}.o"));
         units.push(Unit {
+            path: path.clone(),
             source,
             object,
             flags,
@@ -336,14 +380,11 @@ fn compile(units: &[&Unit]) -> Result<(), String> {
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a compiling thread broke".into()))
-            })
-            .collect()
+        threads.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err("a compiling thread broke".into()))
+        })
     })
 }
 
