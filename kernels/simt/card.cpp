@@ -20,17 +20,15 @@ void add_kernel(Kernel* kernel) {
   kernels = kernel;
 }
 
-// Which kernel, block and thread is running.
-std::string where() {
+// The kernel, the block and, unless it is the scheduler, the thread.
+std::string where(const Fiber& fiber) {
   char text[160];
   const char* name = card.kernel ? card.kernel->name : "?";
-  if (card.running == nullptr || card.running == &card.main) {
-    std::snprintf(text, sizeof text, "kernel %.80s, block (%u,%u,%u)", name, current.block.x, current.block.y,
-                  current.block.z);
-  } else {
-    const uint3& t = card.running->thread;
-    std::snprintf(text, sizeof text, "kernel %.80s, block (%u,%u,%u), thread (%u,%u,%u)", name, current.block.x,
-                  current.block.y, current.block.z, t.x, t.y, t.z);
+  int used = std::snprintf(text, sizeof text, "kernel %.80s, block (%u,%u,%u)", name, current.block.x,
+                           current.block.y, current.block.z);
+  const uint3& t = fiber.thread;
+  if (&fiber != &card.main) {
+    std::snprintf(text + used, sizeof text - static_cast<size_t>(used), ", thread (%u,%u,%u)", t.x, t.y, t.z);
   }
   return text;
 }
@@ -43,21 +41,21 @@ void set_fault(const char* prefix, const char* format, va_list arguments) {
   card.faulted = true;
 }
 
-void note_fault(const char* format, ...) {
+void note_fault(const Fiber& fiber, const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  set_fault(where().c_str(), format, arguments);
+  set_fault(where(fiber).c_str(), format, arguments);
   va_end(arguments);
 }
 
 void fail(Site site, const char* format, ...) {
   {
     Quiet quiet;
-    char place[512];
-    std::snprintf(place, sizeof place, "%s, at %.200s:%d", where().c_str(), site.file, site.line);
+    std::string place = where(*card.running);
+    if (site.line > 0) place += std::string(", at ") + site.file + ":" + std::to_string(site.line);
     va_list arguments;
     va_start(arguments, format);
-    set_fault(place, format, arguments);
+    set_fault(place.c_str(), format, arguments);
     va_end(arguments);
   }
   leave();

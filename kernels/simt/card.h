@@ -39,6 +39,7 @@ struct Fiber {
   enum State : uint8_t { Ready, Waiting, Ended };
   State state;
   unsigned linear, lane;
+  unsigned slot;  // of fibers.cpp
   uint3 thread;
   Warp* warp;
   Barrier* barrier;  // of the wait, if it is a block's
@@ -112,8 +113,7 @@ extern Kernel* kernels;
 
 // card.cpp: errors
 void set_fault(const char* prefix, const char* format, va_list arguments);
-void note_fault(const char* format, ...) __attribute__((format(printf, 1, 2)));
-std::string where();
+void note_fault(const Fiber& fiber, const char* format, ...) __attribute__((format(printf, 2, 3)));
 const char* name_of(WarpOp op);
 
 // fibers.cpp
@@ -122,6 +122,8 @@ void start_fiber(Fiber& fiber, void (*entry)());
 void end_fibers();
 void switch_to(Fiber& fiber, bool for_good = false);
 [[noreturn]] void leave();
+// For a signal handler that goes on in the scheduler: tells the sanitizer.
+void tell_of_switch_to_main();
 void first_step();
 // Waits until another fibre makes this one ready.
 void wait(const char* what, Site site);

@@ -1,6 +1,5 @@
 // Faults of the processor in a kernel (a wild address, a failed alignment or bounds check, a division
-// by zero, a full stack) end the launch, not the process. In a plain build alone: a sanitizer has
-// handlers of its own.
+// by zero, a full stack) end the launch, not the process.
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -11,15 +10,6 @@
 
 #include "simt/card.h"
 #include "simt/sanitizer.h"
-
-#if defined(SIMT_ASAN) || defined(SIMT_TSAN)
-
-namespace simt {
-SignalGuard::SignalGuard() {}
-SignalGuard::~SignalGuard() {}
-}  // namespace simt
-
-#else
 
 extern "C" void simt_resume();
 
@@ -37,7 +27,7 @@ const char* name_of(int signal) {
   switch (signal) {
     case SIGILL: return "a failed alignment or bounds check";
     case SIGFPE: return "an integer division by zero or its like";
-    default: return "an access to memory that is nobody's";
+    default: return "an access to memory that is nobody's or not aligned";
   }
 }
 
@@ -55,15 +45,18 @@ void handle(int signal, siginfo_t* info, void* context) {
   auto at = static_cast<uintptr_t>(registers[REG_RIP]);
   Dl_info library{};
   dladdr(reinterpret_cast<void*>(at), &library);
+  const char* name = library.dli_fname ? library.dli_fname : "?";
+  if (const char* slash = std::strrchr(name, '/')) name = slash + 1;
   auto offset = at - reinterpret_cast<uintptr_t>(library.dli_fbase);
   auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   auto stack = reinterpret_cast<uintptr_t>(card.running->stack);
   if (signal == SIGSEGV && address < stack && address >= stack - 4096) {
-    note_fault("the thread's stack of %zu bytes is full (addr2line: 0x%zx)", STACK, offset);
+    note_fault(*card.running, "the thread's stack of %zu bytes is full (addr2line -e %s 0x%zx)", STACK, name, offset);
   } else {
-    note_fault("%s (address 0x%zx; addr2line: 0x%zx)", name_of(signal), address, offset);
+    note_fault(*card.running, "%s (addr2line -e %s 0x%zx)", name_of(signal), name, offset);
   }
   card.running->state = Fiber::Ended;
+  tell_of_switch_to_main();
   card.running = &card.main;
   registers[REG_RSP] = reinterpret_cast<greg_t>(card.main.sp);
   registers[REG_RIP] = reinterpret_cast<greg_t>(&simt_resume);
@@ -90,5 +83,3 @@ SignalGuard::~SignalGuard() {
 }
 
 }  // namespace simt
-
-#endif

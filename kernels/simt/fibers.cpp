@@ -48,37 +48,36 @@ namespace {
 
 constexpr size_t GUARD = 4096;  // below each stack, not accessible
 char* arena;
-[[maybe_unused]] unsigned stacks_made;
+unsigned stacks_made;
+// A slot is a stack and, for the race detector, a thread. Making such a thread is slow, so that slots
+// serve one block after another; they change hands, so that the same thread of two blocks is two threads.
+unsigned turn;
+[[maybe_unused]] void* tsan_threads[MOST_THREADS];
 // The scheduler's stack as AddressSanitizer knows it; taken anew for each block.
 [[maybe_unused]] const void* main_stack;
 [[maybe_unused]] size_t main_stack_bytes;
 
-char* stack_of(unsigned i) { return arena + i * (STACK + GUARD) + GUARD; }
-
-void map(void* at, size_t bytes, int flags) {
-  void* got = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
-  if (got == MAP_FAILED) {
-    std::perror("simulated card: no memory for stacks");
-    std::abort();
-  }
-  if (at == nullptr) arena = static_cast<char*>(got);
-}
+char* stack_of(unsigned slot) { return arena + slot * (STACK + GUARD) + GUARD; }
 
 }  // namespace
 
-// Stacks live as long as the process; a block takes the first `threads` of them. For the race detector
-// they must be new memory, or a thread would seem to race with the one of an earlier block.
 void make_stacks(unsigned threads) {
-  if (arena == nullptr) map(nullptr, MOST_THREADS * (STACK + GUARD), 0);
-#if defined(SIMT_TSAN)
-  map(arena, threads * (STACK + GUARD), MAP_FIXED);
-#else
+  if (arena == nullptr) {
+    void* got = mmap(nullptr, MOST_THREADS * (STACK + GUARD), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (got == MAP_FAILED) {
+      std::perror("simulated card: no memory for stacks");
+      std::abort();
+    }
+    arena = static_cast<char*>(got);
+  }
   for (; stacks_made < threads; stacks_made++) mprotect(stack_of(stacks_made) - GUARD, GUARD, PROT_NONE);
-#endif
+  turn += 37;
 }
 
 void start_fiber(Fiber& fiber, void (*entry)()) {
-  fiber.stack = stack_of(fiber.linear);
+  fiber.slot = (fiber.linear + turn) % card.threads;
+  fiber.stack = stack_of(fiber.slot);
   // The last fibre here never returned from its frames.
   unpoison(fiber.stack, STACK);
   auto** top = reinterpret_cast<void**>(fiber.stack + STACK);
@@ -88,7 +87,9 @@ void start_fiber(Fiber& fiber, void (*entry)()) {
   fiber.sp = top;
   fiber.fake_stack = nullptr;
 #if defined(SIMT_TSAN)
-  fiber.tsan = __tsan_create_fiber(0);
+  void*& thread = tsan_threads[fiber.slot];
+  if (thread == nullptr) thread = __tsan_create_fiber(0);
+  fiber.tsan = thread;
 #endif
 }
 
@@ -97,11 +98,15 @@ void start_fiber(Fiber& fiber, void (*entry)()) {
 void end_fibers() {
 #if defined(SIMT_TSAN)
   for (unsigned i = 0; i < card.threads; i++) {
-    __tsan_switch_to_fiber(card.fibers[i].tsan, __tsan_switch_to_fiber_no_sync);
+    Fiber& fiber = card.fibers[i];
+    __tsan_switch_to_fiber(fiber.tsan, __tsan_switch_to_fiber_no_sync);
     release(&orders.finished);
     if (card.joined) release(&orders.blocks);
     __tsan_switch_to_fiber(card.main.tsan, __tsan_switch_to_fiber_no_sync);
-    __tsan_destroy_fiber(card.fibers[i].tsan);
+    if (!card.faulted) continue;
+    // Left in the middle of a function, it would never be whole again.
+    __tsan_destroy_fiber(fiber.tsan);
+    tsan_threads[fiber.slot] = nullptr;
   }
 #endif
   for (unsigned i = 0; i < card.threads; i++) unpoison(card.fibers[i].stack, STACK);
@@ -123,6 +128,22 @@ void first_step() {
   if (card.joined) acquire(&orders.blocks);
 }
 
+namespace {
+
+// Before a switch; `fake_stack` keeps the present fibre's, or is null if it is left for good.
+void tell_of_switch([[maybe_unused]] Fiber& to, [[maybe_unused]] void** fake_stack) {
+#if defined(SIMT_ASAN)
+  bool main = &to == &card.main;
+  __sanitizer_start_switch_fiber(fake_stack, main ? main_stack : to.stack, main ? main_stack_bytes : STACK);
+#elif defined(SIMT_TSAN)
+  __tsan_switch_to_fiber(to.tsan, __tsan_switch_to_fiber_no_sync);
+#endif
+}
+
+}  // namespace
+
+void tell_of_switch_to_main() { tell_of_switch(card.main, nullptr); }
+
 void switch_to(Fiber& to, bool for_good) {
   Fiber& from = *card.running;
   card.running = &to;
@@ -130,14 +151,7 @@ void switch_to(Fiber& to, bool for_good) {
     current.thread = to.thread;
     current.lane = to.lane;
   }
-#if defined(SIMT_ASAN)
-  bool main = &to == &card.main;
-  __sanitizer_start_switch_fiber(for_good ? nullptr : &from.fake_stack, main ? main_stack : to.stack,
-                                 main ? main_stack_bytes : STACK);
-#elif defined(SIMT_TSAN)
-  __tsan_switch_to_fiber(to.tsan, __tsan_switch_to_fiber_no_sync);
-#endif
-  (void)for_good;
+  tell_of_switch(to, for_good ? nullptr : &from.fake_stack);
   simt_swap(&from.sp, to.sp);
 #if defined(SIMT_ASAN)
   __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);

@@ -15,14 +15,17 @@ namespace {
 constexpr size_t SENTINEL = 1024;
 constexpr size_t ALIGNED = 256;
 
-// NaN as __half, __nv_bfloat16, float and double, and no likely number.
-unsigned char sentinel_byte(uintptr_t address) { return address % 2 ? 0xff : 0xa5; }
+// NaN as __half, __nv_bfloat16, float and double; another in each buffer, so that copying one buffer's
+// sentinel over another's shows.
+unsigned char sentinel_byte(const Buffer& b, size_t i) {
+  return i % 2 ? 0xff : static_cast<unsigned char>(0x81 | ((b.number * 23 + i / 2 * 5) << 1 & 0x7e));
+}
 
 void set_sentinels(const Buffer& b) {
   unsigned char* data = b.raw + SENTINEL;
   for (size_t i = 0; i < SENTINEL; i++) {
-    b.raw[i] = sentinel_byte(i);
-    data[b.bytes + i] = sentinel_byte(b.bytes + i);
+    b.raw[i] = sentinel_byte(b, i);
+    data[b.bytes + i] = sentinel_byte(b, b.bytes + i);
   }
 }
 
@@ -30,12 +33,12 @@ void set_sentinels(const Buffer& b) {
 bool find_damage(const Buffer& b, long* at) {
   const unsigned char* data = b.raw + SENTINEL;
   for (size_t i = 0; i < SENTINEL; i++) {
-    if (data[b.bytes + i] != sentinel_byte(b.bytes + i)) {
+    if (data[b.bytes + i] != sentinel_byte(b, b.bytes + i)) {
       *at = static_cast<long>(b.bytes + i);
       return true;
     }
     size_t below = SENTINEL - 1 - i;
-    if (b.raw[below] != sentinel_byte(below)) {
+    if (b.raw[below] != sentinel_byte(b, below)) {
       *at = -1 - static_cast<long>(i);
       return true;
     }

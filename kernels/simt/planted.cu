@@ -62,6 +62,7 @@ __device__ __forceinline__ void pipelined_sum(const float* x, float* sums, int r
     for (int i = 0; i < 4; i++) total[i] += buffers[row % 2 * COLUMNS + i * 64 + t];
     __syncthreads();
   }
+  cp_async_wait<0>();
   for (int i = 0; i < 4; i++) sums[i * 64 + t] = total[i];
 }
 
@@ -145,6 +146,11 @@ extern "C" __global__ void planted_double_one_more(const float* x, float* out, i
   int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i <= n) out[i] = 2.0f * x[i];
 }
+// Copies what lies behind one buffer to what lies behind the other.
+extern "C" __global__ void planted_copy_one_more(const float* x, float* out, int n) {
+  int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i <= n) out[i] = x[i];
+}
 // Reads one element too far, and uses it only where it cannot show.
 extern "C" __global__ void planted_double_reads_on(const float* x, float* out, int n) {
   int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
@@ -187,12 +193,11 @@ extern "C" __global__ void planted_copy_abandoned(const float* x) {
   cp_async<4>(shared + 4 * threadIdx.x, x + threadIdx.x);
   cp_async_commit();
 }
-// A running sum over blocks: each takes what the block before it wrote, as if blocks ran in order.
-extern "C" __global__ void planted_blocks_in_order(const float* x, float* sums) {
-  float before = blockIdx.x == 0 ? 0.0f : sums[blockIdx.x - 1];
-  if (threadIdx.x == 0) sums[blockIdx.x] = before + x[blockIdx.x];
-}
-// All threads add to one place without an atomic.
-extern "C" __global__ void planted_count_plainly(int* count) { *count = *count + 1; }
-// A null pointer, for the fault of the processor itself.
+// An address far from everything, for the fault of the processor itself.
 extern "C" __global__ void planted_wild_address(float* out, size_t far) { out[far] = 1.0f; }
+// More memory of its own than a thread's stack has here.
+extern "C" __global__ void planted_deep_stack(float* out, int n) {
+  volatile float own[100000];
+  for (int i = 0; i < 100000; i++) own[i] = 1.0f;
+  out[threadIdx.x] = own[n];
+}

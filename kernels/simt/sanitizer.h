@@ -57,6 +57,8 @@ constexpr const char* BUILD = "plain";
 constexpr size_t STACK = 64 << 10;
 #endif
 
+struct Fiber;
+
 // Addresses that stand for an order between threads. Those of a block are fresh for each block, so
 // that a block is ordered after another by nothing but what the kernel does.
 struct Orders {
@@ -71,7 +73,7 @@ extern BlockOrders* block_orders;
 
 // reports.cpp: what the sanitizers print is kept, and makes the launch fail.
 void catch_reports();
-// Notes a fault if something was reported since the last call.
-void look_for_reports();
+// Notes a fault of `fiber` if something was reported since the last call.
+void look_for_reports(const Fiber& fiber);
 
 }  // namespace simt

@@ -39,8 +39,7 @@ void entry() {
   first_step();
   card.kernel->call(card.arguments);
   if (!card.running->copies.empty()) {
-    fail(card.running->site, "the thread ends with %zu asynchronous copies not waited for",
-         card.running->copies.size());
+    fail({"", 0}, "the thread ends with %zu asynchronous copies not waited for", card.running->copies.size());
   }
   card.ended++;
   card.running->warp->live &= ~(1u << card.running->lane);
@@ -68,7 +67,7 @@ void drop_shared() {
   for (size_t i = 0; i < SHARED_GUARD; i++) {
     bool below = card.shared_raw[i] != guard_byte(i);
     if (below || card.shared[card.shared_bytes + i] != guard_byte(i)) {
-      note_fault("wrote outside the %zu bytes of dynamic shared memory, %s", card.shared_bytes,
+      note_fault(card.main, "wrote outside the %zu bytes of dynamic shared memory, %s", card.shared_bytes,
                  below ? "below them" : "above them");
     }
   }
@@ -93,7 +92,7 @@ void make_threads(Dim block) {
     f.warp->lanes[f.lane] = &f;
     f.barrier = nullptr;
     f.what = "";
-    f.site = {"its end", 0};
+    f.site = {"", 0};
     f.copies.clear();
     f.groups.clear();
     f.open_copies = 0;
@@ -134,7 +133,7 @@ void note_deadlock() {
     text += " in " + what;
     i = last + 1;
   }
-  note_fault("deadlock: %s; %u of %u threads have ended", text.c_str(), card.ended, card.threads);
+  note_fault(card.main, "deadlock: %s; %u of %u threads have ended", text.c_str(), card.ended, card.threads);
 }
 
 // One pass over the block's threads; false if none of them could run.
@@ -148,6 +147,7 @@ bool run_threads() {
     // Half of them stay behind for a pass, so that others run far ahead.
     if (random && random_below(2)) continue;
     switch_to(f);
+    look_for_reports(f);
     if (card.faulted) return false;
   }
   return could;
@@ -167,7 +167,6 @@ void run_block(Dim block, size_t shared) {
   end_fibers();
   drop_shared();
   std::free(block_orders);
-  look_for_reports();
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 //! cp.async: sizes, zero fill, groups.
 
+use doppel::device::gpu::driver_simt::Schedule;
+
 use crate::card::{block, card, schedules};
 
 #[test]
@@ -42,6 +44,7 @@ fn asynchronous_copies_fill_with_zeros_past_the_valid_bytes() {
 #[test]
 fn copies_must_be_aligned_and_land_in_shared_memory() {
     let Some(card) = card() else { return };
+    card.driver.set_schedule(Schedule::default());
     let (from, to) = (card.put(&[1u8; 600]), card.room::<u8>(512));
     let at = |offset: u64, shared: usize| {
         let args = [from.address + offset, to.address, 1];

@@ -1,7 +1,6 @@
 //! Launches: their shapes, their arguments, and the places of threads.
 
-use doppel::device::gpu::driver::{Driver, Kernel};
-use doppel::device::gpu::driver::{Launch, Stream};
+use doppel::device::gpu::driver::{Driver, Kernel, Launch, Stream};
 use doppel::error::Kind;
 
 use crate::card::{block, card, schedules};
@@ -32,7 +31,7 @@ fn threads_know_their_places_in_three_dimensions() {
                 .unwrap();
             let pack = |i: usize, d: [u32; 3]| {
                 let (x, y) = (d[0] as usize, d[1] as usize);
-                (i % x | i / x % y << 10 | i / (x * y) << 20) as u32
+                ((i % x) + ((i / x % y) << 10) + ((i / (x * y)) << 20)) as u32
             };
             for (i, got) in out.get().into_iter().enumerate() {
                 assert_eq!(

@@ -82,8 +82,8 @@ fn check(card: &Card, p: &Product, bfloat: bool) {
         }
     };
     let got = multiply(card, p, bfloat, bits);
-    for r in 0..16 {
-        for c in 0..8 {
+    for (r, row) in got.iter().enumerate() {
+        for (c, got) in row.iter().enumerate() {
             let terms = (0..16).map(|k| value(p.a[r][k]) * value(p.b[k][c]));
             let (sum, size) = terms.fold((0.0, 0.0), |(s, z), t| (s + t, z + t.abs()));
             let (sum, size) = (
@@ -91,7 +91,7 @@ fn check(card: &Card, p: &Product, bfloat: bool) {
                 size + f64::from(p.c[r][c].abs()),
             );
             // Sixteen additions of f32, each within half a unit in the last place.
-            let error = (f64::from(got[r][c]) - sum).abs();
+            let error = (f64::from(*got) - sum).abs();
             assert!(
                 error <= 17.0 * f64::from(f32::EPSILON) * size,
                 "({r},{c}): {error}"

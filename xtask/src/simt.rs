@@ -5,6 +5,7 @@
 //! `extern "C" __global__ void NAME(`; a generated file beside each source registers them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -62,14 +63,19 @@ const BUILDS: &[Build] = &[
     },
     Build {
         name: "tsan",
-        kernels: &["-O1", "-fsanitize=thread", "-DSIMT_TSAN"],
+        kernels: &[
+            "-O1",
+            "-fsanitize=thread,alignment,bounds",
+            "-fsanitize-undefined-trap-on-error",
+            "-DSIMT_TSAN",
+        ],
         runtime: &["-DSIMT_TSAN"],
         link: &["-fsanitize=thread"],
         preload: Some("libtsan.so"),
         options: &[(
             "TSAN_OPTIONS",
             "halt_on_error=0:exitcode=0:suppress_equal_stacks=0:suppress_equal_addresses=0:\
-             ignore_interceptors_accesses=1",
+             ignore_noninstrumented_modules=1:atexit_sleep_ms=0",
         )],
     },
 ];
@@ -82,6 +88,7 @@ const FLAGS: &[&str] = &[
     "-fno-exceptions",
     "-fno-omit-frame-pointer",
     "-fno-strict-aliasing",
+    "-fstack-clash-protection",
     "-Wall",
     "-Wextra",
     "-Werror",
@@ -347,9 +354,10 @@ fn registration(path: &Path, stem: &str, names: &[String]) -> String {
         source = path.display(),
     );
     for name in names {
-        text += &format!(
+        let _ = writeln!(
+            text,
             "static simt::Register register_{name}(\"{family}\", \"{name}\", simt::Entry<&{name}>::call,\n    \
-             simt::Entry<&{name}>::ARGUMENTS, __start_simt_shared_{stem}, __stop_simt_shared_{stem});\n",
+             simt::Entry<&{name}>::ARGUMENTS, __start_simt_shared_{stem}, __stop_simt_shared_{stem});",
         );
     }
     text
@@ -380,11 +388,14 @@ fn compile(units: &[&Unit]) -> Result<(), String> {
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| {
-            thread
-                .join()
-                .unwrap_or_else(|_| Err("a compiling thread broke".into()))
-        })
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err("a compiling thread broke".into()))
+            })
+            .fold(Ok(()), Result::and)
     })
 }
 
