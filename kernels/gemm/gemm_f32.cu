@@ -40,10 +40,21 @@ __device__ __forceinline__ void load(float (&to)[DEPTH][TILE + 1], const float* 
   }
 }
 
+struct Tiles {
+  float left[DEPTH][TILE + 1], right[DEPTH][TILE + 1];
+};
+
+// No template: the simulated card finds shared memory by its section, which g++ does not give to the
+// variables of templates.
+__device__ __forceinline__ Tiles& shared_tiles() {
+  __shared__ Tiles tiles;
+  return tiles;
+}
+
 template <bool TRANS_A, bool TRANS_B>
 __device__ __forceinline__ void product(const float* a, const float* b, const gemm::Epilogue<float>& epilogue,
                                         int depth) {
-  __shared__ float left[DEPTH][TILE + 1], right[DEPTH][TILE + 1];
+  auto& [left, right] = shared_tiles();
   int rows = epilogue.rows, columns = epilogue.columns;
   int tile_row, tile_column;
   gemm::place_block(blockIdx.x, (rows - 1) / TILE + 1, (columns - 1) / TILE + 1, &tile_row, &tile_column);

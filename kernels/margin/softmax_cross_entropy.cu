@@ -31,10 +31,17 @@ struct Max {
   static __device__ __forceinline__ float warp(float v) { return warp_max(v); }
 };
 
+// A place for each warp of the block. No template: the simulated card finds shared memory by its section,
+// which g++ does not give to the variables of templates.
+__device__ __forceinline__ float* warp_parts() {
+  __shared__ float parts[32];
+  return parts;
+}
+
 // `v` of all threads combined, given to every thread; a thread's `rest` stands for warps that are not.
 template <class How>
 __device__ __forceinline__ float combine(float v, float rest) {
-  __shared__ float parts[32];
+  float* parts = warp_parts();
   int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   v = How::warp(v);
   if (lane == 0) parts[warp] = v;

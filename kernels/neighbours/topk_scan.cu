@@ -41,7 +41,7 @@
 // topk_scan
 //   queries, gallery   unit rows: query_rows x depth, gallery_rows x depth
 //   candidates         [query][chunk][CAPACITY]; counts [query][chunk], OVERFLOW where they did not fit
-//   Launch    ceil(query_rows / 128) * chunks blocks of 256 threads in x; 60 KiB of dynamic shared memory.
+//   Launch    ceil(query_rows / 128) * chunks blocks of 256 threads in x; 61 KiB of dynamic shared memory.
 //             Block b takes rows from 128 (b / chunks), and the (b % chunks)-th part of the gallery;
 //             chunks from 1 to the number of tiles of 128 of the gallery.
 
@@ -59,7 +59,7 @@ constexpr int STAGES = 3, STAGE = 2 * Operand::HALVES;
 constexpr int CAPACITY = 256, EACH = CAPACITY / 32, WARPS = Shape::THREADS / 32;
 constexpr uint32_t OVERFLOW = 0xffffffffu;
 static_assert(CAPACITY >= 2 * Shape::N, "a pruned buffer of at most CAPACITY - N takes a whole tile more");
-static_assert(STAGES * STAGE * 2 <= 96 << 10, "the stages fit the shared memory of every card from Ampere on");
+static_assert(STAGES * STAGE * 2 + 8 * Shape::M <= 96 << 10, "all of it fits every card from Ampere on");
 
 // Drops the candidates of a row that are out of reach, raises its threshold, and says how many are
 // left. By a whole warp; there are more than k candidates.
@@ -98,10 +98,10 @@ __device__ __forceinline__ int prune(Candidate* candidates, int count, int k, fl
 __device__ __forceinline__ void scan(const __half* queries, const __half* gallery, Candidate* candidates,
                                      uint32_t* counts, int query_rows, int gallery_rows, int depth, int k, float slack,
                                      float floor, int chunks) {
-  __shared__ float thresholds[Shape::M];
-  __shared__ uint32_t found[Shape::M];
   DYNAMIC_SHARED(shared);
   auto* stages = reinterpret_cast<__half*>(shared);
+  auto* thresholds = reinterpret_cast<float*>(stages + STAGES * STAGE);
+  auto* found = reinterpret_cast<uint32_t*>(thresholds + Shape::M);
   int thread = static_cast<int>(threadIdx.x), warp = thread / 32;
   int block = static_cast<int>(blockIdx.x), chunk = block % chunks, row0 = block / chunks * Shape::M;
   int tiles = (gallery_rows - 1) / Shape::N + 1;

@@ -41,20 +41,14 @@ __device__ __forceinline__ float apply(int kind, float x) {
 __device__ __forceinline__ float derivative(int kind, float x) {
   switch (kind) {
     case RELU: return x > 0.0f ? 1.0f : 0.0f;
-    case SILU: {
-      float s = sigmoid(x);
-      return s * (1.0f + x * (1.0f - s));
-    }
+    case SILU: return sigmoid(x) * (1.0f + x * sigmoid(-x));
     case GELU: return normal(x) + x * DENSITY_AT_0 * expf(-0.5f * x * x);
     case MISH: {
       // t + x s (1 - t^2), and 1 - t^2 = 4 (n + 1) / (n + 2)^2 without cancellation.
       float n = mish_n(x), r = 1.0f / (n + 2.0f);
       return n * r + x * sigmoid(x) * 4.0f * (n + 1.0f) * r * r;
     }
-    case SIGMOID: {
-      float s = sigmoid(x);
-      return s * (1.0f - s);
-    }
+    case SIGMOID: return sigmoid(x) * sigmoid(-x);
     default: return 1.0f;
   }
 }

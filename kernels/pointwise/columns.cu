@@ -20,9 +20,19 @@ namespace {
 
 constexpr int STRIP = 32, LINES = 8;
 
-template <class T, class F>
-__device__ __forceinline__ void sum(float* partial, int rows, int columns, F value) {
+// The sums of a block's lines become one line of `partial`. No template: the simulated card finds shared
+// memory by its section, which g++ does not give to the variables of templates.
+__device__ __forceinline__ void add_lines(float total, float* partial, int x, int y, int column, int columns) {
   __shared__ float sums[LINES][STRIP];
+  sums[y][x] = total;
+  __syncthreads();
+  if (y != 0 || column >= columns) return;
+  for (int i = 1; i < LINES; i++) total += sums[i][x];
+  partial[static_cast<long long>(blockIdx.y) * columns + column] = total;
+}
+
+template <class F>
+__device__ __forceinline__ void sum(float* partial, int rows, int columns, F value) {
   int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
   int column = static_cast<int>(blockIdx.x) * STRIP + x;
   float total = 0.0f;
@@ -32,11 +42,7 @@ __device__ __forceinline__ void sum(float* partial, int rows, int columns, F val
       total += value(row * columns + column);
     }
   }
-  sums[y][x] = total;
-  __syncthreads();
-  if (y != 0 || column >= columns) return;
-  for (int i = 1; i < LINES; i++) total += sums[i][x];
-  partial[static_cast<long long>(blockIdx.y) * columns + column] = total;
+  add_lines(total, partial, x, y, column, columns);
 }
 
 template <class T>
@@ -52,17 +58,17 @@ __device__ __forceinline__ void finish(const float* partial, T* out, int columns
 }  // namespace
 
 extern "C" __global__ void column_sum_f16(const __half* x, float* partial, int rows, int columns) {
-  sum<__half>(partial, rows, columns, [=](long long i) { return to_float(x[i]); });
+  sum(partial, rows, columns, [=](long long i) { return to_float(x[i]); });
 }
 extern "C" __global__ void column_sum_f32(const float* x, float* partial, int rows, int columns) {
-  sum<float>(partial, rows, columns, [=](long long i) { return x[i]; });
+  sum(partial, rows, columns, [=](long long i) { return x[i]; });
 }
 
 extern "C" __global__ void column_dot_f16(const __half* x, const __half* y, float* partial, int rows, int columns) {
-  sum<__half>(partial, rows, columns, [=](long long i) { return to_float(x[i]) * to_float(y[i]); });
+  sum(partial, rows, columns, [=](long long i) { return to_float(x[i]) * to_float(y[i]); });
 }
 extern "C" __global__ void column_dot_f32(const float* x, const float* y, float* partial, int rows, int columns) {
-  sum<float>(partial, rows, columns, [=](long long i) { return x[i] * y[i]; });
+  sum(partial, rows, columns, [=](long long i) { return x[i] * y[i]; });
 }
 
 extern "C" __global__ void column_finish_f16(const float* partial, __half* out, int columns, int chunks) {

@@ -10,10 +10,19 @@ enum class Bug { None, NoFirstSync, NoSecondSync, SharedOverrun, OneWaitLess, No
 
 constexpr int TILE = 8;
 
+struct Tiles {
+  float left[TILE][TILE], right[TILE][TILE];
+};
+// No template: g++ gives no section to the variables of templates.
+__device__ __forceinline__ Tiles& shared_tiles() {
+  __shared__ Tiles tiles;
+  return tiles;
+}
+
 // c[n][n] = a b, blocks of TILE x TILE threads; n a multiple of TILE.
 template <Bug BUG>
 __device__ __forceinline__ void tiled_product(const float* a, const float* b, float* c, int n) {
-  __shared__ float left[TILE][TILE], right[TILE][TILE];
+  auto& [left, right] = shared_tiles();
   int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
   int row = static_cast<int>(blockIdx.y) * TILE + y, column = static_cast<int>(blockIdx.x) * TILE + x;
   float sum = 0.0f;

@@ -7,7 +7,7 @@ use doppel::device::{
     Precision, Stream, Value, Weights, alloc, bytes_of, values_of,
 };
 
-use crate::harness::{devices, values};
+use crate::harness::{cards, devices, light, values};
 
 const BATCH: usize = 12;
 const WIDTHS: [usize; 3] = [10, 24, 3];
@@ -244,6 +244,16 @@ fn the_tape_gives_the_gradients_that_finite_differences_give() {
     assert!(checked > 40, "{checked}");
 }
 
+/// Steps of a training: few where runs are slow.
+fn steps() -> usize {
+    if light() { 3 } else { 25 }
+}
+
+/// What share of the first loss is left at most after these.
+fn fallen() -> f32 {
+    if light() { 0.9 } else { 0.5 }
+}
+
 #[test]
 fn every_device_trains_alike_and_the_loss_falls() {
     let (x, labels) = batch();
@@ -252,7 +262,7 @@ fn every_device_trains_alike_and_the_loss_falls() {
         let graph = training();
         let mut w = weights();
         let mut losses = Vec::new();
-        for _ in 0..25 {
+        for _ in 0..steps() {
             let plan = Plan::new(
                 &graph,
                 &w,
@@ -262,28 +272,71 @@ fn every_device_trains_alike_and_the_loss_falls() {
             .unwrap();
             let outs = run(&plan, &*device, &x, &labels);
             losses.push(outs[0][0]);
-            for (p, &value) in graph.params().iter().enumerate() {
-                let doppel::device::Origin::Param(key) = graph.origin(value).clone() else {
-                    continue;
-                };
-                let data = &mut w.get_mut(&key).unwrap().1;
-                data.iter_mut()
-                    .zip(&outs[1 + p])
-                    .for_each(|(v, g)| *v -= 0.2 * g);
-            }
+            step_down(&graph, &mut w, &outs);
         }
-        assert!(
-            losses[24] < 0.5 * losses[0],
-            "{}: {losses:?}",
-            device.info().name
-        );
-        last.push(losses[24]);
+        let end = losses[losses.len() - 1];
+        let name = &device.info().name;
+        assert!(end < fallen() * losses[0], "{name}: {losses:?}");
+        last.push(end);
     }
     assert!(
         last.windows(2)
             .all(|l| (l[0] - l[1]).abs() < 1e-3 * l[0].abs().max(1e-3)),
         "{last:?}"
     );
+}
+
+#[test]
+fn cards_train_in_half_precision_as_the_naive_twin_does() {
+    let (x, labels) = batch();
+    let naive: Arc<dyn Device> = Arc::new(NaiveDevice::default());
+    let graph = training();
+    for card in cards() {
+        let card: Arc<dyn Device> = card;
+        let mut w = weights();
+        let (mut first, mut last, mut worst) = (0.0, 0.0, 0.0f64);
+        for step in 0..steps() {
+            let both = [&card, &naive].map(|device| {
+                let how = Lower::Train(Precision::F16);
+                let plan = Plan::new(&graph, &w, Arc::clone(device), how).unwrap();
+                run(&plan, &**device, &x, &labels)
+            });
+            // Before each rounding to half precision the two are within f32 of one another: few values
+            // round apart, and those by one unit, 2^-10 of them.
+            for (have, want) in both[0].iter().zip(&both[1]) {
+                let size = want.iter().fold(0f32, |m, v| m.max(v.abs()));
+                let apart = have
+                    .iter()
+                    .zip(want)
+                    .fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+                worst = worst.max(f64::from(apart / size.max(1e-6)));
+            }
+            last = both[0][0][0];
+            if step == 0 {
+                first = last;
+            }
+            step_down(&graph, &mut w, &both[0]);
+        }
+        assert!(worst <= 2f64.powi(-10), "{}: {worst}", card.info().name);
+        assert!(
+            last < fallen() * first,
+            "{}: {first} to {last}",
+            card.info().name
+        );
+    }
+}
+
+/// Gradient descent on the weights, from what a training plan gave.
+fn step_down(graph: &Graph, w: &mut Weights, outs: &[Vec<f32>]) {
+    for (p, &value) in graph.params().iter().enumerate() {
+        let doppel::device::Origin::Param(key) = graph.origin(value).clone() else {
+            continue;
+        };
+        let data = &mut w.get_mut(&key).unwrap().1;
+        data.iter_mut()
+            .zip(&outs[1 + p])
+            .for_each(|(v, g)| *v -= 0.2 * g);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use crate::root;
+use crate::{kernel_sources, planted, root};
 
 /// One of the libraries.
 struct Build {
@@ -101,6 +101,8 @@ const RUNTIME_FLAGS: &[&str] = &["-O2", "-fno-tree-loop-distribute-patterns"];
 
 /// A file of the library's: where it is, and how it is compiled.
 struct Unit {
+    /// From `kernels/`.
+    path: PathBuf,
     source: PathBuf,
     object: PathBuf,
     flags: Vec<String>,
@@ -108,9 +110,10 @@ struct Unit {
     key: u64,
 }
 
-/// The command `cargo xtask simt [test] [plain|asan|tsan]... [--test NAME]...`.
+/// The command `cargo xtask simt [test] [plain|asan|tsan]... [--test NAME]...`, or `simt planted`.
 pub fn main(words: &[&str]) -> ExitCode {
     let (test, words) = match words {
+        ["planted", names @ ..] => return planted::main(names),
         ["test", rest @ ..] => (true, rest),
         all => (false, all),
     };
@@ -170,15 +173,7 @@ fn make(build: &Build) -> Result<PathBuf, String> {
         println!("{} is up to date", library.display());
         return Ok(library);
     }
-    let mut linker = compiler();
-    linker
-        .args(["-shared", "-Wl,--no-undefined", "-o"])
-        .arg(&library)
-        .args(build.link);
-    linker
-        .args(units.iter().map(|unit| &unit.object))
-        .args(["-ldl", "-lpthread"]);
-    run(&mut linker)?;
+    link(build, &units, &library)?;
     keep_key(&library, key)?;
     println!(
         "{} built in {:.1} s ({} of {} files compiled)",
@@ -187,6 +182,54 @@ fn make(build: &Build) -> Result<PathBuf, String> {
         old.len(),
         units.len()
     );
+    Ok(library)
+}
+
+fn link(build: &Build, units: &[Unit], library: &Path) -> Result<(), String> {
+    let mut linker = compiler();
+    linker
+        .args(["-shared", "-Wl,--no-undefined", "-o"])
+        .arg(library)
+        .args(build.link);
+    linker
+        .args(units.iter().map(|unit| &unit.object))
+        .args(["-ldl", "-lpthread"]);
+    run(&mut linker)
+}
+
+/// The plain library, up to date.
+pub fn make_plain() -> Result<PathBuf, String> {
+    make(&BUILDS[0])
+}
+
+/// The plain library with `text` in place of the kernel source `file` (from `kernels/`); what does not
+/// include that file is taken as it was compiled for the plain library, which must be up to date.
+pub fn make_variant(name: &str, file: &str, text: &str) -> Result<PathBuf, String> {
+    let build = &BUILDS[0];
+    let folder = root().join("target/simt/planted").join(name);
+    let replaced = folder.join(file);
+    let place = replaced.parent().unwrap_or(&folder);
+    fs::create_dir_all(place).map_err(|e| said(e, place))?;
+    fs::write(&replaced, text).map_err(|e| said(e, &replaced))?;
+    let mut units = units(build, &root().join("target/simt").join(build.name))?;
+    let changed = Path::new("kernels").join(file);
+    for unit in &mut units {
+        let source = Path::new("kernels").join(&unit.path);
+        let included = kernel_sources::closure(root().as_path(), &source);
+        if included.map_err(|e| said(e, &source))?.contains(&changed) {
+            unit.object = folder.join(unit.object.file_name().unwrap_or_default());
+            // Looked at before the folders of -I. A bug may leave a name without use.
+            unit.flags.push(format!("-iquote{}", folder.display()));
+            unit.flags.push("-w".into());
+        }
+    }
+    let own: Vec<&Unit> = units
+        .iter()
+        .filter(|unit| unit.object.starts_with(&folder))
+        .collect();
+    compile(&own)?;
+    let library = folder.join(format!("libdoppel_simt_{name}.so"));
+    link(build, &units, &library)?;
     Ok(library)
 }
 
@@ -239,6 +282,7 @@ fn units(build: &Build, folder: &Path) -> Result<Vec<Unit>, String> {
         (shared, path, text, &flags).hash(&mut key);
         let object = folder.join(format!("{stem}.o"));
         units.push(Unit {
+            path: path.clone(),
             source,
             object,
             flags,
@@ -337,6 +381,7 @@ fn compile(units: &[&Unit]) -> Result<(), String> {
                 .arg("-o")
                 .arg(&unit.object);
             run(&mut command)?;
+            check_sections(unit)?;
             keep_key(&unit.object, unit.key)?;
         }
         Ok(())
@@ -352,6 +397,34 @@ fn compile(units: &[&Unit]) -> Result<(), String> {
             })
             .fold(Ok(()), Result::and)
     })
+}
+
+/// Refuses a kernel's object with a function's static variable outside the section of shared memory:
+/// g++ gives no section to the variables of templates, so the card would not know it as shared memory.
+fn check_sections(unit: &Unit) -> Result<(), String> {
+    if unit.source.starts_with(root().join("kernels")) {
+        return Ok(());
+    }
+    let mut command = Command::new("nm");
+    command
+        .args(["--demangle", "--defined-only"])
+        .arg(&unit.object);
+    let out = command
+        .output()
+        .map_err(|e| format!("nm did not start: {e}"))?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    // `ADDRESS b NAMESPACE::FUNCTION(PARAMETERS)::VARIABLE`: b is memory that starts as zeros.
+    let stray = text.lines().find(|line| {
+        let name = line.split_once(" b ").map_or("", |(_, name)| name);
+        name.contains(")::") && !name.starts_with("guard variable")
+    });
+    match stray {
+        None => Ok(()),
+        Some(line) => Err(format!(
+            "{}: {line}: shared memory of a template; declare it in a function that is none",
+            unit.source.display()
+        )),
+    }
 }
 
 /// Runs the tests on one library. They go through the schedules themselves.

@@ -34,8 +34,8 @@ const TILE: usize = 128;
 const DEPTH: usize = 32;
 const CAPACITY: usize = 256;
 const MOST_CHUNKS: usize = 8;
-/// Three stages of two tiles of 128 lines of 40 halves.
-const SHARED: usize = 3 * 2 * 128 * 40 * 2;
+/// Three stages of two tiles of 128 lines of 40 halves; a threshold and a count for each of 128 rows.
+const SHARED: usize = 3 * 2 * 128 * 40 * 2 + 128 * 8;
 const THREADS: usize = 256;
 
 const fn kernel(symbol: &'static str) -> Kernel {
