@@ -1,7 +1,7 @@
 //! What stands before the coded data: the frame, the tables, and each scan's header.
 
 use super::huffman::{Code, Table, usual};
-use super::{Block, Damage};
+use super::{Block, Coefficients, Damage};
 
 /// For each place in a block's coded order, its place row by row (T.81, figure A.6: zigzag).
 ///
@@ -133,7 +133,7 @@ impl Picture {
     /// The memory that all coefficients take.
     pub(super) fn coefficient_bytes(&self) -> u64 {
         let blocks = |c: &Component| (c.stored_wide * c.stored_high) as u64;
-        self.components.iter().map(blocks).sum::<u64>() * size_of::<Block>() as u64
+        self.components.iter().map(blocks).sum::<u64>() * Coefficients::BLOCK_BYTES
     }
 }
 

@@ -45,6 +45,26 @@ use crate::error::{Error, Result};
 /// The coefficients of a block, row by row of frequencies.
 type Block = [i16; 64];
 
+/// The coefficients of a component, while there are more scans to come.
+struct Coefficients {
+    blocks: Vec<Block>,
+    /// For each block the AC coefficients that a progressive scan has set, a bit for each, in coded
+    /// order; later scans of their lower bits step from one to the next.
+    set: Vec<u64>,
+}
+
+impl Coefficients {
+    /// The memory of a block.
+    const BLOCK_BYTES: u64 = (size_of::<Block>() + size_of::<u64>()) as u64;
+
+    fn new(blocks: usize) -> Self {
+        Coefficients {
+            blocks: vec![[0; 64]; blocks],
+            set: vec![0; blocks],
+        }
+    }
+}
+
 /// What may be wrong with a file, small enough for inner loops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Damage {
@@ -123,7 +143,7 @@ struct Decoding {
     /// The quantisation of each component, from the start of its first scan.
     quantisation: Vec<Option<Block>>,
     /// All coefficients of each component, once there is a scan that is not the only one.
-    coefficients: Vec<Vec<Block>>,
+    coefficients: Vec<Coefficients>,
     colours: colour::Space,
 }
 
@@ -166,7 +186,7 @@ impl Decoding {
         }
         if first {
             self.output_memory(self.picture.coefficient_bytes())?;
-            let blocks = |c: &header::Component| vec![[0; 64]; c.stored_wide * c.stored_high];
+            let blocks = |c: &header::Component| Coefficients::new(c.stored_wide * c.stored_high);
             self.coefficients = self.picture.components.iter().map(blocks).collect();
         }
         let coefficients = &mut self.coefficients;
@@ -184,8 +204,8 @@ impl Decoding {
     fn finish(self) -> Result<DynamicImage> {
         let mut output = self.output(self.picture.coefficient_bytes())?;
         for row in 0..self.picture.mcus_high {
-            for (number, blocks) in self.coefficients.iter().enumerate() {
-                output.put_row_of_blocks(row, number, blocks);
+            for (number, component) in self.coefficients.iter().enumerate() {
+                output.put_row_of_blocks(row, number, &component.blocks);
             }
             output.finish_row(row);
         }

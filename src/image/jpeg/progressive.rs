@@ -4,7 +4,7 @@ use super::bits::Bits;
 use super::header::{Picture, Scan, Tables, ZIGZAG};
 use super::huffman::Table;
 use super::sequential::{Restarts, Visit, check_end, walk_blocks};
-use super::{Block, Damage};
+use super::{Block, Coefficients, Damage};
 
 /// Reads a scan into the coefficients.
 pub(super) fn scan(
@@ -12,7 +12,7 @@ pub(super) fn scan(
     scan: &Scan,
     tables: &Tables,
     bits: &mut Bits<'_>,
-    coefficients: &mut [Vec<Block>],
+    coefficients: &mut [Coefficients],
 ) -> Result<(), Damage> {
     match (scan.start, scan.high) {
         (0, 0) => dc_first(picture, scan, tables, bits, coefficients),
@@ -26,7 +26,7 @@ fn dc_first(
     scan: &Scan,
     tables: &Tables,
     bits: &mut Bits<'_>,
-    coefficients: &mut [Vec<Block>],
+    coefficients: &mut [Coefficients],
 ) -> Result<(), Damage> {
     let codes = scan.parts.iter().map(|part| tables.dc(part.dc, false));
     let codes: Vec<Box<Table>> = codes.collect::<Result<_, _>>()?;
@@ -43,7 +43,7 @@ fn dc_first(
                 let (_, difference) = codes[part].number(bits)?;
                 predictions[part] = predictions[part].wrapping_add(difference);
                 let value = (predictions[part] << scan.low) as i16;
-                coefficients[scan.parts[part].component][place][0] = value;
+                coefficients[scan.parts[part].component].blocks[place][0] = value;
             }
             Visit::RowEnd => check_end(bits)?,
         }
@@ -56,7 +56,7 @@ fn dc_refined(
     scan: &Scan,
     tables: &Tables,
     bits: &mut Bits<'_>,
-    coefficients: &mut [Vec<Block>],
+    coefficients: &mut [Coefficients],
 ) -> Result<(), Damage> {
     let mut restarts = Restarts::new(tables);
     walk_blocks(picture, scan, |visit| {
@@ -66,7 +66,7 @@ fn dc_refined(
             }
             Visit::Block(part, place) => {
                 let bit = i16::from(bits.bit()) << scan.low;
-                coefficients[scan.parts[part].component][place][0] |= bit;
+                coefficients[scan.parts[part].component].blocks[place][0] |= bit;
             }
             Visit::RowEnd => check_end(bits)?,
         }
@@ -80,7 +80,7 @@ fn ac(
     scan: &Scan,
     tables: &Tables,
     bits: &mut Bits<'_>,
-    coefficients: &mut [Vec<Block>],
+    coefficients: &mut [Coefficients],
 ) -> Result<(), Damage> {
     let part = scan.parts.first().ok_or(Damage::Header)?;
     let mut band = Band {
@@ -90,7 +90,7 @@ fn ac(
         low: scan.low,
         ended: 0,
     };
-    let blocks = &mut coefficients[part.component];
+    let Coefficients { blocks, set } = &mut coefficients[part.component];
     let mut restarts = Restarts::new(tables);
     walk_blocks(picture, scan, |visit| {
         match visit {
@@ -99,8 +99,14 @@ fn ac(
                     band.ended = 0;
                 }
             }
-            Visit::Block(_, place) if scan.high == 0 => band.first(bits, &mut blocks[place])?,
-            Visit::Block(_, place) => band.refine(bits, &mut blocks[place])?,
+            Visit::Block(_, place) => {
+                let (block, set) = (&mut blocks[place], &mut set[place]);
+                if scan.high == 0 {
+                    band.first(bits, block, set)?;
+                } else {
+                    band.refine(bits, block, set)?;
+                }
+            }
             Visit::RowEnd => check_end(bits)?,
         }
         Ok(())
@@ -130,7 +136,12 @@ impl Band {
 
     /// The high bits of a block's band.
     #[inline]
-    fn first(&mut self, reader: &mut Bits<'_>, block: &mut Block) -> Result<(), Damage> {
+    fn first(
+        &mut self,
+        reader: &mut Bits<'_>,
+        block: &mut Block,
+        set: &mut u64,
+    ) -> Result<(), Damage> {
         if self.ended > 0 {
             self.ended -= 1;
             return Ok(());
@@ -142,6 +153,7 @@ impl Band {
             if symbol.size() > 0 {
                 k += symbol.run();
                 block[place(k)] = (number << self.low) as i16;
+                *set |= 1 << k.min(63);
                 k += 1;
             } else if symbol.run() == 15 {
                 k += 16;
@@ -155,7 +167,12 @@ impl Band {
     }
 
     /// One more bit of a block's band: of the coefficients that have bits, and of new ones.
-    fn refine(&mut self, reader: &mut Bits<'_>, block: &mut Block) -> Result<(), Damage> {
+    fn refine(
+        &mut self,
+        reader: &mut Bits<'_>,
+        block: &mut Block,
+        set: &mut u64,
+    ) -> Result<(), Damage> {
         let mut bits = *reader;
         let one = 1i16 << self.low;
         let mut k = self.start;
@@ -174,33 +191,42 @@ impl Band {
             };
             // On to the place of the new one, past its run of zeros.
             while k <= self.end {
-                let value = &mut block[place(k)];
-                if *value != 0 {
-                    refine_value(value, one, &mut bits);
-                } else if zeros == 0 {
+                let free = self.next_set(*set, k) - k;
+                if zeros < free {
+                    k += zeros;
                     break;
-                } else {
-                    zeros -= 1;
                 }
-                k += 1;
+                zeros -= free;
+                k += free;
+                if k <= self.end {
+                    refine_value(&mut block[place(k)], one, &mut bits);
+                    k += 1;
+                }
             }
             if new != 0 {
                 block[place(k)] = new;
+                *set |= 1 << k.min(63);
             }
             k += 1;
         }
         if self.ended > 0 {
+            k = self.next_set(*set, k);
             while k <= self.end {
-                let value = &mut block[place(k)];
-                if *value != 0 {
-                    refine_value(value, one, &mut bits);
-                }
-                k += 1;
+                refine_value(&mut block[place(k)], one, &mut bits);
+                k = self.next_set(*set, k + 1);
             }
             self.ended -= 1;
         }
         *reader = bits;
         Ok(())
+    }
+
+    /// The next place in the band, from `k` on, whose coefficient is set; one past the band for none.
+    #[inline(always)]
+    fn next_set(&self, set: u64, k: usize) -> usize {
+        let rest = if k < 64 { set >> k } else { 0 };
+        let next = k + rest.trailing_zeros() as usize;
+        next.min(self.end + 1)
     }
 }
 

@@ -4,7 +4,7 @@ use super::bits::Bits;
 use super::header::{Picture, Scan, Tables, ZIGZAG};
 use super::huffman::{Step, Table};
 use super::output::Output;
-use super::{Block, Damage};
+use super::{Block, Coefficients, Damage};
 
 /// A component's codes and the DC value of its last block.
 struct Decoder {
@@ -138,7 +138,7 @@ pub(super) fn scan(
     scan: &Scan,
     tables: &Tables,
     bits: &mut Bits<'_>,
-    coefficients: &mut [Vec<Block>],
+    coefficients: &mut [Coefficients],
 ) -> Result<(), Damage> {
     let mut decoders = Decoder::all(scan, tables)?;
     let mut restarts = Restarts::new(tables);
@@ -151,7 +151,7 @@ pub(super) fn scan(
             }
             Visit::Block(part, place) => {
                 let component = scan.parts[part].component;
-                decoders[part].block(bits, &mut coefficients[component][place])?;
+                decoders[part].block(bits, &mut coefficients[component].blocks[place])?;
             }
             Visit::RowEnd => check_end(bits)?,
         }
