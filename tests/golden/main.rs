@@ -1,4 +1,5 @@
 //! Tests of the subject: golden.
+mod jpeg;
 mod phash;
 mod store;
 mod tfidf;
