@@ -20,6 +20,8 @@ pub const MAX_IMAGE_SIDE: u32 = 10_000;
 pub const MAX_IMAGE_PIXELS: u64 = 50_000_000;
 /// The most memory that decoding one image may take, in bytes.
 pub const MAX_DECODE_BYTES: u64 = 512 << 20;
+/// The most scans of a JPEG; encoders write about ten.
+pub const MAX_JPEG_SCANS: usize = 100;
 /// The most dimensions of an embedding.
 pub const MAX_DIMS: usize = 65_536;
 /// How many times its length an `.npz` may unpack to, above [`MAX_DECODE_BYTES`]. Deflate alone could

@@ -68,17 +68,25 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded> {
     }
     if format == Format::Jpeg {
         check_frame(jpeg::walk(bytes)?)?;
+        if let Some(image) = guarded(format, || jpeg::decode(bytes))? {
+            return Ok(Decoded { format, image });
+        }
     } else if let Some((width, height)) = sniff::sides(bytes, format) {
         check_sides(width, height)?;
     }
-    let image = quietly(|| decode_as(bytes, format)).unwrap_or_else(|panic| {
-        let message = format!("is damaged: the {format} decoder gave up on it ({panic})");
-        Err(Error::input(message).mend(AGAIN))
-    })?;
+    let image = guarded(format, || decode_as(bytes, format))?;
     Ok(Decoded { format, image })
 }
 
-const AGAIN: &str = "fetch it again, or save it anew from an image editor";
+/// Runs a decoder; a panic in it is an error like any other.
+fn guarded<T>(format: Format, decoder: impl FnOnce() -> Result<T>) -> Result<T> {
+    quietly(decoder).unwrap_or_else(|panic| {
+        let message = format!("is damaged: the {format} decoder gave up on it ({panic})");
+        Err(Error::input(message).mend(AGAIN))
+    })
+}
+
+pub(super) const AGAIN: &str = "fetch it again, or save it anew from an image editor";
 
 /// The error for a file of `length` bytes.
 pub(super) fn too_long(length: u64) -> Error {
@@ -118,7 +126,8 @@ fn check_sides(width: u32, height: u32) -> Result<()> {
     Err(Error::limit(message).mend("make the picture smaller"))
 }
 
-fn check_memory(bytes: u64) -> Result<()> {
+/// Refuses what would take more than the limit.
+pub(super) fn check_memory(bytes: u64) -> Result<()> {
     if bytes <= MAX_DECODE_BYTES {
         return Ok(());
     }

@@ -1,5 +1,7 @@
 //! Tests of the subject: golden.
+
 mod folds;
+mod jpeg;
 mod phash;
 mod store;
 mod tfidf;

@@ -1,4 +1,5 @@
 //! Tests of the subject: robustness.
 mod csv;
 mod images;
+mod jpeg;
 mod store;

@@ -8,22 +8,25 @@
 //! or a restart marker. What follows the end marker (padding, a second picture) does not matter.
 
 use crate::error::{Error, Result};
+use crate::limits::MAX_JPEG_SCANS;
 
 /// What the frame header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) width: u16,
-    pub(super) height: u16,
-    pub(super) components: u8,
-    pub(super) progressive: bool,
+pub(in crate::image) struct Frame {
+    /// The marker's code: what way of coding it is.
+    pub(in crate::image) marker: u8,
+    pub(in crate::image) width: u16,
+    pub(in crate::image) height: u16,
+    pub(in crate::image) components: u8,
+    pub(in crate::image) progressive: bool,
 }
 
 /// Walks a whole file, from its start marker to its end marker.
 ///
 /// # Errors
-/// The file ends before its end marker, a segment has no room for its own length, or there is no
-/// frame or no scan.
-pub(super) fn walk(bytes: &[u8]) -> Result<Frame> {
+/// The file ends before its end marker, a segment has no room for its own length, there is no
+/// frame or no scan, or there are more than [`MAX_JPEG_SCANS`].
+pub(in crate::image) fn walk(bytes: &[u8]) -> Result<Frame> {
     let mut frame = None;
     let mut scans = 0usize;
     let mut at = 2;
@@ -42,6 +45,10 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Frame> {
             }
             0xDA => {
                 scans += 1;
+                if scans > MAX_JPEG_SCANS {
+                    let message = format!("has more than {MAX_JPEG_SCANS} scans");
+                    return Err(Error::limit(message).mend("save it anew from an image editor"));
+                }
                 skip_coded_data(bytes, &mut at);
             }
             _ => {}
@@ -58,7 +65,7 @@ fn cut_short() -> Error {
 }
 
 /// The code of the next marker; `at` moves past it. Stray bytes before it are stepped over.
-fn next_marker(bytes: &[u8], at: &mut usize) -> Result<u8> {
+pub(super) fn next_marker(bytes: &[u8], at: &mut usize) -> Result<u8> {
     let mut previous = 0;
     for (i, byte) in bytes.iter().enumerate().skip(*at) {
         if previous == 0xFF && !matches!(byte, 0x00 | 0xFF) {
@@ -71,7 +78,7 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Result<u8> {
 }
 
 /// The content of the segment at `at`, which moves past it.
-fn segment<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8]> {
+pub(super) fn segment<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8]> {
     let rest = &bytes[*at..];
     let Some((length, _)) = rest.split_first_chunk::<2>() else {
         return Err(cut_short());
@@ -89,19 +96,33 @@ fn segment<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8]> {
 }
 
 /// Moves `at` to the marker that ends a scan's coded data, or to the end of the file.
-fn skip_coded_data(bytes: &[u8], at: &mut usize) {
-    while let Some(found) = bytes[*at..].iter().position(|b| *b == 0xFF) {
-        let after = *at + found + 1;
-        match bytes.get(after) {
-            Some(0x00 | 0xD0..=0xD7) => *at = after + 1,
-            Some(0xFF) => *at = after,
-            _ => {
-                *at = after - 1;
+pub(super) fn skip_coded_data(bytes: &[u8], at: &mut usize) {
+    loop {
+        *at = next_ff(bytes, *at);
+        match bytes.get(*at + 1) {
+            Some(0x00 | 0xD0..=0xD7) => *at += 2,
+            Some(0xFF) => *at += 1,
+            Some(_) => return,
+            None => {
+                *at = bytes.len();
                 return;
             }
         }
     }
-    *at = bytes.len();
+}
+
+/// The place of the first byte FF from `at` on, or the length.
+pub(super) fn next_ff(bytes: &[u8], at: usize) -> usize {
+    const STEP: usize = 32;
+    let rest = bytes.get(at..).unwrap_or_default();
+    let (blocks, _) = rest.as_chunks::<STEP>();
+    // Whole blocks without one are passed over at a time.
+    let clear = blocks
+        .iter()
+        .take_while(|block| !block.iter().fold(false, |found, b| found | (*b == 0xFF)));
+    let from = clear.count() * STEP;
+    let found = rest[from..].iter().position(|b| *b == 0xFF);
+    at + found.map_or(rest.len(), |place| from + place)
 }
 
 fn frame_header(marker: u8, segment: &[u8]) -> Result<Frame> {
@@ -112,6 +133,7 @@ fn frame_header(marker: u8, segment: &[u8]) -> Result<Frame> {
         );
     };
     Ok(Frame {
+        marker,
         width: u16::from_be_bytes([w1, w0]),
         height: u16::from_be_bytes([h1, h0]),
         components,
@@ -136,6 +158,7 @@ mod tests {
     #[test]
     fn a_whole_file_has_a_frame() {
         let want = Frame {
+            marker: 0xC0,
             width: 5,
             height: 7,
             components: 1,
