@@ -52,7 +52,8 @@ impl Decoded {
 ///
 /// The format comes from the content alone. Sides, pixels and memory are checked against
 /// [`crate::limits`] before anything of the picture's size is allocated; a decoder that panics is
-/// caught, and prints nothing.
+/// caught, and prints nothing. A JPEG's pixels equal those that Pillow reads, bit for bit (CMYK as
+/// Pillow's RGB); arithmetic-coded and other rare kinds are left to the `image` crate.
 ///
 /// # Errors
 /// One [`Error`] without a path (the caller knows the file): an empty file, something that is not an

@@ -87,7 +87,6 @@ fn poked(bytes: &[u8], marker: u8, place: usize, byte: u8) -> Vec<u8> {
 }
 
 const FRAME: u8 = 0xC0;
-const PROGRESSIVE: u8 = 0xC2;
 const CODES: u8 = 0xC4;
 const STEPS: u8 = 0xDB;
 const INTERVAL: u8 = 0xDD;
