@@ -168,7 +168,7 @@ fn perf() {
         return;
     }
     println!(
-        "{:34}{:22}{:>12}{:>12}{:>10}",
+        "{:38}{:22}{:>12}{:>12}{:>10}",
         "", "device", "us", "GFLOP/s", "GB/s"
     );
     for device in devices() {
@@ -185,7 +185,7 @@ fn perf() {
             {
                 let (seconds, cost) = (time(&*device, &op, &ins), op.cost(&ins).unwrap());
                 println!(
-                    "{:34}{:22}{:12.2}{:12.3}{:10.3}",
+                    "{:38}{:22}{:12.2}{:12.3}{:10.3}",
                     format!("{name} {rows}x{columns}"),
                     device.info().name,
                     seconds * 1e6,
@@ -217,7 +217,7 @@ fn search_perf(device: &Arc<dyn Device>) {
         let seconds = began.elapsed().as_secs_f64();
         let flops = 2.0 * (rows * rows * dims) as f64;
         println!(
-            "{:34}{:22}{:12.2}{:12.3}",
+            "{:38}{:22}{:12.2}{:12.3}",
             format!("topk 50 {rows}x{dims}"),
             device.info().name,
             seconds * 1e6,

@@ -220,6 +220,22 @@ fn modalities_end_together() {
 }
 
 #[test]
+fn a_modality_that_has_reached_its_end_stays_there() {
+    // The first stays at .3, just below its neighbour's distance; the second needs 31 steps.
+    let a = Lists::from_rows([vec![(0, 1.0), (1, 0.65)], vec![(0, 0.75)]]);
+    let b = Lists::from_rows([vec![(1, 0.595)], vec![(0, 0.595)]]);
+    let (short, long) = (steps(0.3, 0.3, 0.0), steps(0.1, 0.5, 0.01));
+    assert_eq!(
+        check(&[&a, &b], &[short, long], None, "short, long"),
+        2 * cards().len()
+    );
+    assert_eq!(
+        check(&[&b, &a], &[long, short], None, "long, short"),
+        2 * cards().len()
+    );
+}
+
+#[test]
 fn what_cannot_be_swept_is_an_error() {
     let a = Lists::from_rows([vec![(0, 1.0)], vec![]]);
     let b = Lists::from_rows([vec![(0, 1.0)]]);
