@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, ExitCode, exit};
 
+mod counted;
 mod cuda_toolkit;
 mod kernel_sources;
 mod nvcc;
@@ -103,9 +104,10 @@ fn test(fast: bool) {
             &[]
         }
     };
-    run_with("cargo", &["test", "--workspace"], environment);
+    let mut all = counted(&["--workspace"], environment);
     if !fast {
-        run("cargo", &["test", "--no-default-features", "--lib"]);
+        let bare = counted(&["--no-default-features", "--lib"], &[]);
+        all.passed += bare.passed;
         if !environment.is_empty() {
             run("cargo", &["xtask", "simt", "test"]);
         }
@@ -121,6 +123,30 @@ fn test(fast: bool) {
             ],
         );
     }
+    report(&all);
+}
+
+fn report(counts: &counted::Counts) {
+    let counted::Counts {
+        passed,
+        failed,
+        skipped,
+    } = counts;
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+}
+
+/// `cargo test`, counted; ends with its failure.
+fn counted(arguments: &[&str], environment: &[(&str, &Path)]) -> counted::Counts {
+    let fault = match counted::run(&root(), arguments, environment) {
+        Ok((counts, true)) => return counts,
+        Ok((counts, false)) => {
+            report(&counts);
+            format!("cargo test {} failed", arguments.join(" "))
+        }
+        Err(fault) => fault,
+    };
+    eprintln!("error: {fault}");
+    exit(1)
 }
 
 fn lint() {
