@@ -13,9 +13,9 @@
 //              lines begin at a multiple of 16 bytes, 2 at a multiple of 4, else 1
 // activation   a number of pointwise/activation.h
 // Alignment    that of the element, but for what the widths promise
-// Launch       tiles of m times tiles of n blocks in x; shared_bytes below of dynamic shared memory
-//              (60 KiB and 30 KiB; a few less or more by layout). m, n, k from 1; matrices may have any
-//              number of elements, lines fewer than 2^31.
+// Launch       tiles of m times tiles of n blocks in x; three stages of both tiles in dynamic shared
+//              memory: 51 to 60 KiB for 128, 27 to 30 KiB for 64, by layout (launch_gemm.rs). m, n from 1,
+//              k from 0; matrices may have any number of elements, sides below 2^31.
 //
 // The main loop keeps STAGES tiles of both factors in shared memory: while one is multiplied, the next
 // STAGES - 1 are on their way. One barrier a tile: it publishes the tile that has just landed, and it

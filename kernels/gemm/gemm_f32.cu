@@ -11,7 +11,7 @@
 // activation   a number of pointwise/activation.h
 // Alignment    that of the element
 // Launch       tiles of 64 of m times tiles of 64 of n blocks of 256 threads in x; no dynamic shared
-//              memory. m, n, k from 1.
+//              memory. m, n from 1, k from 0.
 //
 // Each thread sums 4 x 4 elements of a 64 x 64 tile, 16 apart so that neighbouring threads store
 // neighbouring columns. It is there so that nothing lacks f32; the products that take time are in f16.

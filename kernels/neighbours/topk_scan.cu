@@ -25,7 +25,7 @@
 // loses b + 2 <= 2b units at most, all steps 2d: d 2^-22 S. Adding one product after the other loses
 // less. The ranked score is within d 2^-51 of the true cosine. So
 //   B = 2e + e^2 + 1.05 d 2^-22 (1 + e)^2 + 2^-24,
-// which src/device/gpu/launch_topk.rs computes, and which a test there holds against real products.
+// which src/device/gpu/launch_topk.rs computes; a test there compares it with products of halves.
 //
 // A row whose candidates within the slack do not fit its buffer says so (OVERFLOW), and topk_exact.cu
 // looks at every pair of it.

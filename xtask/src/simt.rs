@@ -136,7 +136,7 @@ pub fn main(words: &[&str]) -> ExitCode {
         builds = BUILDS.iter().collect();
     }
     if targets.is_empty() {
-        targets.push("simt");
+        targets.extend(["simt", "device"]);
     }
     for build in builds {
         let library = match make(build) {
