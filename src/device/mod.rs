@@ -35,4 +35,4 @@ pub use lower::{Lower, Precision};
 pub use naive::NaiveDevice;
 pub use op::{Act, Cost, Epilogue, Op};
 pub use plan::{Plan, Weights, bytes_of, values_of};
-pub use select::{CpuInfo, cpu_info, open};
+pub use select::{cpu_kernels, open};

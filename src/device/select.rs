@@ -2,42 +2,13 @@
 
 use std::sync::Arc;
 
+use super::cpu::Kernel;
 use super::{CpuDevice, Device, GpuDevice, gpu};
 use crate::error::{Error, Result};
 
-/// What the CPU offers to the kernels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CpuInfo {
-    /// The vector extensions that it has, of those that doppel has kernels for.
-    pub features: Vec<&'static str>,
-}
-
-/// What this CPU offers.
-pub fn cpu_info() -> CpuInfo {
-    let mut features = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    {
-        let found = [
-            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
-            ("fma", std::arch::is_x86_feature_detected!("fma")),
-            ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
-            (
-                "avx512bf16",
-                std::arch::is_x86_feature_detected!("avx512bf16"),
-            ),
-            (
-                "avx512vpopcntdq",
-                std::arch::is_x86_feature_detected!("avx512vpopcntdq"),
-            ),
-        ];
-        features.extend(
-            found
-                .iter()
-                .filter(|(_, there)| *there)
-                .map(|(name, _)| *name),
-        );
-    }
-    CpuInfo { features }
+/// The forms of the CPU's kernels that this machine runs, the fastest, which is the one used, first.
+pub fn cpu_kernels() -> Vec<&'static str> {
+    Kernel::available().into_iter().map(Kernel::name).collect()
 }
 
 /// Opens the device that `--device` names: `auto` (the card if there is one, else the CPU), `cpu`,

@@ -82,6 +82,8 @@ fn info_says_what_there_is() {
     assert_eq!(json["device"], "cpu");
     assert_eq!(json["gpu"]["available"], false);
     assert!(json["encoders"].as_array().is_some());
+    let forms = json["cpu"]["kernels"].as_array().unwrap();
+    assert_eq!(forms.last().unwrap(), "portable");
     assert_eq!(
         bench.engine("info --json --threads 1").ends(0).json()["threads"],
         1

@@ -15,22 +15,22 @@ pub struct Arguments {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
-    let cpu = device::cpu_info();
+    let cpu = device::cpu_kernels();
     let chosen = a.common.device()?.info();
     a.common.print(&format!(
-        "doppel     {}\ndevice     {}\ncpu        {} threads, {}\nencoders   none yet: titles by \
+        "doppel     {}\ndevice     {}\ncpu        {} threads, kernels {}\nencoders   none yet: titles by \
          TF-IDF, images by perceptual hash\n{}",
         env!("CARGO_PKG_VERSION"),
         chosen.name,
         rayon::current_num_threads(),
-        cpu.features.join(" "),
+        cpu.join(" "),
         gpu::describe()
     ));
     a.common.result(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "device": chosen.kind,
         "threads": rayon::current_num_threads(),
-        "cpu": {"features": cpu.features},
+        "cpu": {"kernels": cpu},
         "gpu": cards(),
         "kernels": kernels(),
         "encoders": [],
