@@ -162,6 +162,8 @@ fn lint() {
             "warnings",
         ],
     );
+    let strict = ("RUSTDOCFLAGS", Path::new("-D warnings"));
+    run_with("cargo", &["doc", "--no-deps", "--lib"], &[strict]);
     run("cargo", &["check", "--no-default-features", "--lib"]);
     if has("cargo-deny", "--version") {
         run("cargo", &["deny", "check", "bans", "licenses", "sources"]);

@@ -24,7 +24,7 @@ pub enum Done {
 /// The options that every verb has.
 #[derive(Args)]
 pub struct Common {
-    /// Where the arithmetic runs: auto, cpu, or cuda[:N]
+    /// Where the arithmetic runs: auto, cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", global = true)]
     pub device: String,
     /// Worker threads; 0 is one a core
