@@ -24,6 +24,7 @@ pub mod naive;
 mod op;
 mod plan;
 mod select;
+mod weights;
 
 pub use api::{Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
 pub use cpu::CpuDevice;
@@ -34,5 +35,6 @@ pub use graph::{Graph, Node, Origin, Value};
 pub use lower::{Lower, Precision};
 pub use naive::NaiveDevice;
 pub use op::{Act, Cost, Epilogue, Op};
-pub use plan::{Plan, Weights, bytes_of, values_of};
+pub use plan::{Plan, bytes_of, values_of};
+pub use weights::{Source, Weights, missing};
 pub use select::{cpu_kernels, open};

@@ -10,10 +10,8 @@ use super::gpu::driver::Stream;
 use super::graph::{Graph, Origin, Value};
 use super::lower::{Fold, Lower, lower};
 use super::op::{Cost, Op};
+use super::weights::Weights;
 use crate::error::{Error, Result};
-
-/// Weights by published key: shape and values, row-major.
-pub type Weights = HashMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Where a step finds a value.
 #[derive(Debug, Clone)]

@@ -9,6 +9,8 @@ pub mod dot;
 mod engine;
 pub mod host;
 mod kernel;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub(crate) mod lanes;
 pub mod pack;
 pub mod tile;
 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,250 @@
+//! The vector units of a CPU behind one trait, so that a kernel of the encoders is written once.
+//!
+//! A kernel is an `#[inline(always)]` function over `L: Lanes`; a thin function with
+//! `#[target_feature]` for each unit calls it, so that everything is inlined there and compiled with
+//! the unit's instructions. Forms of one kernel agree up to rounding: the portable one has no fused
+//! multiply-add.
+
+/// A vector unit.
+///
+/// # Safety
+/// Every function asks that the machine has the unit's instructions (a [`super::Kernel`] of its
+/// level is the proof), and that pointers are valid for the [`Lanes::N`] (or `n`) floats they name;
+/// they need no alignment.
+pub(crate) trait Lanes: Copy {
+    /// Floats of a vector.
+    const N: usize;
+    /// A vector.
+    type V: Copy;
+
+    /// All lanes `x`.
+    unsafe fn splat(x: f32) -> Self::V;
+    /// `N` floats.
+    unsafe fn load(p: *const f32) -> Self::V;
+    /// The first `n <= N` floats, the rest zero; no other is touched.
+    unsafe fn load_n(p: *const f32, n: usize) -> Self::V;
+    /// Writes `N` floats.
+    unsafe fn store(p: *mut f32, v: Self::V);
+    /// Writes the first `n <= N` lanes and touches nothing else.
+    unsafe fn store_n(p: *mut f32, n: usize, v: Self::V);
+    /// `a + b`
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, fused where the unit can.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger, lane by lane; `b` where `a` is NaN.
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller, lane by lane; `b` where `a` is NaN.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// To the nearest integer, ties to even.
+    unsafe fn round(a: Self::V) -> Self::V;
+    /// `2^a` for whole `a` within -126..=127.
+    unsafe fn exp2i(a: Self::V) -> Self::V;
+}
+
+/// Plain Rust: eight lanes, which compilers turn into what the target has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+/// `f` of every lane.
+#[inline(always)]
+fn each(f: impl Fn(usize) -> f32) -> [f32; 8] {
+    std::array::from_fn(f)
+}
+
+impl Lanes for Portable {
+    const N: usize = 8;
+    type V = [f32; 8];
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::V {
+        [x; 8]
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::V {
+        // SAFETY: the trait's contract: eight floats are there.
+        unsafe { p.cast::<[f32; 8]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn load_n(p: *const f32, n: usize) -> Self::V {
+        // SAFETY: the trait's contract: `n` floats are there.
+        each(|i| if i < n { unsafe { *p.add(i) } } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: Self::V) {
+        // SAFETY: the trait's contract: room for eight floats.
+        unsafe { p.cast::<[f32; 8]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn store_n(p: *mut f32, n: usize, v: Self::V) {
+        for (i, x) in v.into_iter().enumerate().take(n) {
+            // SAFETY: the trait's contract: room for `n` floats.
+            unsafe { *p.add(i) = x }
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] / b[i])
+    }
+    #[inline(always)]
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        each(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
+        each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
+        each(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn round(a: Self::V) -> Self::V {
+        each(|i| a[i].round_ties_even())
+    }
+    #[inline(always)]
+    unsafe fn exp2i(a: Self::V) -> Self::V {
+        each(|i| f32::from_bits(((a[i] as i32 + 127) as u32) << 23))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    /// 256-bit vectors: AVX2 and FMA.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2;
+
+    /// 512-bit vectors: AVX-512 F.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx512;
+
+    /// A mask of the first `n` of eight lanes.
+    #[inline(always)]
+    unsafe fn first(n: usize) -> __m256i {
+        // SAFETY: the caller has AVX2.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes)
+        }
+    }
+
+    /// One line of the trait: the intrinsic that does it.
+    macro_rules! through {
+        ($name:ident($($arg:ident),*) -> $out:ty, $call:expr) => {
+            #[inline(always)]
+            unsafe fn $name($($arg: Self::V),*) -> $out {
+                // SAFETY: the trait's contract: the machine has the unit's instructions.
+                unsafe { $call }
+            }
+        };
+    }
+
+    impl Lanes for Avx2 {
+        const N: usize = 8;
+        type V = __m256;
+
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> __m256 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> __m256 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm256_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_n(p: *const f32, n: usize) -> __m256 {
+            // SAFETY: the trait's contract; masked lanes are not touched.
+            unsafe { _mm256_maskload_ps(p, first(n)) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: __m256) {
+            // SAFETY: the trait's contract.
+            unsafe { _mm256_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_n(p: *mut f32, n: usize, v: __m256) {
+            // SAFETY: the trait's contract; masked lanes are not touched.
+            unsafe { _mm256_maskstore_ps(p, first(n), v) }
+        }
+        through!(add(a, b) -> __m256, _mm256_add_ps(a, b));
+        through!(sub(a, b) -> __m256, _mm256_sub_ps(a, b));
+        through!(mul(a, b) -> __m256, _mm256_mul_ps(a, b));
+        through!(div(a, b) -> __m256, _mm256_div_ps(a, b));
+        through!(fma(a, b, c) -> __m256, _mm256_fmadd_ps(a, b, c));
+        through!(max(a, b) -> __m256, _mm256_max_ps(a, b));
+        through!(min(a, b) -> __m256, _mm256_min_ps(a, b));
+        through!(round(a) -> __m256, _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a));
+        through!(exp2i(a) -> __m256, {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        });
+    }
+
+    impl Lanes for Avx512 {
+        const N: usize = 16;
+        type V = __m512;
+
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> __m512 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> __m512 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_n(p: *const f32, n: usize) -> __m512 {
+            // SAFETY: the trait's contract; masked lanes are not touched.
+            unsafe { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: __m512) {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_n(p: *mut f32, n: usize, v: __m512) {
+            // SAFETY: the trait's contract; masked lanes are not touched.
+            unsafe { _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v) }
+        }
+        through!(add(a, b) -> __m512, _mm512_add_ps(a, b));
+        through!(sub(a, b) -> __m512, _mm512_sub_ps(a, b));
+        through!(mul(a, b) -> __m512, _mm512_mul_ps(a, b));
+        through!(div(a, b) -> __m512, _mm512_div_ps(a, b));
+        through!(fma(a, b, c) -> __m512, _mm512_fmadd_ps(a, b, c));
+        through!(max(a, b) -> __m512, _mm512_max_ps(a, b));
+        through!(min(a, b) -> __m512, _mm512_min_ps(a, b));
+        through!(round(a) -> __m512, _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a));
+        through!(exp2i(a) -> __m512, {
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        });
+    }
+}
