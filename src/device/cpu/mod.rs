@@ -12,6 +12,8 @@ mod kernel;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub(crate) mod lanes;
 pub mod pack;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub mod shape;
 pub mod tile;
 #[cfg(target_arch = "x86_64")]
 mod tile_x86;
