@@ -1,12 +1,14 @@
 //! The naive twin of every device: one plain loop an operation, f64 throughout. The oracle of tests.
 
+mod images;
+
 use std::sync::Arc;
 
 use super::api::{Device, DeviceInfo, Support, check};
 use super::cpu::host::{HostMem, bytes, bytes_mut, floats, store};
 use super::desc::{Buf, Desc, Mem};
 use super::gpu::driver::Stream;
-use super::op::{Act, Op};
+use super::op::{Act, Epilogue, Op};
 use crate::error::{Error, Result};
 
 /// A device that is slow and right.
@@ -152,7 +154,7 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         .iter()
         .map(read)
         .collect::<Result<Vec<Vec<f64>>>>()?;
-    let columns = *ins[0].desc.dims.last().unwrap_or(&1);
+    let columns = ins[0].desc.dims.last().copied().unwrap_or(1);
     let each = |f: &dyn Fn(usize, f64) -> f64| -> Vec<f64> {
         x[0].iter().enumerate().map(|(i, &v)| f(i, v)).collect()
     };
@@ -167,6 +169,53 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         Op::ColumnDot => column_sum(columns, x[0].iter().zip(&x[1]).map(|(a, b)| a * b)),
         Op::RowNormalize => x[0].chunks(columns.max(1)).flat_map(unit).collect(),
         Op::SoftmaxCrossEntropy => return cross_entropy(&x[0], ins[1], columns, outs),
+        Op::Conv { .. } => images::conv(op, ins, outs[0], &x),
+        Op::BatchNorm { eps } => images::batch_norm(columns, eps.get(), &x),
+        Op::Standardize { eps, scale } => images::standardize(eps.get(), scale.get(), &x),
+        Op::Pool { kind, window } => images::pool(kind, &window, ins[0], outs[0], &x[0]),
+        Op::GlobalAverage => images::global(ins[0], &x[0], |v| v, |v| v),
+        Op::GlobalGem { eps } => {
+            let (least, p) = (f64::from(eps.get()), x[1][0]);
+            images::global(ins[0], &x[0], |v| v.max(least).powf(p), |v| v.powf(1.0 / p))
+        }
+        Op::ChannelConv => images::channel_conv(columns, &x[0], &x[1]),
+        Op::Gate => images::gate(ins[0], &x[0], &x[1]),
+        Op::Gated {
+            factor,
+            residual,
+            act,
+        } => {
+            let by = if factor { x[2][0] } else { 1.0 };
+            let gated = images::gate(ins[0], &x[0], &x[1])
+                .into_iter()
+                .map(|v| v * by);
+            let rest = Epilogue {
+                residual,
+                act,
+                ..Epilogue::BARE
+            };
+            epilogue(
+                gated.collect(),
+                columns,
+                &rest,
+                &x[2 + usize::from(factor)..],
+            )
+        }
+        Op::Multiply(by) => each(&|_, v| v * f64::from(by.get())),
+        Op::Gain => each(&|_, v| v * x[1][0]),
+        Op::Concat => images::concat(ins, &x),
+        Op::Affine { act } => {
+            let parts = ins.len() - 2;
+            let rest = Epilogue {
+                scale: true,
+                bias: true,
+                act,
+                ..Epilogue::BARE
+            };
+            let side = images::concat(&ins[..parts], &x);
+            epilogue(side, x[parts].len(), &rest, &x[parts..])
+        }
+        Op::Flatten => x[0].clone(),
     };
     // SAFETY: `check` found the output apart from every input, and callers order shared buffers.
     unsafe { store(outs[0], &result) }
@@ -176,7 +225,7 @@ fn gemm(op: &Op, ins: &[&Buf], x: &[Vec<f64>]) -> Vec<f64> {
     let Op::Gemm {
         trans_a,
         trans_b,
-        epilogue,
+        epilogue: how,
     } = *op
     else {
         return Vec::new();
@@ -190,24 +239,27 @@ fn gemm(op: &Op, ins: &[&Buf], x: &[Vec<f64>]) -> Vec<f64> {
     let n = if trans_b { bd[0] } else { bd[1] };
     let a = |i: usize, l: usize| x[0][if trans_a { l * m + i } else { i * k + l }];
     let b = |l: usize, j: usize| x[1][if trans_b { j * k + l } else { l * n + j }];
-    let at = |present: bool, before: usize| if present { Some(&x[2 + before]) } else { None };
-    let scale = at(epilogue.scale, 0);
-    let bias = at(epilogue.bias, usize::from(epilogue.scale));
-    let residual = at(
-        epilogue.residual,
-        usize::from(epilogue.scale) + usize::from(epilogue.bias),
-    );
-    let mut out = Vec::with_capacity(m * n);
+    let mut sums = Vec::with_capacity(m * n);
     for i in 0..m {
         for j in 0..n {
-            let mut v: f64 = (0..k).map(|l| a(i, l) * b(l, j)).sum();
-            v *= scale.map_or(1.0, |s| s[j]);
-            v += bias.map_or(0.0, |s| s[j]);
-            v += residual.map_or(0.0, |r| r[i * n + j]);
-            out.push(activate(epilogue.act, v));
+            sums.push((0..k).map(|l| a(i, l) * b(l, j)).sum());
         }
     }
-    out
+    epilogue(sums, n, &how, &x[2..])
+}
+
+/// `act(sum * scale + bias + residual)`; `extra` holds what the epilogue takes, in order.
+fn epilogue(sums: Vec<f64>, columns: usize, how: &Epilogue, extra: &[Vec<f64>]) -> Vec<f64> {
+    let mut rest = extra.iter();
+    let mut take = |present: bool| if present { rest.next() } else { None };
+    let (scale, bias, residual) = (take(how.scale), take(how.bias), take(how.residual));
+    let one = |(i, mut v): (usize, f64)| {
+        v *= scale.map_or(1.0, |s| s[i % columns]);
+        v += bias.map_or(0.0, |s| s[i % columns]);
+        v += residual.map_or(0.0, |r| r[i]);
+        activate(how.act, v)
+    };
+    sums.into_iter().enumerate().map(one).collect()
 }
 
 fn column_sum(columns: usize, values: impl Iterator<Item = f64>) -> Vec<f64> {

@@ -1,0 +1,374 @@
+//! The kernel catalogue as data: what can be computed, on which shapes, at what cost.
+//!
+//! A fused operation is defined by its unfused form ([`Op::unfuse`]), which is also its oracle in
+//! tests and its fallback on a device that lacks the fusion.
+
+mod infer;
+mod window;
+
+pub use window::{PoolKind, Scalar, Window};
+
+use super::desc::Desc;
+use super::graph::{Graph, Value};
+use crate::error::{Error, Result};
+
+/// A pointwise activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// The identity.
+    None,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x * sigmoid(x)` (Elfwing et al. 2017).
+    Silu,
+    /// `x * Phi(x)` with the exact error function (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// `x * tanh(ln(1 + e^x))` (Misra 2019).
+    Mish,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+}
+
+/// What a product does with its accumulator before storing:
+/// `act(acc * scale[n] + bias[n] + residual[m, n])`.
+///
+/// The extra inputs follow the two factors in the order scale, bias, residual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epilogue {
+    /// Multiply by a value per column.
+    pub scale: bool,
+    /// Add a value per column.
+    pub bias: bool,
+    /// Add a matrix of the result's shape.
+    pub residual: bool,
+    /// Then apply this.
+    pub act: Act,
+}
+
+impl Epilogue {
+    /// Nothing but the product.
+    pub const BARE: Epilogue = Epilogue {
+        scale: false,
+        bias: false,
+        residual: false,
+        act: Act::None,
+    };
+
+    /// How many extra inputs it takes.
+    pub fn inputs(&self) -> usize {
+        usize::from(self.scale) + usize::from(self.bias) + usize::from(self.residual)
+    }
+
+    /// Every combination, for tests and benches.
+    pub fn all() -> Vec<Epilogue> {
+        let acts = [
+            Act::None,
+            Act::Relu,
+            Act::Silu,
+            Act::Gelu,
+            Act::Mish,
+            Act::Sigmoid,
+        ];
+        let flags = [false, true];
+        let mut all = Vec::new();
+        for act in acts {
+            for scale in flags {
+                for bias in flags {
+                    for residual in flags {
+                        all.push(Epilogue {
+                            scale,
+                            bias,
+                            residual,
+                            act,
+                        });
+                    }
+                }
+            }
+        }
+        all
+    }
+}
+
+/// One operation. Inputs and outputs are matrices `[rows, columns]`, vectors `[columns]`, or images
+/// `[n, height, width, channels]`; operations on columns take the channels of images as such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Op {
+    /// `op(A) op(B)` with the [`Epilogue`]; `op` transposes where asked. A is `[M, K]` (or `[K, M]`
+    /// transposed), B `[K, N]` (or `[N, K]`), the result `[M, N]`. Accumulates in f32.
+    Gemm {
+        /// A is stored `[K, M]`.
+        trans_a: bool,
+        /// B is stored `[N, K]`.
+        trans_b: bool,
+        /// What is done before storing.
+        epilogue: Epilogue,
+    },
+    /// `(x [n, h, w, c], filters [o, c / groups, kh, kw], ...) -> [n, oh, ow, o]`, filters as
+    /// published (PyTorch's `conv2d`); further inputs: the gate, then the epilogue's.
+    Conv {
+        /// Size, steps and padding (zeros) of the window.
+        window: Window,
+        /// Groups of channels and filters.
+        groups: usize,
+        /// Multiply x by a value per image and channel `[n, 1, 1, c]` first; for 1x1 windows.
+        gate: bool,
+        /// What is done before storing.
+        epilogue: Epilogue,
+    },
+    /// `x[m, n] * s[n]`.
+    Scale,
+    /// `x[m, n] + b[n]`.
+    Bias,
+    /// `x + y`, elementwise.
+    Add,
+    /// Pointwise activation.
+    Activation(Act),
+    /// `(x, dy) -> dx` of [`Op::Activation`], x being its input.
+    ActivationGrad(Act),
+    /// `[M, N] -> [N]`: the sum over rows, in f32.
+    ColumnSum,
+    /// `(x, y) -> [N]`: the sum over rows of `x * y`, in f32.
+    ColumnDot,
+    /// Each row divided by its Euclidean length; a row of zeros stays.
+    RowNormalize,
+    /// `(logits [M, N], labels u32 [M]) -> (loss f32 [1], dlogits [M, N])`: the mean over rows of
+    /// softmax cross-entropy, and its gradient. Computed in f32, and `p - 1` formed before rounding.
+    SoftmaxCrossEntropy,
+    /// `(x, gamma, beta, mean, variance) -> (x - mean) / sqrt(variance + eps) * gamma + beta`, each
+    /// of the four a value per column: batch normalisation at inference (Ioffe and Szegedy 2015).
+    BatchNorm {
+        /// Added to the variance.
+        eps: Scalar,
+    },
+    /// `(filters [o, ...], gain of o values) -> filters`: each filter less its mean, divided by
+    /// `sqrt(variance + eps)`, times `gain[o] * scale`: scaled weight standardisation (Brock et al.
+    /// 2021, equation 1; scale is gamma / sqrt(fan-in)).
+    Standardize {
+        /// Added to the (biased) variance.
+        eps: Scalar,
+        /// Multiplied with every gain.
+        scale: Scalar,
+    },
+    /// Max or average pooling of images.
+    Pool {
+        /// What is kept.
+        kind: PoolKind,
+        /// Size, steps and padding of the window.
+        window: Window,
+    },
+    /// `[n, h, w, c] -> [n, 1, 1, c]`: the mean over the pixels.
+    GlobalAverage,
+    /// `(x [n, h, w, c], p) -> [n, 1, 1, c]`: `mean(max(x, eps)^p)^(1/p)`, the generalised mean of
+    /// Radenovic et al. 2018.
+    GlobalGem {
+        /// The least value.
+        eps: Scalar,
+    },
+    /// `(x [n, 1, 1, c], w [1, 1, k]) -> [n, 1, 1, c]`: a convolution along the channels, padded with
+    /// zeros: the heart of efficient channel attention (Wang et al. 2020).
+    ChannelConv,
+    /// `(x [n, h, w, c], g [n, 1, 1, c]) -> x * g`.
+    Gate,
+    /// `(x, g, factor?, residual?) -> act(x * g * factor + residual)`: [`Op::Gate`] and what follows.
+    Gated {
+        /// Multiply by one value.
+        factor: bool,
+        /// Add a value like x.
+        residual: bool,
+        /// Then apply this.
+        act: Act,
+    },
+    /// `x * constant`.
+    Multiply(Scalar),
+    /// `(x, s) -> x * s`, s being one value.
+    Gain,
+    /// Values side by side along the columns.
+    Concat,
+    /// `(parts..., scale, bias) -> act(concat(parts) * scale + bias)`.
+    Affine {
+        /// Applied last.
+        act: Act,
+    },
+    /// `[n, ...] -> [n, rest]`, the same values.
+    Flatten,
+}
+
+/// What an operation costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Floating-point operations; a multiply-add is two.
+    pub flops: u64,
+    /// Bytes read and written, each value once.
+    pub bytes: u64,
+}
+
+impl Op {
+    /// The name in errors, benches and the table of tolerances.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Gemm { .. } => "gemm",
+            Op::Conv { .. } => "conv",
+            Op::BatchNorm { .. } => "batch_norm",
+            Op::Standardize { .. } => "standardize",
+            Op::Pool {
+                kind: PoolKind::Max,
+                ..
+            } => "max_pool",
+            Op::Pool {
+                kind: PoolKind::Average,
+                ..
+            } => "average_pool",
+            Op::GlobalAverage => "global_average",
+            Op::GlobalGem { .. } => "global_gem",
+            Op::ChannelConv => "channel_conv",
+            Op::Gate => "gate",
+            Op::Gated { .. } => "gated",
+            Op::Multiply(_) => "multiply",
+            Op::Gain => "gain",
+            Op::Concat => "concat",
+            Op::Affine { .. } => "affine",
+            Op::Flatten => "flatten",
+            Op::Scale => "scale",
+            Op::Bias => "bias",
+            Op::Add => "add",
+            Op::Activation(_) => "activation",
+            Op::ActivationGrad(_) => "activation_grad",
+            Op::ColumnSum => "column_sum",
+            Op::ColumnDot => "column_dot",
+            Op::RowNormalize => "row_normalize",
+            Op::SoftmaxCrossEntropy => "softmax_cross_entropy",
+        }
+    }
+
+    /// The outputs' shapes and types; every shape check of the catalogue is here.
+    ///
+    /// # Errors
+    /// [`Kind::Shape`](crate::error::Kind::Shape) naming the operation and the two shapes that do
+    /// not go together; [`Kind::Unsupported`](crate::error::Kind::Unsupported) for a wrong type.
+    pub fn infer(&self, ins: &[Desc]) -> Result<Vec<Desc>> {
+        infer::infer(self, ins)
+    }
+
+    /// What it costs on these inputs, which [`Op::infer`] accepts.
+    pub fn cost(&self, ins: &[Desc]) -> Result<Cost> {
+        let outs = self.infer(ins)?;
+        let bytes = ins.iter().chain(&outs).map(|d| d.bytes() as u64).sum();
+        let elements = ins[0].len() as u64;
+        let flops = match self {
+            Op::Gemm { trans_a, .. } => {
+                let k = ins[0].dims[usize::from(!trans_a)];
+                2 * outs[0].len() as u64 * k as u64
+            }
+            Op::Conv { .. } => {
+                let depth: usize = ins[1].dims[1..].iter().product();
+                2 * outs[0].len() as u64 * depth as u64
+            }
+            Op::Pool { window, .. } => (outs[0].len() * window.kernel[0] * window.kernel[1]) as u64,
+            Op::ColumnDot | Op::RowNormalize | Op::BatchNorm { .. } => 2 * elements,
+            Op::Gated { .. } | Op::GlobalGem { .. } => 2 * elements,
+            Op::ChannelConv => 2 * elements * ins[1].len() as u64,
+            Op::Standardize { .. } | Op::SoftmaxCrossEntropy => 4 * elements,
+            Op::Affine { .. } => 2 * outs[0].len() as u64,
+            Op::Concat | Op::Flatten => 0,
+            _ => elements,
+        };
+        Ok(Cost { flops, bytes })
+    }
+
+    /// Pushes the plain operations that a fused one stands for, and gives its outputs. A plain
+    /// operation pushes itself.
+    pub fn unfuse(&self, graph: &mut Graph, ins: &[Value]) -> Result<Vec<Value>> {
+        let name = self.name();
+        let few = || Error::internal("too few inputs").op(name);
+        let mut rest = ins.iter().copied();
+        let mut take = || rest.next().ok_or_else(few);
+        match *self {
+            Op::Gemm {
+                trans_a,
+                trans_b,
+                epilogue,
+            } => {
+                let bare = Op::Gemm {
+                    trans_a,
+                    trans_b,
+                    epilogue: Epilogue::BARE,
+                };
+                let value = graph.push(bare, &[take()?, take()?])?;
+                epilogue.unfuse(graph, value, take)
+            }
+            Op::Conv {
+                window,
+                groups,
+                gate,
+                epilogue,
+            } => {
+                let (mut x, filters) = (take()?, take()?);
+                if gate {
+                    x = graph.push(Op::Gate, &[x, take()?])?;
+                }
+                let bare = Op::Conv {
+                    window,
+                    groups,
+                    gate: false,
+                    epilogue: Epilogue::BARE,
+                };
+                let value = graph.push(bare, &[x, filters])?;
+                epilogue.unfuse(graph, value, take)
+            }
+            Op::Gated {
+                factor,
+                residual,
+                act,
+            } => {
+                let mut value = graph.push(Op::Gate, &[take()?, take()?])?;
+                if factor {
+                    value = graph.push(Op::Gain, &[value, take()?])?;
+                }
+                let rest = Epilogue {
+                    residual,
+                    act,
+                    ..Epilogue::BARE
+                };
+                rest.unfuse(graph, value, take)
+            }
+            Op::Affine { act } => {
+                let (parts, vectors) = ins.split_at(ins.len().checked_sub(2).ok_or_else(few)?);
+                let value = graph.push(Op::Concat, parts)?;
+                let rest = Epilogue {
+                    scale: true,
+                    bias: true,
+                    act,
+                    ..Epilogue::BARE
+                };
+                let mut vectors = vectors.iter().copied();
+                rest.unfuse(graph, value, || vectors.next().ok_or_else(few))
+            }
+            _ => graph.push_all(*self, ins),
+        }
+    }
+}
+
+impl Epilogue {
+    /// Pushes what the epilogue stands for behind `value`, `take` giving its inputs in order.
+    fn unfuse(
+        &self,
+        graph: &mut Graph,
+        mut value: Value,
+        mut take: impl FnMut() -> Result<Value>,
+    ) -> Result<Vec<Value>> {
+        if self.scale {
+            value = graph.push(Op::Scale, &[value, take()?])?;
+        }
+        if self.bias {
+            value = graph.push(Op::Bias, &[value, take()?])?;
+        }
+        if self.residual {
+            value = graph.push(Op::Add, &[value, take()?])?;
+        }
+        if self.act != Act::None {
+            value = graph.push(Op::Activation(self.act), &[value])?;
+        }
+        Ok(vec![value])
+    }
+}
