@@ -47,6 +47,18 @@ pub const MAX_CARD_K: usize = 64;
 pub const MAX_CARD_SWEEP: usize = 8;
 /// The most rows or columns of a matrix on a card: kernels count them in 32 bits, signed.
 pub const MAX_CARD_SIDE: usize = (1 << 31) - 256;
+/// The longest JSON header of published weights, in bytes; those of large models take a few hundred kB.
+pub const MAX_WEIGHT_HEADER_BYTES: u64 = 16 << 20;
+/// The most tensors of published weights; large encoders have about a thousand.
+pub const MAX_WEIGHT_TENSORS: usize = 100_000;
+/// The most dimensions of one published tensor.
+pub const MAX_WEIGHT_RANK: usize = 8;
+/// The longest name of a published tensor, in bytes.
+pub const MAX_WEIGHT_NAME_BYTES: usize = 512;
+/// The most files that one model's weights may be spread over.
+pub const MAX_WEIGHT_SHARDS: usize = 256;
+/// The most weight files that are mapped at one time; further ones are read piece by piece.
+pub const MAX_WEIGHT_MAPS: usize = 64;
 
 const _: () = assert!(MAX_MATCHES <= MAX_K, "a full answer must fit a search");
 const _: () = assert!(MAX_ROWS < u32::MAX as usize, "rows are stored as u32");

@@ -1,5 +1,6 @@
 //! Encoders as graphs: the backbones with the keys that timm publishes their weights under, the head
-//! of an embedding learner, and seeded weights for tests and benches.
+//! of an embedding learner, the files that published weights come in, and seeded weights for tests
+//! and benches.
 //!
 //! ```
 //! use doppel::nn::{self, Build};
@@ -17,12 +18,15 @@ mod build;
 mod catalogue;
 mod densenet;
 mod efficientnet;
+mod encoder;
 pub mod formula;
 mod head;
 mod layers;
 mod nfnet;
 mod resnet;
+pub mod weights;
 
 pub use build::{Build, graph, known_extra, params};
 pub use catalogue::{Arch, arch, architectures};
+pub use encoder::{ImageEncoder, ImageOptions};
 pub use head::{GlobalPool, Head};
