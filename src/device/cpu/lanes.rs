@@ -22,6 +22,12 @@ pub(crate) trait Lanes: Copy {
 
     /// All lanes `x`.
     unsafe fn splat(x: f32) -> Self::V;
+    /// Lane `i` is lane `i ^ 1`.
+    unsafe fn swap1(a: Self::V) -> Self::V;
+    /// Lane `i` is lane `i ^ 2`.
+    unsafe fn swap2(a: Self::V) -> Self::V;
+    /// Lane `i` is lane `i ^ 4`.
+    unsafe fn swap4(a: Self::V) -> Self::V;
     /// `N` floats.
     unsafe fn load(p: *const f32) -> Self::V;
     /// The first `n <= N` floats, the rest zero; no other is touched.
@@ -75,6 +81,18 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {
         [x; 8]
+    }
+    #[inline(always)]
+    unsafe fn swap1(a: Self::V) -> Self::V {
+        each(|i| a[i ^ 1])
+    }
+    #[inline(always)]
+    unsafe fn swap2(a: Self::V) -> Self::V {
+        each(|i| a[i ^ 2])
+    }
+    #[inline(always)]
+    unsafe fn swap4(a: Self::V) -> Self::V {
+        each(|i| a[i ^ 4])
     }
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self::V {
@@ -233,6 +251,10 @@ mod x86 {
         const N: usize = 8;
         type V = __m256;
 
+        through!(swap1(a) -> __m256, _mm256_permute_ps::<0b10_11_00_01>(a));
+        through!(swap2(a) -> __m256, _mm256_permute_ps::<0b01_00_11_10>(a));
+        through!(swap4(a) -> __m256, _mm256_permute2f128_ps::<1>(a, a));
+
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m256 {
             // SAFETY: the trait's contract.
@@ -291,6 +313,10 @@ mod x86 {
     impl Lanes for Avx512 {
         const N: usize = 16;
         type V = __m512;
+
+        through!(swap1(a) -> __m512, _mm512_permute_ps::<0b10_11_00_01>(a));
+        through!(swap2(a) -> __m512, _mm512_permute_ps::<0b01_00_11_10>(a));
+        through!(swap4(a) -> __m512, _mm512_shuffle_f32x4::<0b10_11_00_01>(a, a));
 
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m512 {

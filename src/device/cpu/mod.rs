@@ -5,6 +5,7 @@
 //! kernel return the same bits, so an answer does not depend on the machine.
 
 pub mod bits;
+pub mod conv;
 pub mod dot;
 mod engine;
 pub mod host;
