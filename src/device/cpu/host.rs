@@ -95,6 +95,59 @@ pub unsafe fn bytes_mut(buf: &Buf) -> Result<&mut [u8]> {
     Ok(unsafe { std::slice::from_raw_parts_mut(buf.address() as *mut u8, buf.desc.bytes()) })
 }
 
+/// The values of an f32 buffer in host memory.
+///
+/// # Errors
+/// The buffer is not in host memory, or holds something else.
+///
+/// # Safety
+/// Nobody writes the buffer while the slice lives.
+pub unsafe fn f32s(buf: &Buf) -> Result<&[f32]> {
+    // SAFETY: passed on to the caller.
+    let raw = unsafe { bytes(buf) }?;
+    bytemuck::try_cast_slice(raw).map_err(|_| not_f32(buf))
+}
+
+/// The values of an f32 buffer in host memory, to be written.
+///
+/// # Errors
+/// The buffer is not in host memory, or holds something else.
+///
+/// # Safety
+/// Nobody else reads or writes the buffer while the slice lives.
+#[expect(
+    clippy::mut_from_ref,
+    reason = "a buffer is a handle; the memory behind it is interior"
+)]
+pub unsafe fn f32s_mut(buf: &Buf) -> Result<&mut [f32]> {
+    // SAFETY: passed on to the caller.
+    let raw = unsafe { bytes_mut(buf) }?;
+    bytemuck::try_cast_slice_mut(raw).map_err(|_| not_f32(buf))
+}
+
+fn not_f32(buf: &Buf) -> Error {
+    Error::internal(format!("{buf:?} holds no aligned f32"))
+}
+
+/// All floats of the memory behind a packed weight.
+///
+/// # Errors
+/// The buffer is not in host memory.
+///
+/// # Safety
+/// Nobody else writes the memory while the slice lives, and nobody reads it while it is written.
+#[expect(
+    clippy::mut_from_ref,
+    reason = "a buffer is a handle; the memory behind it is interior"
+)]
+pub unsafe fn whole(buf: &Buf) -> Result<&mut [f32]> {
+    on_host(buf)?;
+    let (start, floats) = (buf.mem.address() as *mut f32, buf.mem.bytes() / 4);
+    // SAFETY: `Mem` promises the range for as long as `buf` holds it, aligned to 256; the caller
+    // promises the rest, and `HostMem` is made of cells.
+    Ok(unsafe { std::slice::from_raw_parts_mut(start, floats) })
+}
+
 /// A buffer's elements as f32, whatever float they are stored in.
 ///
 /// # Errors
