@@ -5,6 +5,9 @@
 //! the unit's instructions. Forms of one kernel agree up to rounding: the portable one has no fused
 //! multiply-add.
 
+use super::Kernel;
+use super::kernel::Level;
+
 /// A vector unit.
 ///
 /// # Safety
@@ -45,7 +48,15 @@ pub(crate) trait Lanes: Copy {
     unsafe fn round(a: Self::V) -> Self::V;
     /// `2^a` for whole `a` within -126..=127.
     unsafe fn exp2i(a: Self::V) -> Self::V;
+    /// `a * 2^n` for whole `n` within -252..=252: infinity above, gradually zero below, NaN stays.
+    unsafe fn scale2(a: Self::V, n: Self::V) -> Self::V;
+    /// `(m, e)` with `a = m * 2^e`, `m` within 0.7071..1.4142, `e` whole; for finite normal `a > 0`.
+    /// Infinity gives a large `e`; the parts of anything else mean nothing.
+    unsafe fn split2(a: Self::V) -> (Self::V, Self::V);
 }
+
+/// The bits of the smallest `m` of [`Lanes::split2`], the square root of 1/2.
+const SPLIT_AT: i32 = 0x3f35_04f3;
 
 /// Plain Rust: eight lanes, which compilers turn into what the target has.
 #[derive(Clone, Copy)]
@@ -123,6 +134,62 @@ impl Lanes for Portable {
     unsafe fn exp2i(a: Self::V) -> Self::V {
         each(|i| f32::from_bits(((a[i] as i32 + 127) as u32) << 23))
     }
+    #[inline(always)]
+    unsafe fn scale2(a: Self::V, n: Self::V) -> Self::V {
+        each(|i| {
+            let n = n[i] as i32;
+            let half = n >> 1;
+            let power = |n: i32| f32::from_bits((n.wrapping_add(127) as u32) << 23);
+            a[i] * power(half) * power(n - half)
+        })
+    }
+    #[inline(always)]
+    unsafe fn split2(a: Self::V) -> (Self::V, Self::V) {
+        let e = |i: usize| (a[i].to_bits() as i32).wrapping_sub(SPLIT_AT) >> 23;
+        let m = |i: usize| f32::from_bits((a[i].to_bits() as i32).wrapping_sub(e(i) << 23) as u32);
+        (each(m), each(|i| e(i) as f32))
+    }
+}
+
+/// Work written once for every vector unit; [`run`] picks the unit.
+pub(crate) trait Job {
+    /// Does it. Implementations are `#[inline(always)]`, so that they are compiled for the unit.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `L`, and what the job's own constructor asks holds.
+    unsafe fn run<L: Lanes>(self);
+}
+
+/// Runs a job on the vector unit of a kernel.
+///
+/// # Safety
+/// What the job asks of its fields holds.
+#[inline]
+pub(crate) unsafe fn run<J: Job>(kernel: Kernel, job: J) {
+    // SAFETY: the caller answers for the job, and a `Kernel` is the proof of its instructions.
+    unsafe {
+        match kernel.level() {
+            Level::Portable => job.run::<Portable>(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => on_avx2(job),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 | Level::Avx512Vnni => on_avx512(job),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn on_avx2<J: Job>(job: J) {
+    // SAFETY: the caller has the unit and answers for the job.
+    unsafe { job.run::<Avx2>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw")]
+unsafe fn on_avx512<J: Job>(job: J) {
+    // SAFETY: the caller has the unit and answers for the job.
+    unsafe { job.run::<Avx512>() }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -130,7 +197,7 @@ pub(crate) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Lanes;
+    use super::{Lanes, SPLIT_AT};
     use std::arch::x86_64::*;
 
     /// 256-bit vectors: AVX2 and FMA.
@@ -203,6 +270,22 @@ mod x86 {
             let biased = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
         });
+        through!(scale2(a, n) -> __m256, {
+            let n = _mm256_cvtps_epi32(n);
+            let half = _mm256_srai_epi32::<1>(n);
+            let bias = _mm256_set1_epi32(127);
+            let first = _mm256_slli_epi32::<23>(_mm256_add_epi32(half, bias));
+            let second = _mm256_add_epi32(_mm256_sub_epi32(n, half), bias);
+            let second = _mm256_slli_epi32::<23>(second);
+            let a = _mm256_mul_ps(a, _mm256_castsi256_ps(first));
+            _mm256_mul_ps(a, _mm256_castsi256_ps(second))
+        });
+        through!(split2(a) -> (__m256, __m256), {
+            let bits = _mm256_castps_si256(a);
+            let e = _mm256_srai_epi32::<23>(_mm256_sub_epi32(bits, _mm256_set1_epi32(SPLIT_AT)));
+            let m = _mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(e));
+            (_mm256_castsi256_ps(m), _mm256_cvtepi32_ps(e))
+        });
     }
 
     impl Lanes for Avx512 {
@@ -245,6 +328,13 @@ mod x86 {
         through!(exp2i(a) -> __m512, {
             let biased = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        });
+        through!(scale2(a, n) -> __m512, _mm512_scalef_ps(a, n));
+        through!(split2(a) -> (__m512, __m512), {
+            let bits = _mm512_castps_si512(a);
+            let e = _mm512_srai_epi32::<23>(_mm512_sub_epi32(bits, _mm512_set1_epi32(SPLIT_AT)));
+            let m = _mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(e));
+            (_mm512_castsi512_ps(m), _mm512_cvtepi32_ps(e))
         });
     }
 }

@@ -11,6 +11,8 @@ pub mod host;
 mod kernel;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub(crate) mod lanes;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub(crate) mod math;
 pub mod pack;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub mod shape;
