@@ -5,6 +5,8 @@
 //! kernel return the same bits, so an answer does not depend on the machine.
 
 pub mod bits;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub mod depthwise;
 pub mod dot;
 mod engine;
 pub mod host;
@@ -14,6 +16,10 @@ pub(crate) mod lanes;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub(crate) mod math;
 pub mod pack;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub mod pointwise;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub mod pool;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub mod shape;
 pub mod tile;
