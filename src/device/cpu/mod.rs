@@ -6,6 +6,8 @@
 
 pub mod bits;
 pub mod conv;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub mod depthwise;
 pub mod dot;
 mod engine;
 pub mod host;
@@ -15,6 +17,10 @@ pub(crate) mod lanes;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub(crate) mod math;
 pub mod pack;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub mod pointwise;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub mod pool;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub mod shape;
 pub mod tile;
