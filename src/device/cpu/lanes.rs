@@ -178,6 +178,36 @@ impl Lanes for Portable {
     }
 }
 
+/// [`Lanes::load_n`], by an unmasked load where all lanes are there.
+///
+/// # Safety
+/// That of [`Lanes::load_n`].
+#[inline(always)]
+pub(crate) unsafe fn load_some<L: Lanes>(p: *const f32, n: usize) -> L::V {
+    // SAFETY: the caller's.
+    unsafe {
+        match n == L::N {
+            true => L::load(p),
+            false => L::load_n(p, n),
+        }
+    }
+}
+
+/// [`Lanes::store_n`], by an unmasked store where all lanes are there.
+///
+/// # Safety
+/// That of [`Lanes::store_n`].
+#[inline(always)]
+pub(crate) unsafe fn store_some<L: Lanes>(p: *mut f32, n: usize, v: L::V) {
+    // SAFETY: the caller's.
+    unsafe {
+        match n == L::N {
+            true => L::store(p, v),
+            false => L::store_n(p, n, v),
+        }
+    }
+}
+
 /// Work written once for every vector unit; [`run`] picks the unit.
 pub(crate) trait Job {
     /// Does it. Implementations are `#[inline(always)]`, so that they are compiled for the unit.
