@@ -1,13 +1,12 @@
 //! The convolutions of the encoders, layer by layer: `cargo bench --bench conv -- [name] [threads]`.
 //!
 //! Prints a line for each layer: its name, its shape as `benches/peers/conv_torch.py` reads it, the
-//! milliseconds of one image, and the rate in GFLOP/s.
+//! milliseconds of one image (of processor time with one thread), and the rate in GFLOP/s.
 
 use doppel::device::cpu::Kernel;
 use doppel::device::cpu::conv::{conv, pack, packed_len};
 use doppel::device::cpu::shape::{ConvShape, Tail};
 use std::hint::black_box;
-use std::time::Instant;
 
 /// Name, side of the image, channels, filters, side of a filter, stride, groups.
 type Layer = (&'static str, usize, usize, usize, usize, usize, usize);
@@ -105,19 +104,35 @@ fn aligned(room: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut room[skip..][..len]
 }
 
+/// Seconds: of this process's processors with one thread, so that other programs' turns do not
+/// count, and of the wall clock with more.
+fn now(threads: usize) -> f64 {
+    let clock = match threads {
+        1 => libc::CLOCK_PROCESS_CPUTIME_ID,
+        _ => libc::CLOCK_MONOTONIC,
+    };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place for the answer.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
+}
+
 /// Seconds of one call: the best of a quarter of a second.
-fn seconds(mut call: impl FnMut()) -> f64 {
+fn seconds(threads: usize, mut call: impl FnMut()) -> f64 {
     call();
-    let (begin, mut best) = (Instant::now(), f64::MAX);
-    while begin.elapsed().as_secs_f64() < 0.25 {
-        let start = Instant::now();
+    let (begin, mut best) = (now(threads), f64::MAX);
+    while now(threads) - begin < 0.25 {
+        let start = now(threads);
         call();
-        best = best.min(start.elapsed().as_secs_f64());
+        best = best.min(now(threads) - start);
     }
     best
 }
 
-fn measure(kernel: Kernel, shape: &ConvShape) -> f64 {
+fn measure(kernel: Kernel, threads: usize, shape: &ConvShape) -> f64 {
     let mut rng = fastrand::Rng::with_seed(1);
     let mut random = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.f32() - 0.5).collect() };
     let x = random(shape.height * shape.width * shape.channels);
@@ -133,7 +148,9 @@ fn measure(kernel: Kernel, shape: &ConvShape) -> f64 {
         bias: Some(&bias),
         ..Tail::NONE
     };
-    seconds(|| conv(kernel, shape, black_box(&x), packed, None, &tail, &mut y))
+    seconds(threads, || {
+        conv(kernel, shape, black_box(&x), packed, None, &tail, &mut y)
+    })
 }
 
 fn main() {
@@ -156,7 +173,7 @@ fn main() {
     for layer in LAYERS.iter().filter(|l| l.0.contains(name)) {
         let s = shape(layer);
         let flops = 2.0 * (s.out_height * s.out_width * s.filters * s.depth()) as f64;
-        let time = measure(kernel, &s);
+        let time = measure(kernel, threads, &s);
         println!(
             "{} {} {} {} {} {} {} {:.4} {:.1}",
             layer.0,

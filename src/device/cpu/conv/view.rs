@@ -63,9 +63,17 @@ impl View {
     /// Appends the pointers of `count <= MOST` pixels from `first` on: `[tap][pixel]`.
     pub(super) fn append(&self, first: usize, count: usize, to: &mut Vec<*const f32>) {
         let mut at = [[0usize; 2]; MOST];
+        let mut starts = [self.base; MOST];
+        let mut inside = true;
         let (mut row, mut column) = (first / self.out_width, first % self.out_width);
-        for at in &mut at[..count] {
-            *at = [row * self.stride[0], column * self.stride[1]];
+        for (at, start) in at.iter_mut().zip(&mut starts).take(count) {
+            // Rows above the image and columns left of it wrap around to huge numbers.
+            let y = (row * self.stride[0]).wrapping_sub(self.from[0]);
+            let x = (column * self.stride[1]).wrapping_sub(self.from[1]);
+            inside &= y < self.size[0] && y + self.taps[0] <= self.size[0];
+            inside &= x < self.size[1] && x + self.taps[1] <= self.size[1];
+            *at = [y, x];
+            *start = self.pointer(y, x);
             column += 1;
             if column == self.out_width {
                 (row, column) = (row + 1, 0);
@@ -73,18 +81,30 @@ impl View {
         }
         for i in 0..self.taps[0] {
             for j in 0..self.taps[1] {
-                to.extend(at[..count].iter().map(|at| {
-                    // Rows above the image wrap around to huge numbers.
-                    let y = (at[0] + i).wrapping_sub(self.from[0]);
-                    let x = (at[1] + j).wrapping_sub(self.from[1]);
-                    if y < self.size[0] && x < self.size[1] {
-                        self.base.wrapping_add(y * self.step[0] + x * self.step[1])
-                    } else {
-                        self.zeros
-                    }
-                }));
+                if inside {
+                    let step = i * self.step[0] + j * self.step[1];
+                    to.extend(starts[..count].iter().map(|p| p.wrapping_add(step)));
+                } else {
+                    let tap = at[..count].iter().map(|at| {
+                        let (y, x) = (at[0].wrapping_add(i), at[1].wrapping_add(j));
+                        let there = y < self.size[0] && x < self.size[1];
+                        if there {
+                            self.pointer(y, x)
+                        } else {
+                            self.zeros
+                        }
+                    });
+                    to.extend(tap);
+                }
             }
         }
+    }
+
+    fn pointer(&self, y: usize, x: usize) -> *const f32 {
+        let floats = y
+            .wrapping_mul(self.step[0])
+            .wrapping_add(x.wrapping_mul(self.step[1]));
+        self.base.wrapping_add(floats)
     }
 }
 
