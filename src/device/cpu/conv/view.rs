@@ -62,18 +62,34 @@ impl View {
 
     /// Appends the pointers of `count <= MOST` pixels from `first` on: `[tap][pixel]`.
     pub(super) fn append(&self, first: usize, count: usize, to: &mut Vec<*const f32>) {
+        let (row, column) = (first / self.out_width, first % self.out_width);
+        // Rows above the image and columns left of it wrap around to huge numbers.
+        let y = (row * self.stride[0]).wrapping_sub(self.from[0]);
+        let x = (column * self.stride[1]).wrapping_sub(self.from[1]);
+        let width = (count - 1) * self.stride[1] + self.taps[1];
+        let inside = column + count <= self.out_width
+            && (y < self.size[0] && y + self.taps[0] <= self.size[0])
+            && (x < self.size[1] && x + width <= self.size[1]);
+        if !inside {
+            return self.append_any(row, column, count, to);
+        }
+        let (start, step) = (self.pointer(y, x), self.stride[1] * self.step[1]);
+        for i in 0..self.taps[0] {
+            for j in 0..self.taps[1] {
+                let tap = start.wrapping_add(i * self.step[0] + j * self.step[1]);
+                to.extend((0..count).map(|r| tap.wrapping_add(r * step)));
+            }
+        }
+    }
+
+    /// [`View::append`] for pixels of several rows, or at the image's edge.
+    fn append_any(&self, row: usize, column: usize, count: usize, to: &mut Vec<*const f32>) {
         let mut at = [[0usize; 2]; MOST];
-        let mut starts = [self.base; MOST];
-        let mut inside = true;
-        let (mut row, mut column) = (first / self.out_width, first % self.out_width);
-        for (at, start) in at.iter_mut().zip(&mut starts).take(count) {
-            // Rows above the image and columns left of it wrap around to huge numbers.
+        let (mut row, mut column) = (row, column);
+        for at in &mut at[..count] {
             let y = (row * self.stride[0]).wrapping_sub(self.from[0]);
             let x = (column * self.stride[1]).wrapping_sub(self.from[1]);
-            inside &= y < self.size[0] && y + self.taps[0] <= self.size[0];
-            inside &= x < self.size[1] && x + self.taps[1] <= self.size[1];
             *at = [y, x];
-            *start = self.pointer(y, x);
             column += 1;
             if column == self.out_width {
                 (row, column) = (row + 1, 0);
@@ -81,21 +97,15 @@ impl View {
         }
         for i in 0..self.taps[0] {
             for j in 0..self.taps[1] {
-                if inside {
-                    let step = i * self.step[0] + j * self.step[1];
-                    to.extend(starts[..count].iter().map(|p| p.wrapping_add(step)));
-                } else {
-                    let tap = at[..count].iter().map(|at| {
-                        let (y, x) = (at[0].wrapping_add(i), at[1].wrapping_add(j));
-                        let there = y < self.size[0] && x < self.size[1];
-                        if there {
-                            self.pointer(y, x)
-                        } else {
-                            self.zeros
-                        }
-                    });
-                    to.extend(tap);
-                }
+                to.extend(at[..count].iter().map(|at| {
+                    let (y, x) = (at[0].wrapping_add(i), at[1].wrapping_add(j));
+                    let there = y < self.size[0] && x < self.size[1];
+                    if there {
+                        self.pointer(y, x)
+                    } else {
+                        self.zeros
+                    }
+                }));
             }
         }
     }
@@ -132,7 +142,6 @@ impl Padded {
     ) -> View {
         let line = Padded::columns(shape) * shape.channels;
         let lines = (rows.len() - 1) * shape.stride[0] + shape.kernel[0];
-        strip.clear();
         strip.resize(lines * line, 0.0);
         let left = shape.pad[1] * shape.channels;
         let width = shape.width * shape.channels;
@@ -140,7 +149,11 @@ impl Padded {
         for (l, to) in strip.chunks_exact_mut(line).enumerate() {
             let y = (rows.start * shape.stride[0] + l).wrapping_sub(shape.pad[0]);
             if y < shape.height && count > 0 {
+                to[..left].fill(0.0);
                 to[left..][..count].copy_from_slice(&x[y * width..][..count]);
+                to[left + count..].fill(0.0);
+            } else {
+                to.fill(0.0);
             }
         }
         View::padded(shape, strip, rows.start)
