@@ -465,3 +465,29 @@ fn wrong_lengths_are_errors_of_packing() {
     let mut packed = vec![0.0; packed_len(kernel, &shape)];
     assert!(pack(kernel, &shape, &mut failing, &mut packed).is_err());
 }
+
+#[test]
+fn wrong_lengths_and_absurd_shapes_never_reach_the_kernels() {
+    let good = square(4, 3, 8, 1, 3, 2);
+    let run = |shape: ConvShape, x: usize, y: usize| {
+        let kernel = Kernel::best();
+        let packed = vec![0.0; packed_len(kernel, &good)];
+        let (x, mut y) = (vec![0.0; x], vec![0.0; y]);
+        std::panic::catch_unwind(move || {
+            conv(kernel, &shape, &x, &packed, None, &Tail::NONE, &mut y);
+        })
+        .is_ok()
+    };
+    assert!(run(good, 48, 32));
+    assert!(!run(good, 47, 32));
+    assert!(!run(good, 48, 31));
+    let absurd = |change: &dyn Fn(&mut ConvShape)| {
+        let mut shape = good;
+        change(&mut shape);
+        run(shape, 48, 32)
+    };
+    assert!(!absurd(&|s| s.stride = [usize::MAX / 2, 2]));
+    assert!(!absurd(&|s| s.pad[1] = usize::MAX));
+    assert!(!absurd(&|s| s.kernel = [1 << 40, 1 << 40]));
+    assert!(!absurd(&|s| (s.height, s.channels) = (0, usize::MAX)));
+}
