@@ -73,7 +73,12 @@ pub(crate) struct Portable;
 /// `f` of every lane.
 #[inline(always)]
 fn each(f: impl Fn(usize) -> f32) -> [f32; 8] {
-    std::array::from_fn(f)
+    // Not `array::from_fn`, which is not always inlined.
+    let mut v = [0.0; 8];
+    for (i, v) in v.iter_mut().enumerate() {
+        *v = f(i);
+    }
+    v
 }
 
 impl Lanes for Portable {
