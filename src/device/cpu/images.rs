@@ -7,6 +7,7 @@ use super::kernel::Kernel;
 use super::pointwise;
 use super::pool::{self, PoolShape};
 use super::shape::{ConvShape, Tail};
+use super::winograd;
 use crate::device::desc::{Buf, DType, Desc};
 use crate::device::op::{Act, Epilogue, Op, PoolKind, Window};
 use crate::error::{Error, Result};
@@ -74,9 +75,40 @@ fn conv_shape(window: &Window, groups: usize, x: &Desc, filters: &Desc) -> Optio
 /// Floats of the packed weights of a convolution: the one place, with [`pack`] and [`convolve`], that
 /// a layout for other units (bf16 tiles) has to be told in.
 fn packed_len(kernel: Kernel, shape: &ConvShape) -> usize {
+    match way(shape) {
+        Way::Depthwise => depthwise::packed_len(shape),
+        Way::Winograd => winograd::packed_len(kernel, shape),
+        Way::Direct => conv::packed_len(kernel, shape),
+    }
+}
+
+/// Packs the filters that `row` writes into `packed`, of [`packed_len`] floats.
+fn pack_filters(
+    kernel: Kernel,
+    shape: &ConvShape,
+    row: &mut dyn FnMut(usize, &mut [f32]) -> Result<()>,
+    packed: &mut [f32],
+) -> Result<()> {
+    match way(shape) {
+        Way::Depthwise => depthwise::pack(shape, row, packed),
+        Way::Winograd => winograd::pack(kernel, shape, row, packed),
+        Way::Direct => conv::pack(kernel, shape, row, packed),
+    }
+}
+
+/// The kernels for convolutions.
+enum Way {
+    Depthwise,
+    Winograd,
+    Direct,
+}
+
+/// Which kernel a convolution takes: a matter of its shape alone, so that filters are packed for it.
+fn way(shape: &ConvShape) -> Way {
     match shape.is_depthwise() {
-        true => depthwise::packed_len(shape),
-        false => conv::packed_len(kernel, shape),
+        true => Way::Depthwise,
+        false if winograd::pays(shape) => Way::Winograd,
+        false => Way::Direct,
     }
 }
 
@@ -103,10 +135,7 @@ pub(super) fn pack(
     let packed = all
         .get_mut(..len)
         .ok_or_else(|| Error::shape("pack", &[len], &[room]))?;
-    match shape.is_depthwise() {
-        true => depthwise::pack(&shape, row, packed),
-        false => conv::pack(kernel, &shape, row, packed),
-    }
+    pack_filters(kernel, &shape, row, packed)
 }
 
 /// Runs an operation that [`runs`] says yes to; its inputs and outputs were checked.
@@ -198,10 +227,7 @@ fn convolve(
                 out.copy_from_slice(&filters[i * depth..(i + 1) * depth]);
                 Ok(())
             };
-            match shape.is_depthwise() {
-                true => depthwise::pack(&shape, &mut row, &mut own)?,
-                false => conv::pack(kernel, &shape, &mut row, &mut own)?,
-            }
+            pack_filters(kernel, &shape, &mut row, &mut own)?;
             &own[..]
         }
     };
@@ -219,6 +245,18 @@ fn convolve(
     let residual = extra(epilogue.residual)?;
     let size = shape.height * shape.width * shape.channels;
     let to = shape.out_height * shape.out_width * shape.filters;
+    let way = way(&shape);
+    if matches!(way, Way::Winograd) {
+        let act = epilogue.act;
+        let tail = Tail {
+            scale,
+            bias,
+            residual,
+            act,
+        };
+        winograd::winograd(kernel, &shape, x.len() / size, x, packed, &tail, y);
+        return Ok(());
+    }
     for (n, y) in y.chunks_exact_mut(to).enumerate() {
         let x = &x[n * size..(n + 1) * size];
         let tail = Tail {
@@ -227,7 +265,7 @@ fn convolve(
             residual: residual.map(|r| &r[n * to..(n + 1) * to]),
             act: epilogue.act,
         };
-        if shape.is_depthwise() {
+        if matches!(way, Way::Depthwise) {
             depthwise::depthwise(kernel, &shape, x, packed, &tail, y, None);
         } else {
             let gate = gate.map(|g| &g[n * shape.channels..(n + 1) * shape.channels]);

@@ -23,6 +23,7 @@ pub mod shape;
 pub mod tile;
 #[cfg(target_arch = "x86_64")]
 mod tile_x86;
+pub mod winograd;
 
 pub use engine::CpuDevice;
 pub use kernel::Kernel;

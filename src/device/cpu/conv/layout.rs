@@ -45,7 +45,7 @@ pub(super) struct Layout {
 }
 
 /// Floats of a vector of `kernel`'s unit.
-pub(super) fn lanes(kernel: Kernel) -> usize {
+pub(in crate::device::cpu) fn lanes(kernel: Kernel) -> usize {
     match kernel.level() {
         Level::Portable => 8,
         #[cfg(target_arch = "x86_64")]

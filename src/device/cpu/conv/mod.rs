@@ -8,11 +8,11 @@
 //!
 //! Filters are packed once, by [`pack`], in the order in which the kernel of that level reads them.
 
-mod layout;
+pub(super) mod layout;
 mod run;
 #[cfg(test)]
 mod tests;
-mod tile;
+pub(super) mod tile;
 mod view;
 
 use super::kernel::{Kernel, Level};

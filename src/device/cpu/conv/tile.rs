@@ -10,7 +10,7 @@ use crate::device::op::Act;
 
 /// What a tile multiplies.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Factors {
+pub(in crate::device::cpu) struct Factors {
     /// `[tap][pixel]`: the runs of the first group.
     pub runs: *const *const f32,
     /// Runs of a pixel.
@@ -25,7 +25,7 @@ pub(super) struct Factors {
 
 /// Where a tile's results go.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(in crate::device::cpu) struct Place<'a> {
     /// `[pixel][lane]`: room for the sums, where the epilogue is not simple.
     pub sums: *mut f32,
     /// Floats of a row of them.
@@ -281,7 +281,7 @@ unsafe fn gated<L: Lanes>(wide: usize, gate: &[f32], from: *const f32, to: *mut 
 ///
 /// # Safety
 /// As for [`Lanes`], and as the generic functions of this module say.
-pub(super) trait Unit: Lanes {
+pub(in crate::device::cpu) trait Unit: Lanes {
     /// The most pixels of a tile of 1, 2 and 3 vectors.
     const PIXELS: [usize; 3];
     /// The most pixels of a tile of the crossed form with groups of 2, 4 and 8.
@@ -307,7 +307,12 @@ macro_rules! pixels {
 ///
 /// # Safety
 /// As [`product`].
-pub(super) unsafe fn tile<U: Unit>(wide: usize, pixels: usize, f: &Factors, p: &Place<'_>) {
+pub(in crate::device::cpu) unsafe fn tile<U: Unit>(
+    wide: usize,
+    pixels: usize,
+    f: &Factors,
+    p: &Place<'_>,
+) {
     // SAFETY: the caller's contract.
     unsafe {
         match wide {
