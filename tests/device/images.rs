@@ -43,6 +43,9 @@ fn conv_cases() -> Vec<Case> {
         (9, 7, 17, 17, Window::square(5, 2, 2), 17),
         (8, 8, 40, 40, Window::same(5, 2, 8, 8), 40),
         (4, 4, 6, 12, Window::square(3, 1, 1), 6),
+        // Large enough for the transforms of the 3x3 filters.
+        (14, 13, 64, 64, Window::square(3, 1, 1), 1),
+        (12, 12, 48, 40, Window::square(3, 1, 1), 1),
     ]
 }
 

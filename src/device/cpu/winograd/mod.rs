@@ -44,13 +44,15 @@ pub fn runs(shape: &ConvShape) -> bool {
 }
 
 /// Whether it is faster than [`super::conv`] and as good: enough channels for the products to outweigh
-/// the transforms and for the sums to outweigh their errors, enough tiles to use the larger filters.
-/// A matter of the shape alone.
+/// the transforms and for the sums to outweigh their errors, enough tiles an image to be worth reading
+/// filters that are four times as large. A matter of the shape alone.
 pub fn pays(shape: &ConvShape) -> bool {
+    let tiles = shape.out_height.div_ceil(points::SIDE) * shape.out_width.div_ceil(points::SIDE);
     runs(shape)
         && shape.channels >= 32
         && shape.filters >= 32
         && shape.out_height.min(shape.out_width) >= 7
+        && tiles.saturating_mul(1 << 14) >= shape.channels * shape.filters
 }
 
 /// The panels of filters: `[pair of points][panel][channel][lane]`.
