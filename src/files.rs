@@ -20,31 +20,91 @@ pub fn write_whole(
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
     let path = path.as_ref();
-    let fail = |e: std::io::Error| Error::io(e, path).mend(mend_for(path));
+    let fail = |e| failed(e, path);
     let special = path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir());
     if special {
         let mut out = BufWriter::new(File::options().write(true).open(path).map_err(fail)?);
         return fill(&mut out).and_then(|()| out.flush()).map_err(fail);
     }
-    if path.is_dir() {
-        return Err(Error::input("is a folder").path(path).mend("name a file"));
-    }
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let temporary = tempfile::Builder::new()
-        .prefix(".doppel-")
-        .suffix(".partial")
-        .permissions(permissions())
-        .tempfile_in(folder)
-        .map_err(fail)?;
-    let mut out = BufWriter::with_capacity(1 << 18, temporary);
+    let partial = Partial::create(path)?;
+    let mut out = BufWriter::with_capacity(1 << 18, partial);
     fill(&mut out).and_then(|()| out.flush()).map_err(fail)?;
-    let temporary = out.into_inner().map_err(|e| fail(e.into_error()))?;
-    temporary.as_file().sync_all().map_err(fail)?;
-    temporary.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
+    let partial = out.into_inner().map_err(|e| fail(e.into_error()))?;
+    partial.commit()
+}
+
+/// A file on its way to its place: it grows under a passing name in the same folder, and
+/// [`Partial::commit`] puts it there whole. Dropped before, it is removed.
+#[derive(Debug)]
+pub struct Partial {
+    temporary: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl Partial {
+    /// Begins the file that is to stand at `path`, so that a missing folder or one that may not be
+    /// written shows at once.
+    ///
+    /// # Errors
+    /// `path` is a folder, or [`crate::error::Kind::Io`]; both name it.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if path.is_dir() {
+            return Err(Error::input("is a folder").path(path).mend("name a file"));
+        }
+        let folder = match path.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p,
+            _ => Path::new("."),
+        };
+        let temporary = tempfile::Builder::new()
+            .prefix(".doppel-")
+            .suffix(".partial")
+            .permissions(permissions())
+            .tempfile_in(folder)
+            .map_err(|e| failed(e, path))?;
+        Ok(Partial {
+            temporary,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// The file as it stands so far.
+    pub fn file(&self) -> &File {
+        self.temporary.as_file()
+    }
+
+    /// Where it will stand.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Flushes it to the disk and renames it over whatever stands in its place.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Io`] naming the place; what stood there stays as it was.
+    pub fn commit(self) -> Result<()> {
+        let fail = |e| failed(e, &self.path);
+        self.temporary.as_file().sync_all().map_err(fail)?;
+        self.temporary
+            .persist(&self.path)
+            .map_err(|e| fail(e.error))?;
+        Ok(())
+    }
+}
+
+impl Write for Partial {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.temporary.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
+/// The error of a file at `path` that could not be written.
+pub(crate) fn failed(error: std::io::Error, path: &Path) -> Error {
+    Error::io(error, path).mend(mend_for(path))
 }
 
 /// What a new file may be used for: read and write for all, less the process's umask.
