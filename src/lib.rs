@@ -123,6 +123,7 @@ pub mod limits;
 pub mod listings;
 pub mod lists;
 pub mod matching;
+pub mod nn;
 pub mod recipe;
 pub mod search;
 pub mod tensor;

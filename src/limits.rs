@@ -44,6 +44,8 @@ pub const MAX_RULE_DEPTH: usize = 64;
 pub const MAX_SWEEP_STEPS: u32 = 1_000_000;
 /// The least step of a sweep that moves at all; far above what rounding does to a distance.
 pub const MIN_SWEEP_STEP: f64 = 1e-9;
+/// The most images of one run of an encoder.
+pub const MAX_BATCH: usize = 4096;
 /// The most worker threads.
 pub const MAX_THREADS: usize = 1024;
 /// The most neighbours that a card's dense search gives.

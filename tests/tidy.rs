@@ -11,6 +11,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("files", &["error", "limits"]),
     ("tensor", BASE),
     ("device", &["error", "limits", "lists", "files", "tensor"]),
+    (
+        "nn",
+        &["error", "limits", "lists", "files", "tensor", "device"],
+    ),
     ("listings", BASE),
     ("image", BASE),
     ("text", WITH_TENSOR),

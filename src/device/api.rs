@@ -130,6 +130,31 @@ pub trait Device: Send + Sync {
         0
     }
 
+    /// Bytes of weight `at` of `op` in this device's own layout, where it has one: see
+    /// [`Device::pack`].
+    fn packed(&self, _op: &Op, _ins: &[Desc], _at: usize) -> Option<usize> {
+        None
+    }
+
+    /// Fills `to` ([`Buf::packed`](Buf::packed)) with weight `at` of `op` in this device's own layout.
+    /// `row(i, out)` writes row i of the published weight: its first dimension; rows are asked for
+    /// once each, in order, so that a whole second copy never stands in memory.
+    ///
+    /// # Errors
+    /// What `row` fails with; [`Kind::Unsupported`](crate::error::Kind::Unsupported) where
+    /// [`Device::packed`] gives nothing.
+    fn pack(
+        &self,
+        op: &Op,
+        _ins: &[Desc],
+        _at: usize,
+        _row: &mut dyn FnMut(usize, &mut [f32]) -> Result<()>,
+        _to: &Buf,
+    ) -> Result<()> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no layout of its own")).op(op.name()))
+    }
+
     /// Runs one operation. Outputs overlap neither each other nor the inputs.
     ///
     /// # Errors

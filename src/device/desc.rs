@@ -119,6 +119,9 @@ pub struct Buf {
     pub mem: Arc<dyn Mem>,
     /// Where in that memory the range starts, in bytes.
     pub at: usize,
+    /// Whether it is a weight in the device's own layout, which fills the whole memory; `desc` is
+    /// that of the published one.
+    own: bool,
 }
 
 impl Buf {
@@ -135,7 +138,28 @@ impl Buf {
                 mem.bytes()
             )));
         }
-        Ok(Buf { desc, mem, at })
+        Ok(Buf {
+            desc,
+            mem,
+            at,
+            own: false,
+        })
+    }
+
+    /// A weight of `desc` in the device's own layout: all of `mem`.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`](crate::error::Kind::Internal) when the published form would not fit.
+    pub fn packed(desc: Desc, mem: Arc<dyn Mem>) -> Result<Self> {
+        Ok(Buf {
+            own: true,
+            ..Buf::new(desc, mem, 0)?
+        })
+    }
+
+    /// Whether it is a weight in the device's own layout.
+    pub fn is_packed(&self) -> bool {
+        self.own
     }
 
     /// The device address of the first element.

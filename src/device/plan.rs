@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::api::{Device, Support, alloc};
-use super::desc::{Buf, DType, Desc};
+use super::desc::{Buf, DType, Desc, Mem};
 use super::gpu::driver::Stream;
-use super::graph::{Graph, Origin, Value};
-use super::lower::{Fold, Lower, lower};
+use super::graph::{Graph, Node, Origin, Value};
+use super::lower::{Folds, Lower, check, lower};
 use super::op::{Cost, Op};
-use super::weights::Weights;
+use super::weights::Source;
 use crate::error::{Error, Result};
 
 /// Where a step finds a value.
 #[derive(Debug, Clone)]
 enum Place {
-    Arena(Buf),
+    /// At this byte of the arena.
+    Arena(usize, Desc),
     Param(Buf),
     Input(usize),
     Output(usize),
@@ -28,86 +29,63 @@ struct Step {
     outs: Vec<Place>,
 }
 
-/// A graph lowered onto a device, ready to run.
-pub struct Plan {
+/// What all plans over the same weights share.
+struct Program {
     device: Arc<dyn Device>,
     steps: Vec<Step>,
     inputs: Vec<(String, Desc)>,
     outputs: Vec<Desc>,
-    workspace: Option<Buf>,
     arena: usize,
+    scratch: usize,
+    packed: usize,
     shapes: Vec<(Op, Vec<Desc>)>,
 }
 
+/// A graph lowered onto a device, ready to run.
+pub struct Plan {
+    program: Arc<Program>,
+    arena: Arc<dyn Mem>,
+    workspace: Option<Buf>,
+}
+
 impl Plan {
-    /// Lowers `graph` onto `device`, with `weights` folded and packed.
+    /// Lowers `graph` onto `device`, with the weights of `source` folded and packed, one filter at a
+    /// time where the device has a layout of its own for them.
     ///
     /// # Errors
-    /// A weight that is missing or has another shape (named), an operation that the device runs in
-    /// no form (named), or too little memory.
+    /// A weight that is missing or has another shape (named), what `source` says while it is read, an
+    /// operation that the device runs in no form (named), or too little memory.
     pub fn new(
         graph: &Graph,
-        weights: &Weights,
+        source: &dyn Source,
         device: Arc<dyn Device>,
         how: Lower,
     ) -> Result<Plan> {
+        check(graph, source)?;
         let lowered = lower(graph, how)?;
         let graph = native(&lowered.graph, &*device)?;
-        let mut places = HashMap::new();
-        let mut inputs = Vec::new();
-        for value in graph.inputs() {
-            let Origin::Input(name) = graph.origin(value) else {
-                continue;
-            };
-            places.insert(value, Place::Input(inputs.len()));
-            inputs.push((name.clone(), graph.desc(value).clone()));
-        }
-        for value in graph.params() {
-            let Origin::Param(key) = graph.origin(value) else {
-                continue;
-            };
-            let fold = lowered
-                .folds
-                .get(key)
-                .ok_or_else(|| Error::internal("no formula").column(key))?;
-            let desc = graph.desc(value).clone();
-            let (_, values) = evaluate(fold, weights)?;
-            if values.len() != desc.len() {
-                return Err(Error::shape("weights", &desc.dims, &[values.len()]).column(key));
-            }
-            let buf = alloc(&*device, desc)?;
-            device.upload(&bytes_of(&values, buf.desc.dtype), &buf, Stream::DEFAULT)?;
-            places.insert(value, Place::Param(buf));
-        }
-        let mut outputs = Vec::new();
-        for &value in graph.outputs() {
-            if !matches!(graph.origin(value), Origin::Node(..)) {
-                return Err(Error::unsupported(
-                    "an input or a weight cannot be an output",
-                ));
-            }
-            places.insert(value, Place::Output(outputs.len()));
-            outputs.push(graph.desc(value).clone());
-        }
-        let (offsets, size) = arrange(&graph, &places);
-        let memory = device.alloc(size)?;
+        let (mut places, inputs, outputs) = ends(&graph)?;
+        let (offsets, arena) = arrange(&graph, &places);
         for (value, at) in offsets {
-            let desc = graph.desc(value).clone();
-            places.insert(
-                value,
-                Place::Arena(Buf::new(desc, Arc::clone(&memory), at)?),
-            );
+            places.insert(value, Place::Arena(at, graph.desc(value).clone()));
         }
-        let of = |values: &[Value]| values.iter().map(|v| places[v].clone()).collect::<Vec<_>>();
-        let steps: Vec<Step> = graph
-            .nodes()
-            .iter()
-            .map(|n| Step {
-                op: n.op,
-                ins: of(&n.ins),
-                outs: of(&n.outs),
-            })
-            .collect();
+        let folds = Folds {
+            folds: &lowered.folds,
+            source,
+        };
+        let mut packer = Packer {
+            graph: &graph,
+            folds,
+            device: &*device,
+            places,
+            packed: 0,
+        };
+        let mut steps = Vec::with_capacity(graph.nodes().len());
+        for node in graph.nodes() {
+            steps.push(packer.step(node)?);
+        }
+        let packed = packer.packed;
+        source.finish()?;
         let shapes: Vec<(Op, Vec<Desc>)> = graph
             .nodes()
             .iter()
@@ -118,18 +96,37 @@ impl Plan {
             .map(|(op, ins)| device.workspace(op, ins))
             .max()
             .unwrap_or(0);
-        let workspace = match scratch {
-            0 => None,
-            n => Some(alloc(&*device, Desc::new(&[n.div_ceil(4)], DType::F32))?),
-        };
-        Ok(Plan {
+        Plan::over(Arc::new(Program {
             device,
             steps,
             inputs,
             outputs,
-            workspace,
-            arena: size,
+            arena,
+            scratch,
+            packed,
             shapes,
+        }))
+    }
+
+    /// Another plan over the same weights, with an arena of its own: the two can run at once.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn twin(&self) -> Result<Plan> {
+        Plan::over(Arc::clone(&self.program))
+    }
+
+    fn over(program: Arc<Program>) -> Result<Plan> {
+        let device = &*program.device;
+        let arena = device.alloc(program.arena)?;
+        let workspace = match program.scratch {
+            0 => None,
+            n => Some(alloc(device, Desc::new(&[n.div_ceil(4)], DType::F32))?),
+        };
+        Ok(Plan {
+            program,
+            arena,
+            workspace,
         })
     }
 
@@ -138,17 +135,18 @@ impl Plan {
     /// # Errors
     /// A buffer of another shape or type, or a failing device.
     pub fn run(&self, ins: &[&Buf], outs: &[&Buf], stream: Stream) -> Result<()> {
-        let wanted: Vec<&Desc> = self
+        let program = &*self.program;
+        let wanted: Vec<&Desc> = program
             .inputs
             .iter()
             .map(|(_, d)| d)
-            .chain(&self.outputs)
+            .chain(&program.outputs)
             .collect();
         let given: Vec<&Desc> = ins.iter().chain(outs).map(|b| &b.desc).collect();
-        if ins.len() != self.inputs.len() || outs.len() != self.outputs.len() {
+        if ins.len() != program.inputs.len() || outs.len() != program.outputs.len() {
             return Err(Error::shape(
                 "plan",
-                &[self.inputs.len(), self.outputs.len()],
+                &[program.inputs.len(), program.outputs.len()],
                 &[ins.len(), outs.len()],
             ));
         }
@@ -158,15 +156,17 @@ impl Plan {
             }
         }
         let find = |place: &Place| match place {
-            Place::Arena(buf) | Place::Param(buf) => buf.clone(),
-            Place::Input(i) => ins[*i].clone(),
-            Place::Output(i) => outs[*i].clone(),
+            Place::Arena(at, desc) => Buf::new(desc.clone(), Arc::clone(&self.arena), *at),
+            Place::Param(buf) => Ok(buf.clone()),
+            Place::Input(i) => Ok(ins[*i].clone()),
+            Place::Output(i) => Ok(outs[*i].clone()),
         };
-        for step in &self.steps {
-            let from: Vec<Buf> = step.ins.iter().map(find).collect();
-            let to: Vec<Buf> = step.outs.iter().map(find).collect();
+        for step in &program.steps {
+            let from: Vec<Buf> = step.ins.iter().map(find).collect::<Result<_>>()?;
+            let to: Vec<Buf> = step.outs.iter().map(find).collect::<Result<_>>()?;
             let (from, to): (Vec<&Buf>, Vec<&Buf>) = (from.iter().collect(), to.iter().collect());
-            self.device
+            program
+                .device
                 .run(&step.op, &from, &to, self.workspace.as_ref(), stream)?;
         }
         Ok(())
@@ -174,27 +174,37 @@ impl Plan {
 
     /// The inputs' names and shapes, in order.
     pub fn inputs(&self) -> &[(String, Desc)] {
-        &self.inputs
+        &self.program.inputs
     }
 
     /// The outputs' shapes, in order.
     pub fn outputs(&self) -> &[Desc] {
-        &self.outputs
+        &self.program.outputs
     }
 
     /// Every operation with its inputs' shapes, in order: what the benches measure.
     pub fn shapes(&self) -> &[(Op, Vec<Desc>)] {
-        &self.shapes
+        &self.program.shapes
     }
 
     /// How many operations a run launches.
     pub fn launches(&self) -> usize {
-        self.steps.len()
+        self.program.steps.len()
     }
 
     /// Bytes of the arena that all values between the operations share.
     pub fn arena(&self) -> usize {
-        self.arena
+        self.program.arena
+    }
+
+    /// Bytes of the packed weights, which all twins share.
+    pub fn packed(&self) -> usize {
+        self.program.packed
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> &Arc<dyn Device> {
+        &self.program.device
     }
 
     /// What one run costs.
@@ -202,7 +212,8 @@ impl Plan {
     /// # Errors
     /// As [`Op::cost`].
     pub fn cost(&self) -> Result<Cost> {
-        self.shapes
+        self.program
+            .shapes
             .iter()
             .try_fold(Cost { flops: 0, bytes: 0 }, |sum, (op, ins)| {
                 let cost = op.cost(ins)?;
@@ -211,6 +222,89 @@ impl Plan {
                     bytes: sum.bytes + cost.bytes,
                 })
             })
+    }
+}
+
+type Ends = (HashMap<Value, Place>, Vec<(String, Desc)>, Vec<Desc>);
+
+/// The places of a graph's inputs and outputs, and their shapes.
+fn ends(graph: &Graph) -> Result<Ends> {
+    let (mut places, mut inputs, mut outputs) = (HashMap::new(), Vec::new(), Vec::new());
+    for value in graph.inputs() {
+        if let Origin::Input(name) = graph.origin(value) {
+            places.insert(value, Place::Input(inputs.len()));
+            inputs.push((name.clone(), graph.desc(value).clone()));
+        }
+    }
+    for &value in graph.outputs() {
+        if !matches!(graph.origin(value), Origin::Node(..)) {
+            return Err(Error::unsupported(
+                "an input or a weight cannot be an output",
+            ));
+        }
+        places.insert(value, Place::Output(outputs.len()));
+        outputs.push(graph.desc(value).clone());
+    }
+    Ok((places, inputs, outputs))
+}
+
+/// Brings weights onto a device, each where a step first asks for it.
+struct Packer<'a> {
+    graph: &'a Graph,
+    folds: Folds<'a>,
+    device: &'a dyn Device,
+    /// Where values are; weights that stand as they are published come in as they are met.
+    places: HashMap<Value, Place>,
+    packed: usize,
+}
+
+impl Packer<'_> {
+    fn step(&mut self, node: &Node) -> Result<Step> {
+        let descs: Vec<Desc> = node
+            .ins
+            .iter()
+            .map(|&v| self.graph.desc(v).clone())
+            .collect();
+        let mut ins = Vec::with_capacity(node.ins.len());
+        for (at, &value) in node.ins.iter().enumerate() {
+            let weight = matches!(self.graph.origin(value), Origin::Param(_));
+            let own = self.device.packed(&node.op, &descs, at).filter(|_| weight);
+            ins.push(match (own, self.places.get(&value)) {
+                (Some(bytes), _) => self.pack(node, &descs, at, bytes)?,
+                (None, Some(place)) => place.clone(),
+                (None, None) => self.plain(value)?,
+            });
+        }
+        let outs = node.outs.iter().map(|v| self.places[v].clone()).collect();
+        Ok(Step {
+            op: node.op,
+            ins,
+            outs,
+        })
+    }
+
+    /// A weight in the device's own layout for input `at` of `node`.
+    fn pack(&mut self, node: &Node, descs: &[Desc], at: usize, bytes: usize) -> Result<Place> {
+        let rows = self.folds.rows(self.graph, node.ins[at])?;
+        let desc = descs[at].clone();
+        let mem = self.device.alloc(bytes.max(desc.bytes()))?;
+        self.packed += mem.bytes();
+        let buf = Buf::packed(desc, mem)?;
+        let mut row = |i: usize, out: &mut [f32]| rows.row(i, out);
+        self.device.pack(&node.op, descs, at, &mut row, &buf)?;
+        Ok(Place::Param(buf))
+    }
+
+    /// A weight as it is published, for all who read it.
+    fn plain(&mut self, value: Value) -> Result<Place> {
+        let values = self.folds.rows(self.graph, value)?.whole()?;
+        let buf = alloc(self.device, self.graph.desc(value).clone())?;
+        self.packed += buf.desc.bytes();
+        self.device
+            .upload(&bytes_of(&values, buf.desc.dtype), &buf, Stream::DEFAULT)?;
+        let place = Place::Param(buf);
+        self.places.insert(value, place.clone());
+        Ok(place)
     }
 }
 
@@ -257,7 +351,8 @@ fn arrange(graph: &Graph, placed: &HashMap<Value, Place>) -> (Vec<(Value, usize)
     let mut lives: HashMap<Value, (usize, usize)> = HashMap::new();
     for (at, node) in graph.nodes().iter().enumerate() {
         for &value in node.outs.iter().chain(&node.ins) {
-            if !placed.contains_key(&value) {
+            let made = matches!(graph.origin(value), Origin::Node(..));
+            if made && !placed.contains_key(&value) {
                 lives.entry(value).or_insert((at, at)).1 = at;
             }
         }
@@ -291,50 +386,6 @@ fn arrange(graph: &Graph, placed: &HashMap<Value, Place>) -> (Vec<(Value, usize)
         done.push((value, at));
     }
     (done, size)
-}
-
-/// A weight's formula over the published weights.
-fn evaluate(fold: &Fold, weights: &Weights) -> Result<(Vec<usize>, Vec<f32>)> {
-    let pair = |a: &Fold, b: &Fold, f: fn(f32, f32) -> f32| {
-        let ((dims, a), (other, b)) = (evaluate(a, weights)?, evaluate(b, weights)?);
-        match dims == other {
-            true => Ok((dims, a.iter().zip(&b).map(|(&x, &y)| f(x, y)).collect())),
-            false => Err(Error::shape("fold", &dims, &other)),
-        }
-    };
-    match fold {
-        Fold::Param(key) => {
-            let missing = || Error::input("this weight is missing").column(key);
-            let (dims, values) = weights.get(key).ok_or_else(missing)?;
-            match dims.iter().product::<usize>() == values.len() {
-                true => Ok((dims.clone(), values.clone())),
-                false => Err(Error::shape("weights", dims, &[values.len()]).column(key)),
-            }
-        }
-        Fold::Times(a, b) => pair(a, b, |x, y| x * y),
-        Fold::Plus(a, b) => pair(a, b, |x, y| x + y),
-        Fold::Columns {
-            matrix,
-            by,
-            transposed,
-        } => {
-            let ((dims, mut values), (_, by)) =
-                (evaluate(matrix, weights)?, evaluate(by, weights)?);
-            let columns = *dims.last().unwrap_or(&1);
-            let wanted = if *transposed { dims[0] } else { columns };
-            if by.len() != wanted {
-                return Err(Error::shape("fold", &dims, &[by.len()]));
-            }
-            for (i, x) in values.iter_mut().enumerate() {
-                *x *= if *transposed {
-                    by[i / columns]
-                } else {
-                    by[i % columns]
-                };
-            }
-            Ok((dims, values))
-        }
-    }
 }
 
 /// Values in the bytes of `dtype`, rounded to nearest.

@@ -32,6 +32,13 @@ fn terms(op: &Op, ins: &[Desc]) -> usize {
         Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
         Op::ColumnSum | Op::ColumnDot => ins[0].dims[0],
         Op::RowNormalize | Op::SoftmaxCrossEntropy => ins[0].dims[1],
+        Op::Conv { .. } => ins[1].dims[1..].iter().product(),
+        Op::Standardize { .. } => ins[0].dims[1..].iter().product(),
+        Op::Pool { window, .. } => window.kernel[0] * window.kernel[1],
+        Op::GlobalAverage => ins[0].dims[1] * ins[0].dims[2],
+        // Powers are good to some units: what is lost in a logarithm is multiplied by the exponent.
+        Op::GlobalGem { .. } => ins[0].dims[1] * ins[0].dims[2] + 16,
+        Op::ChannelConv => ins[1].len(),
         _ => 1,
     }
 }
@@ -52,11 +59,33 @@ fn sizes(op: &Op, ins: &[(Desc, Vec<u8>)]) -> Vec<Vec<f64>> {
                 ..epilogue
             },
         },
+        Op::Conv {
+            window,
+            groups,
+            gate,
+            epilogue,
+        } => Op::Conv {
+            window,
+            groups,
+            gate,
+            epilogue: Epilogue {
+                act: Act::None,
+                ..epilogue
+            },
+        },
         Op::Activation(_) => Op::Activation(Act::None),
         Op::ActivationGrad(_) => Op::ActivationGrad(Act::None),
+        Op::Affine { .. } => Op::Affine { act: Act::None },
+        Op::Gated {
+            factor, residual, ..
+        } => Op::Gated {
+            factor,
+            residual,
+            act: Act::None,
+        },
         other => other,
     };
-    let absolute: Vec<(Desc, Vec<u8>)> = ins
+    let mut absolute: Vec<(Desc, Vec<u8>)> = ins
         .iter()
         .map(|(d, b)| match d.dtype {
             DType::U32 => (d.clone(), b.clone()),
@@ -69,12 +98,21 @@ fn sizes(op: &Op, ins: &[(Desc, Vec<u8>)]) -> Vec<Vec<f64>> {
             }
         })
         .collect();
+    if matches!(op, Op::BatchNorm { .. }) {
+        // The mean is subtracted: its size adds to that of x.
+        let (desc, bytes) = &absolute[3];
+        let less: Vec<f32> = values_of(bytes, DType::F32).iter().map(|v| -v).collect();
+        absolute[3] = (desc.clone(), bytes_of(&less, DType::F32));
+    }
     let most = absolute[0]
         .1
         .chunks_exact(4)
         .map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]]));
     let most = f64::from(most.fold(0.0, f32::max));
-    let summed = matches!(op, Op::Gemm { .. } | Op::ColumnSum | Op::ColumnDot);
+    let summed = matches!(
+        op,
+        Op::Gemm { .. } | Op::Conv { .. } | Op::ColumnSum | Op::ColumnDot
+    );
     run(&NaiveDevice::default(), &linear, &absolute)
         .unwrap()
         .iter()
@@ -270,6 +308,61 @@ pub fn run_at(
         .collect())
 }
 
+/// Runs `op` with every weight in the device's own layout, where it has one for any.
+pub fn run_packed(
+    device: &dyn Device,
+    op: &Op,
+    ins: &[(Desc, Vec<u8>)],
+) -> Option<doppel::Result<Vec<(Desc, Vec<u8>)>>> {
+    let descs: Vec<Desc> = ins.iter().map(|(d, _)| d.clone()).collect();
+    let sizes: Vec<Option<usize>> = (0..ins.len())
+        .map(|at| device.packed(op, &descs, at).filter(|_| at > 0))
+        .collect();
+    sizes.iter().flatten().next()?;
+    let give = || {
+        let mut from = Vec::new();
+        for (at, (desc, bytes)) in ins.iter().enumerate() {
+            let buf = match sizes[at] {
+                None => {
+                    let buf = alloc(device, desc.clone())?;
+                    device.upload(bytes, &buf, Stream::DEFAULT)?;
+                    buf
+                }
+                Some(size) => {
+                    let values = values_of(bytes, desc.dtype);
+                    let depth = values.len() / desc.dims[0].max(1);
+                    let mut next = 0;
+                    let mut row = |i: usize, out: &mut [f32]| {
+                        assert_eq!((i, out.len()), (next, depth), "rows come once, in order");
+                        next += 1;
+                        out.copy_from_slice(&values[i * depth..(i + 1) * depth]);
+                        Ok(())
+                    };
+                    let buf = Buf::packed(desc.clone(), device.alloc(size.max(desc.bytes()))?)?;
+                    device.pack(op, &descs, at, &mut row, &buf)?;
+                    assert_eq!(next, desc.dims[0], "every row is asked for");
+                    buf
+                }
+            };
+            from.push(buf);
+        }
+        let to: Vec<Guarded> = op
+            .infer(&descs)?
+            .into_iter()
+            .map(|d| Guarded::new_at(device, d, 0))
+            .collect();
+        let (a, b): (Vec<&Buf>, Vec<&Buf>) =
+            (from.iter().collect(), to.iter().map(|g| &g.buf).collect());
+        device.run(op, &a, &b, None, Stream::DEFAULT)?;
+        let name = format!("{} packed on {}", op.name(), device.info().name);
+        let done = to
+            .iter()
+            .map(|g| (g.buf.desc.clone(), g.bytes(device, &name)));
+        Ok(done.collect())
+    };
+    Some(give())
+}
+
 /// Compares a device's results with the naive twin's; gives the largest share of the allowance used.
 pub fn compare(
     op: &Op,
@@ -315,13 +408,28 @@ pub fn inputs(descs: &[Desc], seed: u64) -> Vec<(Desc, Vec<u8>)> {
     descs.iter().enumerate().map(one).collect()
 }
 
+/// Inputs of `descs` that `op` has a meaning for: variances and exponents are positive.
+pub fn inputs_for(op: &Op, descs: &[Desc], seed: u64) -> Vec<(Desc, Vec<u8>)> {
+    let mut all = inputs(descs, seed);
+    let (at, least) = match op {
+        Op::BatchNorm { .. } => (4, 0.1),
+        Op::GlobalGem { .. } => (1, 1.5),
+        _ => return all,
+    };
+    let (desc, bytes) = &mut all[at];
+    let values = values_of(bytes, desc.dtype);
+    let positive: Vec<f32> = values.iter().map(|v| v.abs() + least).collect();
+    *bytes = bytes_of(&positive, desc.dtype);
+    all
+}
+
 /// Mode test: `op` on every device that runs it natively, against the naive twin. Where runs are slow,
 /// one case in five meets a card.
 pub fn test(op: &Op, descs: &[Desc], seed: u64) -> usize {
     static CASES: AtomicUsize = AtomicUsize::new(0);
     let with_cards = !light() || CASES.fetch_add(1, Ordering::Relaxed).is_multiple_of(5);
     let naive = NaiveDevice::default();
-    let ins = inputs(descs, seed);
+    let ins = inputs_for(op, descs, seed);
     let want = run(&naive, op, &ins).unwrap();
     let mut compared = 0;
     for device in devices() {
@@ -330,6 +438,9 @@ pub fn test(op: &Op, descs: &[Desc], seed: u64) -> usize {
             let have = run(&*device, op, &ins).unwrap();
             compare(op, &ins, &have, &want, &device.info().name);
             compared += 1;
+            if let Some(have) = run_packed(&*device, op, &ins) {
+                compare(op, &ins, &have.unwrap(), &want, &device.info().name);
+            }
         }
     }
     compared

@@ -3,6 +3,7 @@
 mod card;
 mod catalogue;
 mod harness;
+mod images;
 mod miniature;
 mod modes;
 mod neighbours;

@@ -1,0 +1,28 @@
+//! Encoders as graphs: the backbones with the keys that timm publishes their weights under, the head
+//! of an embedding learner, and seeded weights for tests and benches.
+//!
+//! ```
+//! use doppel::nn::{self, Build};
+//!
+//! # fn main() -> doppel::Result<()> {
+//! let arch = nn::arch("resnet18")?;
+//! let graph = nn::graph(arch, &Build::new(2, 96))?;
+//! assert_eq!(graph.desc(graph.outputs()[0]).dims, [2, arch.width]);
+//! assert!(nn::params(&graph).contains(&("conv1.weight".into(), vec![64, 3, 7, 7])));
+//! # Ok(())
+//! # }
+//! ```
+
+mod build;
+mod catalogue;
+mod densenet;
+mod efficientnet;
+pub mod formula;
+mod head;
+mod layers;
+mod nfnet;
+mod resnet;
+
+pub use build::{Build, graph, known_extra, params};
+pub use catalogue::{Arch, arch, architectures};
+pub use head::{GlobalPool, Head};
