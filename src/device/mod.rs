@@ -36,5 +36,5 @@ pub use lower::{Lower, Precision};
 pub use naive::NaiveDevice;
 pub use op::{Act, Cost, Epilogue, Op};
 pub use plan::{Plan, bytes_of, values_of};
-pub use weights::{Source, Weights, missing};
 pub use select::{cpu_kernels, open};
+pub use weights::{Source, Weights, missing};
