@@ -37,7 +37,7 @@ use image::DynamicImage;
 use self::bits::Bits;
 use self::header::{Picture, Scan, Tables};
 use self::output::Output;
-pub(super) use markers::{Frame, walk};
+pub(super) use markers::{Frame, next_marker, segment, walk};
 
 use super::decode::{AGAIN, check_memory};
 use crate::error::{Error, Result};
