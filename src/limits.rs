@@ -27,8 +27,6 @@ pub const MAX_DIMS: usize = 65_536;
 /// How many times its length an `.npz` may unpack to, above [`MAX_DECODE_BYTES`]. Deflate alone could
 /// do 1,032 times; rows that differ never come near this.
 pub const MAX_NPZ_EXPANSION: u64 = 64;
-/// The most items that are prepared and encoded together.
-pub const MAX_BATCH: usize = 1024;
 /// How many batches of prepared items there may be at a time: one that is encoded, and those that
 /// are prepared meanwhile.
 pub const MAX_LIVE_BATCHES: usize = 3;
@@ -54,6 +52,18 @@ pub const MAX_CARD_K: usize = 64;
 pub const MAX_CARD_SWEEP: usize = 8;
 /// The most rows or columns of a matrix on a card: kernels count them in 32 bits, signed.
 pub const MAX_CARD_SIDE: usize = (1 << 31) - 256;
+/// The longest JSON header of published weights, in bytes; those of large models take a few hundred kB.
+pub const MAX_WEIGHT_HEADER_BYTES: u64 = 16 << 20;
+/// The most tensors of published weights; large encoders have about a thousand.
+pub const MAX_WEIGHT_TENSORS: usize = 100_000;
+/// The most dimensions of one published tensor.
+pub const MAX_WEIGHT_RANK: usize = 8;
+/// The longest name of a published tensor, in bytes.
+pub const MAX_WEIGHT_NAME_BYTES: usize = 512;
+/// The most files that one model's weights may be spread over.
+pub const MAX_WEIGHT_SHARDS: usize = 256;
+/// The most weight files that are mapped at one time; further ones are read piece by piece.
+pub const MAX_WEIGHT_MAPS: usize = 64;
 
 const _: () = assert!(MAX_MATCHES <= MAX_K, "a full answer must fit a search");
 const _: () = assert!(MAX_ROWS < u32::MAX as usize, "rows are stored as u32");

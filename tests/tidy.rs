@@ -11,6 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("files", &["error", "limits"]),
     ("tensor", BASE),
     ("device", &["error", "limits", "lists", "files", "tensor"]),
+    // Encoders: graphs for a device and the files that their weights come from.
     (
         "nn",
         &["error", "limits", "lists", "files", "tensor", "device"],
@@ -18,7 +19,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("listings", BASE),
     ("image", BASE),
     ("text", WITH_TENSOR),
-    ("embed", WITH_TENSOR),
+    (
+        "embed",
+        &["error", "limits", "lists", "files", "tensor", "nn"],
+    ),
     (
         "search",
         &["error", "limits", "lists", "files", "tensor", "device"],
@@ -33,7 +37,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "recipe",
         &[
             "error", "limits", "lists", "files", "tensor", "device", "listings", "image", "text",
-            "embed", "search", "matching", "evaluate",
+            "embed", "search", "matching", "evaluate", "nn",
         ],
     ),
 ];

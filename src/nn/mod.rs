@@ -1,5 +1,6 @@
 //! Encoders as graphs: the backbones with the keys that timm publishes their weights under, the head
-//! of an embedding learner, and seeded weights for tests and benches.
+//! of an embedding learner, and seeded weights for tests and benches. [`weights`] finds, checks and
+//! reads the published files.
 //!
 //! ```
 //! use doppel::nn::{self, Build};
@@ -22,6 +23,7 @@ mod head;
 mod layers;
 mod nfnet;
 mod resnet;
+pub mod weights;
 
 pub use build::{Build, graph, known_extra, params};
 pub use catalogue::{Arch, arch, architectures};

@@ -6,6 +6,7 @@ mod evaluate;
 mod info;
 mod matching;
 mod search;
+mod sigbus;
 mod split;
 mod tfidf;
 
@@ -78,6 +79,7 @@ impl Verb {
 }
 
 fn main() -> ExitCode {
+    sigbus::install();
     match Cli::parse().verb.run() {
         Ok(Done::Clean) => ExitCode::SUCCESS,
         Ok(Done::Rejected) => ExitCode::from(1),
