@@ -18,6 +18,7 @@ mod build;
 mod catalogue;
 mod densenet;
 mod efficientnet;
+mod encoder;
 pub mod formula;
 mod head;
 mod layers;
@@ -27,4 +28,5 @@ pub mod weights;
 
 pub use build::{Build, graph, known_extra, params};
 pub use catalogue::{Arch, arch, architectures};
+pub use encoder::{ImageEncoder, ImageOptions};
 pub use head::{GlobalPool, Head};

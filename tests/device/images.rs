@@ -550,13 +550,7 @@ fn constants_of_norm_free_networks_fold_into_weights_and_gates() {
     want.extend(block);
     want.extend(block);
     // The last activation has no other reader before it: it went into the last gate.
-    want.extend([
-        "average_pool",
-        "conv",
-        "add",
-        "global_average",
-        "flatten",
-    ]);
+    want.extend(["average_pool", "conv", "add", "global_average", "flatten"]);
     assert_eq!(names(&fast), want);
     agree(&plain, &fast);
 }
