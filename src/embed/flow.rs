@@ -23,11 +23,6 @@ pub struct Flow {
     pub failures: Vec<Failure>,
     /// Seconds of work in loading, over all threads.
     pub load_seconds: f64,
-    /// Seconds during which the encoder ran.
-    pub encode_seconds: f64,
-    /// Seconds during which the encoder waited for items: loading is the slower side where this is
-    /// much of the run.
-    pub wait_seconds: f64,
     /// Seconds of work in the sink.
     pub write_seconds: f64,
 }

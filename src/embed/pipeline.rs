@@ -1,15 +1,16 @@
 //! Load, encode and write, all at once.
 //!
-//! Batches are loaded on rayon's pool, each item a task, while the batch before is encoded on the
-//! same pool: no thread is idle as long as there is either kind of work, and no more threads run than
-//! the pool has, on 2 cores as on 64. A thread of its own takes the vectors to the sink. At most
-//! [`MAX_LIVE_BATCHES`] batches are live; the next one is begun when one has been encoded.
+//! A batch is a task on rayon's pool: its items are loaded, each a task of its own, then encoded. A
+//! few batches are under way, so that one loads while another is encoded and no thread is idle at the
+//! end of either, and no more threads run than the pool has, on 2 cores as on 64. A thread of its own
+//! takes the vectors to the sink, in order. At most [`MAX_LIVE_BATCHES`] batches are live: the next
+//! one is begun when the oldest is done.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -40,7 +41,8 @@ pub trait Encode: Sync {
     fn dims(&self) -> usize;
 
     /// Encodes the items that stand one after the other in `items` into `out`, in the same order. An
-    /// item's vector does not depend on its neighbours. It may work on rayon's pool.
+    /// item's vector does not depend on its neighbours. Called from threads of rayon's pool, for several
+    /// batches at a time.
     ///
     /// # Errors
     /// Any error ends the run.
@@ -84,53 +86,64 @@ pub fn stream(
     sink: &mut (dyn FnMut(usize, &mut [f32]) -> Result<()> + Send),
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Flow> {
-    let (encoding, writing) = (Stopwatch::default(), Stopwatch::default());
-    let (to_sink, vectors) = sync_channel::<Encoded>(1);
+    let (loading, writing) = (Stopwatch::default(), Stopwatch::default());
+    let (to_sink, vectors) = sync_channel::<Vectors>(1);
+    let run = Run {
+        items,
+        encoder,
+        batch: batch.max(1),
+        loading: &loading,
+        over: &AtomicBool::new(false),
+        progress,
+    };
     let mut flow = std::thread::scope(|threads| {
         let written = threads.spawn(|| write(vectors, encoder.dims(), sink, &writing));
-        let stage = Encoding {
-            items,
-            encoder,
-            batch: batch.max(1),
-            encoding: &encoding,
-            progress,
-        };
-        let encoded = stage.run(to_sink);
-        let written = written.join();
-        // The sink's error comes first: it is why the encoder found nobody to take its vectors.
-        match written {
+        let encoded = run.all(to_sink);
+        // The sink's error comes first: it is why nobody took any more vectors.
+        match written.join() {
             Ok(result) => result.and(encoded),
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(panic) => resume_unwind(panic),
         }
     })?;
-    flow.encode_seconds = encoding.seconds();
+    flow.load_seconds = loading.seconds();
     flow.write_seconds = writing.seconds();
     Ok(flow)
 }
 
+/// The vectors of some items, one after the other.
+struct Vectors {
+    items: Vec<usize>,
+    values: Vec<f32>,
+}
+
 /// A batch that was loaded: the items that could be, one after the other.
 struct Loaded {
-    number: usize,
     items: Vec<usize>,
     values: Vec<f32>,
     failures: Vec<Failure>,
 }
 
-/// A loaded batch, or the panic that it ended in.
-type Message = std::thread::Result<Loaded>;
-
-/// The vectors of a batch.
-struct Encoded {
-    items: Vec<usize>,
-    values: Vec<f32>,
+/// A batch that is done, and the memory that its items stood in.
+struct Done {
+    vectors: Vectors,
+    failures: Vec<Failure>,
+    buffer: Vec<f32>,
 }
 
-/// The middle of the pipeline: hands out the batches and encodes them in order.
-struct Encoding<'a> {
+/// What became of a batch: done, an error, or a panic.
+type Outcome = std::thread::Result<Result<Done>>;
+
+/// A batch's number, and what became of it.
+type Message = (usize, Outcome);
+
+/// What all batches share.
+struct Run<'a> {
     items: &'a dyn Items,
     encoder: &'a dyn Encode,
     batch: usize,
-    encoding: &'a Stopwatch,
+    loading: &'a Stopwatch,
+    /// Set when nothing more is wanted.
+    over: &'a AtomicBool,
     progress: &'a (dyn Fn(usize) + Sync),
 }
 
@@ -143,77 +156,61 @@ impl Drop for Stop<'_> {
     }
 }
 
-impl Encoding<'_> {
-    fn run(&self, to_sink: SyncSender<Encoded>) -> Result<Flow> {
-        let (loading, waiting) = (Stopwatch::default(), Stopwatch::default());
-        let over = AtomicBool::new(false);
+impl Run<'_> {
+    /// Hands out the batches, and passes their vectors on in order.
+    fn all(&self, to_sink: SyncSender<Vectors>) -> Result<Flow> {
         let count = self.items.count().div_ceil(self.batch);
         let mut flow = Flow::default();
-        let outcome = rayon::in_place_scope(|scope| {
-            // Batches that are still to be loaded when this ends are not.
-            let _stop = Stop(&over);
-            let (done, loaded) = channel();
-            let begin = |number: usize, buffer: Vec<f32>, done: Sender<Message>| {
-                let (loading, over) = (&loading, &over);
-                scope.spawn(move |_| {
-                    let work = || self.load(number, buffer, loading, over);
+        rayon::in_place_scope_fifo(|scope| {
+            let _stop = Stop(self.over);
+            let (done, batches) = channel::<Message>();
+            let begin = |number: usize, buffer: Vec<f32>| {
+                let done = done.clone();
+                scope.spawn_fifo(move |_| {
                     // Unwind safety: the panic goes on in the thread that waits for this batch.
+                    let outcome = catch_unwind(AssertUnwindSafe(|| self.one(number, buffer)));
                     // Nobody listens any more after an error.
-                    let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
+                    let _ = done.send((number, outcome));
                 });
             };
-            for number in 0..count.min(MAX_LIVE_BATCHES) {
-                begin(number, Vec::new(), done.clone());
-            }
+            (0..count.min(MAX_LIVE_BATCHES)).for_each(|number| begin(number, Vec::new()));
             let mut early = BTreeMap::new();
             for number in 0..count {
-                let batch = waiting.time(|| in_turn(number, &loaded, &mut early))?;
-                let buffer = self.take(batch, &to_sink, &mut flow)?;
+                let batch = in_turn(number, &batches, &mut early)?;
+                flow.encoded += batch.vectors.items.len();
+                flow.failures.extend(batch.failures);
+                if to_sink.send(batch.vectors).is_err() {
+                    return Err(Error::internal("the vectors were not taken").op("embed"));
+                }
+                (self.progress)(flow.encoded + flow.failures.len());
                 if number + MAX_LIVE_BATCHES < count {
-                    begin(number + MAX_LIVE_BATCHES, buffer, done.clone());
+                    begin(number + MAX_LIVE_BATCHES, batch.buffer);
                 }
             }
-            Ok(())
-        });
-        flow.load_seconds = loading.seconds();
-        flow.wait_seconds = waiting.seconds();
-        outcome.map(|()| flow)
+            Ok(flow)
+        })
     }
 
-    /// Encodes a batch and sends its vectors on; gives the buffer back.
-    fn take(
-        &self,
-        batch: Loaded,
-        to_sink: &SyncSender<Encoded>,
-        flow: &mut Flow,
-    ) -> Result<Vec<f32>> {
-        let mut vectors = vec![0.0; batch.items.len() * self.encoder.dims()];
-        if !batch.items.is_empty() {
-            // Inside the pool, so that the encoder's own parallel parts begin without a wait.
-            let encode = || rayon::scope(|_| self.encoder.encode(&batch.values, &mut vectors));
-            self.encoding.time(encode)?;
+    /// Loads and encodes batch `number`.
+    fn one(&self, number: usize, buffer: Vec<f32>) -> Result<Done> {
+        let loaded = self.load(number, buffer);
+        let mut values = vec![0.0; loaded.items.len() * self.encoder.dims()];
+        if !loaded.items.is_empty() {
+            self.go_on()?;
+            self.encoder.encode(&loaded.values, &mut values)?;
         }
-        flow.encoded += batch.items.len();
-        flow.failures.extend(batch.failures);
-        let encoded = Encoded {
-            items: batch.items,
-            values: vectors,
-        };
-        if to_sink.send(encoded).is_err() {
-            return Err(Error::internal("the vectors were not taken").op("embed"));
-        }
-        (self.progress)(flow.encoded + flow.failures.len());
-        Ok(batch.values)
+        Ok(Done {
+            vectors: Vectors {
+                items: loaded.items,
+                values,
+            },
+            failures: loaded.failures,
+            buffer: loaded.values,
+        })
     }
 
     /// Loads batch `number` into `buffer`.
-    fn load(
-        &self,
-        number: usize,
-        buffer: Vec<f32>,
-        loading: &Stopwatch,
-        over: &AtomicBool,
-    ) -> Loaded {
+    fn load(&self, number: usize, buffer: Vec<f32>) -> Loaded {
         let first = number * self.batch;
         let range = first..(first + self.batch).min(self.items.count());
         let mut values = buffer;
@@ -223,29 +220,34 @@ impl Encoding<'_> {
             range.clone().map(|i| self.load_one(i, &mut [])).collect()
         } else {
             let places = values.par_chunks_exact_mut(length).with_max_len(1);
-            let one = |(place, out): (usize, &mut [f32])| {
-                if over.load(Ordering::Relaxed) {
-                    return Err(Error::internal("stopped").op("embed"));
-                }
-                loading.time(|| self.load_one(first + place, out))
-            };
+            let one = |(place, out): (usize, &mut [f32])| self.load_one(first + place, out);
             places.enumerate().map(one).collect()
         };
-        keep(number, range, length, values, outcomes)
+        keep(range, length, values, outcomes)
     }
 
     fn load_one(&self, item: usize, out: &mut [f32]) -> Result<()> {
+        self.go_on()?;
+        let load = || self.items.load(item, out);
         // Unwind safety: what a panic leaves half-written in `out` is not used.
-        catch_unwind(AssertUnwindSafe(|| self.items.load(item, out))).unwrap_or_else(|_| {
+        let outcome = self.loading.time(|| catch_unwind(AssertUnwindSafe(load)));
+        outcome.unwrap_or_else(|_| {
             Err(Error::internal("could not be read: its decoder broke down")
                 .mend("fetch it again, or save it anew"))
         })
+    }
+
+    /// An error when nothing more is wanted; nobody sees it.
+    fn go_on(&self) -> Result<()> {
+        match self.over.load(Ordering::Relaxed) {
+            true => Err(Error::internal("stopped").op("embed")),
+            false => Ok(()),
+        }
     }
 }
 
 /// Moves the items that were loaded together and sorts out the others.
 fn keep(
-    number: usize,
     range: Range<usize>,
     length: usize,
     mut values: Vec<f32>,
@@ -266,26 +268,26 @@ fn keep(
     }
     values.truncate(items.len() * length);
     Loaded {
-        number,
         items,
         values,
         failures,
     }
 }
 
-/// The batch `number`; those that are loaded before it wait in `early`.
+/// The batch `number`; what becomes of others before it waits in `early`.
 fn in_turn(
     number: usize,
-    loaded: &Receiver<Message>,
-    early: &mut BTreeMap<usize, Loaded>,
-) -> Result<Loaded> {
+    batches: &Receiver<Message>,
+    early: &mut BTreeMap<usize, Outcome>,
+) -> Result<Done> {
     loop {
-        if let Some(batch) = early.remove(&number) {
-            return Ok(batch);
+        match early.remove(&number) {
+            Some(Ok(outcome)) => return outcome,
+            Some(Err(panic)) => resume_unwind(panic),
+            None => {}
         }
-        match receive(loaded) {
-            Some(Ok(batch)) => early.insert(batch.number, batch),
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        match receive(batches) {
+            Some((other, outcome)) => early.insert(other, outcome),
             None => return Err(Error::internal("a batch was lost").op("embed")),
         };
     }
@@ -313,7 +315,7 @@ fn receive<T>(from: &Receiver<T>) -> Option<T> {
 
 /// Hands the vectors to the sink until there are no more.
 fn write(
-    vectors: Receiver<Encoded>,
+    vectors: Receiver<Vectors>,
     dims: usize,
     sink: &mut (dyn FnMut(usize, &mut [f32]) -> Result<()> + Send),
     writing: &Stopwatch,

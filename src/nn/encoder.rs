@@ -1,109 +1,269 @@
-//! An encoder of images, ready to run.
+//! An encoder of images, ready to run: a backbone's graph with its weights on a device.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use rayon::prelude::*;
+
+use super::build::{self, Build, known_extra};
 use super::catalogue::{Arch, arch};
-use super::{Build, GlobalPool, Head, graph};
-use crate::device::{Act, DType, Device, Lower, Plan, Precision, Source, Stream, alloc};
+use super::head::{GlobalPool, Head};
+use super::weights::{Extras, OpenOptions, WeightFile, check_against};
+use crate::device::{Act, Buf, Device, Lower, Plan, Precision, Source, Stream, alloc};
 use crate::error::{Error, Result};
 
-/// Which encoder, and how it is run.
-#[derive(Debug, Clone, PartialEq)]
+/// Images of one run on a card; the CPU takes one at a time, so that an image's values stay in its
+/// caches, and runs as many at once as it has threads.
+const CARD_BATCH: usize = 16;
+
+/// The power of generalised-mean pooling where the weights hold none (Radenovic et al. 2018).
+const GEM_POWER: f32 = 3.0;
+
+/// Which encoder, and what of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageOptions {
-    /// timm's name.
+    /// timm's name, with or without the tag of its weights.
     pub arch: String,
-    /// Pixels on a side; the architecture's own by default.
+    /// Height and width of the prepared images, in pixels; the weights' own size if none is given.
     pub size: Option<usize>,
-    /// Stands in for the backbone's own activation.
+    /// Stands in for the backbone's activation.
     pub activation: Option<Act>,
-    /// How the features of all pixels become one.
-    pub pool: GlobalPool,
-    /// The pooled features, whatever head the weights have.
+    /// How the features of all pixels become one; if it is not said, as the weights have it: the
+    /// generalised mean where they hold its power, the mean elsewhere.
+    pub pool: Option<GlobalPool>,
+    /// The pooled features, before any head that the weights hold.
     pub raw: bool,
 }
 
-/// An encoder of images with its weights.
+impl ImageOptions {
+    /// An architecture with everything as its weights have it.
+    pub fn new(arch: &str) -> Self {
+        ImageOptions {
+            arch: arch.to_owned(),
+            size: None,
+            activation: None,
+            pool: None,
+            raw: false,
+        }
+    }
+}
+
+/// An encoder of images with its weights on a device.
 pub struct ImageEncoder {
     arch: &'static Arch,
     size: usize,
     dims: usize,
-    device: Arc<dyn Device>,
-    plan: Mutex<Plan>,
+    pool: GlobalPool,
+    batch: usize,
+    /// Plans that nobody is running; one more is made when all are.
+    idle: Mutex<Vec<Worker>>,
+    first: Plan,
+}
+
+/// A plan with the buffers that it reads and writes.
+struct Worker {
+    plan: Plan,
+    input: Buf,
+    output: Buf,
+}
+
+/// The weights of a source, and a power for the generalised mean where they hold none.
+struct WithPower<'a>(&'a dyn Source);
+
+const POWER: &str = "embed.pool.p";
+
+impl Source for WithPower<'_> {
+    fn dims(&self, key: &str) -> Option<&[usize]> {
+        let own: Option<&[usize]> = if key == POWER { Some(&[1]) } else { None };
+        self.0.dims(key).or(own)
+    }
+
+    fn read(&self, key: &str, from: usize, out: &mut [f32]) -> Result<()> {
+        match (key == POWER && self.0.dims(key).is_none(), &mut *out) {
+            (true, [one]) if from == 0 => {
+                *one = GEM_POWER;
+                Ok(())
+            }
+            _ => self.0.read(key, from, out),
+        }
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.0.finish()
+    }
 }
 
 impl ImageEncoder {
-    /// The encoder of `options` with published weights, on `device`.
+    /// Opens a file or folder of published weights and packs them for `device`; says which tensors of
+    /// it were of no use.
+    ///
+    /// A prefix that all keys share (`backbone.`, `module.`) is taken off. Of the head's tensors
+    /// (`embed.*`), those that the options have no use for are ignored.
     ///
     /// # Errors
-    /// An unknown name, a size that it does not take, weights that are missing or wrong, and a device
-    /// that cannot run it.
+    /// As [`ImageEncoder::new`], [`WeightFile::open`] and [`check_against`].
+    pub fn open(
+        options: &ImageOptions,
+        weights: impl AsRef<Path>,
+        how: OpenOptions,
+        device: Arc<dyn Device>,
+    ) -> Result<(Self, Extras)> {
+        let arch = arch(&options.arch)?;
+        let plain = build::params(&build::graph(arch, &Build::new(1, arch.size))?);
+        let file = WeightFile::open(weights, how)?.strip_prefix(&plain)?;
+        let build = plan_for(arch, options, &file)?;
+        let mut wanted = build::params(&build::graph(arch, &build)?);
+        wanted.retain(|(key, _)| key != POWER || file.dims(POWER).is_some());
+        let extra = |key: &str| known_extra(arch, key) || key.starts_with("embed.");
+        let extras = check_against(&file, &wanted, &extra)?;
+        let encoder = ImageEncoder::new(options, &file, device)?;
+        Ok((encoder, extras))
+    }
+
+    /// Packs the weights of `source` for `device`.
+    ///
+    /// # Errors
+    /// An unknown architecture, a size that it does not take, a weight that is missing, has another
+    /// shape or cannot be read (named), or a device that lacks an operation.
     pub fn new(
         options: &ImageOptions,
-        weights: &dyn Source,
+        source: &dyn Source,
         device: Arc<dyn Device>,
     ) -> Result<Self> {
         let arch = arch(&options.arch)?;
-        let size = options.size.unwrap_or(arch.size);
-        let head = match weights.dims("embed.fc.weight") {
-            Some(&[dims, _]) if !options.raw => Some(Head { dims }),
-            _ => None,
-        };
-        let build = Build {
-            activation: options.activation,
-            pool: options.pool,
-            head,
-            ..Build::new(1, size)
-        };
-        let graph = graph(arch, &build)?;
+        let mut build = plan_for(arch, options, source)?;
+        if device.info().is_card() {
+            build.batch = CARD_BATCH;
+        }
+        let graph = build::graph(arch, &build)?;
+        let dims = graph.desc(graph.outputs()[0]).dims[1];
         let how = Lower::Infer(Precision::F32);
-        let plan = Plan::new(&graph, weights, Arc::clone(&device), how)?;
-        let dims = plan.outputs()[0].dims[1];
+        let first = Plan::new(&graph, &WithPower(source), device, how)?;
         Ok(ImageEncoder {
             arch,
-            size,
+            size: build.size,
             dims,
-            device,
-            plan: Mutex::new(plan),
+            pool: build.pool,
+            batch: build.batch,
+            idle: Mutex::new(Vec::new()),
+            first,
         })
     }
 
-    /// What it is, and how images are prepared for it.
+    /// The architecture, with what it expects of an image.
     pub fn arch(&self) -> &'static Arch {
         self.arch
     }
 
-    /// Pixels on a side.
+    /// Height and width of the prepared images, in pixels.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Values of a vector.
+    /// Values of an embedding.
     pub fn dims(&self) -> usize {
         self.dims
     }
 
-    /// Encodes `images`, f32 `[n, size, size, 3]`, into `out`, `[n, dims]`.
+    /// How the features of all pixels become one.
+    pub fn pool(&self) -> GlobalPool {
+        self.pool
+    }
+
+    /// The plan that runs: its launches, shapes and cost, and the size of its packed weights.
+    pub fn plan(&self) -> &Plan {
+        &self.first
+    }
+
+    /// Embeds images: `images` is f32 `[n, size, size, 3]`, prepared as [`Arch`] says, `out` is
+    /// `[n, dims]`. An image's embedding does not depend on its neighbours or on the threads.
     ///
     /// # Errors
-    /// Lengths that do not go together, or a failing device.
+    /// [`Kind::Shape`](crate::error::Kind::Shape) when the two have not the same number of images,
+    /// too little memory, or a failing device.
     pub fn encode(&self, images: &[f32], out: &mut [f32]) -> Result<()> {
-        let image = self.size * self.size * 3;
-        let n = images.len() / image;
-        if images.len() != n * image || out.len() != n * self.dims {
-            return Err(Error::shape("encode", &[images.len()], &[out.len()]));
+        let pixels = self.size * self.size * 3;
+        if images.len() / pixels * self.dims != out.len() || !images.len().is_multiple_of(pixels) {
+            let (have, to) = (
+                [images.len() / pixels, pixels],
+                [out.len() / self.dims, self.dims],
+            );
+            return Err(Error::shape("encode", &have, &to));
         }
-        let plan = self.plan.lock().map_err(|_| Error::internal("poisoned"))?;
-        let input = alloc(&*self.device, plan.inputs()[0].1.clone())?;
-        let output = alloc(&*self.device, plan.outputs()[0].clone())?;
-        debug_assert_eq!(output.desc.dtype, DType::F32);
-        for (from, to) in images.chunks(image).zip(out.chunks_mut(self.dims)) {
-            let stream = Stream::DEFAULT;
-            self.device
-                .upload(bytemuck::cast_slice(from), &input, stream)?;
-            plan.run(&[&input], &[&output], stream)?;
-            self.device
-                .download(&output, bytemuck::cast_slice_mut(to), stream)?;
+        let step = |(from, to): (&[f32], &mut [f32])| {
+            let mut worker = self.worker()?;
+            worker.run(from, to)?;
+            if let Ok(mut idle) = self.idle.lock() {
+                idle.push(worker);
+            }
+            Ok(())
+        };
+        let (from, to) = (pixels * self.batch, self.dims * self.batch);
+        match self.first.device().info().is_card() {
+            true => images
+                .chunks(from)
+                .zip(out.chunks_mut(to))
+                .try_for_each(step),
+            false => images
+                .par_chunks(from)
+                .zip(out.par_chunks_mut(to))
+                .try_for_each(step),
         }
+    }
+
+    /// A plan that nobody is running.
+    fn worker(&self) -> Result<Worker> {
+        if let Some(worker) = self.idle.lock().ok().and_then(|mut idle| idle.pop()) {
+            return Ok(worker);
+        }
+        let plan = self.first.twin()?;
+        let device = Arc::clone(plan.device());
+        let input = alloc(&*device, plan.inputs()[0].1.clone())?;
+        let output = alloc(&*device, plan.outputs()[0].clone())?;
+        Ok(Worker {
+            plan,
+            input,
+            output,
+        })
+    }
+}
+
+impl Worker {
+    /// Runs the plan on as many images as it takes, or fewer.
+    fn run(&mut self, images: &[f32], out: &mut [f32]) -> Result<()> {
+        let device = Arc::clone(self.plan.device());
+        let stream = Stream::DEFAULT;
+        let wanted = self.input.desc.len();
+        if images.len() == wanted {
+            device.upload(bytemuck::cast_slice(images), &self.input, stream)?;
+        } else {
+            let mut padded = images.to_vec();
+            padded.resize(wanted, 0.0);
+            device.upload(bytemuck::cast_slice(&padded), &self.input, stream)?;
+        }
+        self.plan.run(&[&self.input], &[&self.output], stream)?;
+        let mut values = vec![0.0f32; self.output.desc.len()];
+        device.download(&self.output, bytemuck::cast_slice_mut(&mut values), stream)?;
+        out.copy_from_slice(&values[..out.len()]);
         Ok(())
     }
+}
+
+/// What to build for the options, of weights that may hold a head.
+fn plan_for(arch: &Arch, options: &ImageOptions, source: &dyn Source) -> Result<Build> {
+    let head = match source.dims("embed.fc.weight") {
+        Some(&[dims, _]) if !options.raw => Some(Head { dims }),
+        _ => None,
+    };
+    let own = match source.dims(POWER) {
+        Some(_) => GlobalPool::Gem,
+        None => GlobalPool::Average,
+    };
+    Ok(Build {
+        batch: 1,
+        size: options.size.unwrap_or(arch.size),
+        activation: options.activation,
+        pool: options.pool.unwrap_or(own),
+        head,
+    })
 }

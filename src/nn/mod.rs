@@ -1,6 +1,6 @@
 //! Encoders as graphs: the backbones with the keys that timm publishes their weights under, the head
-//! of an embedding learner, and seeded weights for tests and benches. [`weights`] finds, checks and
-//! reads the published files.
+//! of an embedding learner, the files that published weights come in, and seeded weights for tests
+//! and benches.
 //!
 //! ```
 //! use doppel::nn::{self, Build};

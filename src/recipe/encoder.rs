@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::device::{Device, Source};
+use crate::device::Device;
 use crate::embed::{Encode, store};
 use crate::error::{Error, Result};
 use crate::image::{Crop, Filter, Normal, Prepare};
-use crate::nn::weights::{OpenOptions, WeightFile, check_against};
-use crate::nn::{
-    self, Arch, Build, GlobalPool, Head, ImageEncoder, ImageOptions, graph, known_extra, params,
-};
+use crate::nn::weights::{OpenOptions, WeightFile};
+use crate::nn::{self, Arch, GlobalPool, ImageEncoder, ImageOptions};
 
 /// What is done about an image's aspect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,63 +81,27 @@ impl EncoderSpec {
     /// wrong with the weights; [`Kind::Unsupported`](crate::error::Kind::Unsupported) for a device
     /// that has no convolutions.
     pub fn open(&self, device: Arc<dyn Device>) -> Result<OpenEncoder> {
-        let arch = nn::arch(&self.options.arch)?;
         let prepare = self.prepare()?;
-        let file = self.weights(arch, prepare.size)?;
-        let wanted = self.wanted(arch, prepare.size, &file)?;
-        let extra = |key: &str| {
-            let head = self.options.raw && key.starts_with("embed.");
-            head || known_extra(arch, key)
-        };
-        let ignored = check_against(&file, &wanted, &extra)?.to_string();
-        let encoder = ImageEncoder::new(&self.options, &file, device)?;
-        let path = file.path().to_path_buf();
-        drop(file);
+        let how = OpenOptions { mmap: self.mmap };
+        // Of a folder, the file in it.
+        let file = WeightFile::open(&self.weights, how)?.path().to_path_buf();
+        let (encoder, extras) = ImageEncoder::open(&self.options, &file, how, device)?;
         Ok(OpenEncoder {
-            settings: self.settings(arch, &prepare, &store::sha256(path)?),
+            settings: self.settings(&encoder, &prepare, &store::sha256(file)?),
             encoder,
             prepare,
             orient: self.orient,
-            ignored,
+            ignored: extras.to_string(),
         })
     }
 
-    /// The weights under the names that the architecture has for them.
-    fn weights(&self, arch: &Arch, size: usize) -> Result<WeightFile> {
-        let backbone = params(&graph(arch, &self.build(size, None))?);
-        let options = OpenOptions { mmap: self.mmap };
-        WeightFile::open(&self.weights, options)?.strip_prefix(&backbone)
-    }
-
-    fn wanted(
-        &self,
-        arch: &Arch,
-        size: usize,
-        file: &WeightFile,
-    ) -> Result<Vec<(String, Vec<usize>)>> {
-        let head = match file.dims("embed.fc.weight") {
-            Some(&[dims, _]) if !self.options.raw => Some(Head { dims }),
-            _ => None,
-        };
-        Ok(params(&graph(arch, &self.build(size, head))?))
-    }
-
-    fn build(&self, size: usize, head: Option<Head>) -> Build {
-        Build {
-            activation: self.options.activation,
-            pool: self.options.pool,
-            head,
-            ..Build::new(1, size)
-        }
-    }
-
-    fn settings(&self, arch: &Arch, prepare: &Prepare, weights: &str) -> Value {
-        let pool = match self.options.pool {
+    fn settings(&self, encoder: &ImageEncoder, prepare: &Prepare, weights: &str) -> Value {
+        let pool = match encoder.pool() {
             GlobalPool::Average => "avg",
             GlobalPool::Gem => "gem",
         };
         json!({
-            "encoder": format!("timm:{}", arch.name),
+            "encoder": format!("timm:{}", encoder.arch().name),
             "weights_sha256": weights,
             "size": prepare.size,
             "crop": match prepare.crop {
@@ -199,11 +161,8 @@ mod tests {
     fn spec(arch: &str, size: Option<usize>, framing: Framing) -> EncoderSpec {
         EncoderSpec {
             options: ImageOptions {
-                arch: arch.into(),
                 size,
-                activation: None,
-                pool: GlobalPool::Average,
-                raw: false,
+                ..ImageOptions::new(arch)
             },
             weights: "gone.safetensors".into(),
             mmap: true,

@@ -206,8 +206,6 @@ impl Report {
             "stages": stages_json(&self.stages.done),
             "overlap": {
                 "decode_thread_seconds": e.flow.load_seconds,
-                "encode_seconds": e.flow.encode_seconds,
-                "encode_waited_seconds": e.flow.wait_seconds,
                 "write_seconds": e.flow.write_seconds,
             },
             "peak_memory_bytes": peak_memory(),

@@ -26,10 +26,10 @@ pub struct Settings {
     /// Another activation in the place of the encoder's own
     #[arg(long, value_enum, requires = "encoder")]
     activation: Option<ActivationName>,
-    /// How the features of all pixels become one: their mean, or the generalised mean (with the
-    /// weights' own power)
-    #[arg(long, value_enum, default_value = "avg", requires = "encoder")]
-    pool: PoolName,
+    /// How the features of all pixels become one: the mean, or the generalised mean [default: as the
+    /// weights have it, else the mean]
+    #[arg(long, value_enum, requires = "encoder")]
+    pool: Option<PoolName>,
     /// Read the weights instead of mapping them, as for network folders
     #[arg(long, requires = "encoder")]
     no_mmap: bool,
@@ -76,10 +76,10 @@ impl Settings {
                 arch: arch.name.to_string(),
                 size: self.size,
                 activation: self.activation.map(|ActivationName::Mish| Act::Mish),
-                pool: match self.pool {
+                pool: self.pool.map(|name| match name {
                     PoolName::Avg => GlobalPool::Average,
                     PoolName::Gem => GlobalPool::Gem,
-                },
+                }),
                 raw,
             },
             weights,
