@@ -5,6 +5,9 @@
 //! the unit's instructions. Forms of one kernel agree up to rounding: the portable one has no fused
 //! multiply-add.
 
+use super::Kernel;
+use super::kernel::Level;
+
 /// A vector unit.
 ///
 /// # Safety
@@ -19,6 +22,12 @@ pub(crate) trait Lanes: Copy {
 
     /// All lanes `x`.
     unsafe fn splat(x: f32) -> Self::V;
+    /// Lane `i` is lane `i ^ 1`.
+    unsafe fn swap1(a: Self::V) -> Self::V;
+    /// Lane `i` is lane `i ^ 2`.
+    unsafe fn swap2(a: Self::V) -> Self::V;
+    /// Lane `i` is lane `i ^ 4`.
+    unsafe fn swap4(a: Self::V) -> Self::V;
     /// `N` floats.
     unsafe fn load(p: *const f32) -> Self::V;
     /// The first `n <= N` floats, the rest zero; no other is touched.
@@ -45,7 +54,15 @@ pub(crate) trait Lanes: Copy {
     unsafe fn round(a: Self::V) -> Self::V;
     /// `2^a` for whole `a` within -126..=127.
     unsafe fn exp2i(a: Self::V) -> Self::V;
+    /// `a * 2^n` for whole `n` within -252..=252: infinity above, gradually zero below, NaN stays.
+    unsafe fn scale2(a: Self::V, n: Self::V) -> Self::V;
+    /// `(m, e)` with `a = m * 2^e`, `m` within 0.7071..1.4142, `e` whole; for finite normal `a > 0`.
+    /// Infinity gives a large `e`; the parts of anything else mean nothing.
+    unsafe fn split2(a: Self::V) -> (Self::V, Self::V);
 }
+
+/// The bits of the smallest `m` of [`Lanes::split2`], the square root of 1/2.
+const SPLIT_AT: i32 = 0x3f35_04f3;
 
 /// Plain Rust: eight lanes, which compilers turn into what the target has.
 #[derive(Clone, Copy)]
@@ -64,6 +81,18 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {
         [x; 8]
+    }
+    #[inline(always)]
+    unsafe fn swap1(a: Self::V) -> Self::V {
+        each(|i| a[i ^ 1])
+    }
+    #[inline(always)]
+    unsafe fn swap2(a: Self::V) -> Self::V {
+        each(|i| a[i ^ 2])
+    }
+    #[inline(always)]
+    unsafe fn swap4(a: Self::V) -> Self::V {
+        each(|i| a[i ^ 4])
     }
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self::V {
@@ -123,6 +152,62 @@ impl Lanes for Portable {
     unsafe fn exp2i(a: Self::V) -> Self::V {
         each(|i| f32::from_bits(((a[i] as i32 + 127) as u32) << 23))
     }
+    #[inline(always)]
+    unsafe fn scale2(a: Self::V, n: Self::V) -> Self::V {
+        each(|i| {
+            let n = n[i] as i32;
+            let half = n >> 1;
+            let power = |n: i32| f32::from_bits((n.wrapping_add(127) as u32) << 23);
+            a[i] * power(half) * power(n - half)
+        })
+    }
+    #[inline(always)]
+    unsafe fn split2(a: Self::V) -> (Self::V, Self::V) {
+        let e = |i: usize| (a[i].to_bits() as i32).wrapping_sub(SPLIT_AT) >> 23;
+        let m = |i: usize| f32::from_bits((a[i].to_bits() as i32).wrapping_sub(e(i) << 23) as u32);
+        (each(m), each(|i| e(i) as f32))
+    }
+}
+
+/// Work written once for every vector unit; [`run`] picks the unit.
+pub(crate) trait Job {
+    /// Does it. Implementations are `#[inline(always)]`, so that they are compiled for the unit.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `L`, and what the job's own constructor asks holds.
+    unsafe fn run<L: Lanes>(self);
+}
+
+/// Runs a job on the vector unit of a kernel.
+///
+/// # Safety
+/// What the job asks of its fields holds.
+#[inline]
+pub(crate) unsafe fn run<J: Job>(kernel: Kernel, job: J) {
+    // SAFETY: the caller answers for the job, and a `Kernel` is the proof of its instructions.
+    unsafe {
+        match kernel.level() {
+            Level::Portable => job.run::<Portable>(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => on_avx2(job),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 | Level::Avx512Vnni => on_avx512(job),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn on_avx2<J: Job>(job: J) {
+    // SAFETY: the caller has the unit and answers for the job.
+    unsafe { job.run::<Avx2>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw")]
+unsafe fn on_avx512<J: Job>(job: J) {
+    // SAFETY: the caller has the unit and answers for the job.
+    unsafe { job.run::<Avx512>() }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -130,7 +215,7 @@ pub(crate) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Lanes;
+    use super::{Lanes, SPLIT_AT};
     use std::arch::x86_64::*;
 
     /// 256-bit vectors: AVX2 and FMA.
@@ -165,6 +250,10 @@ mod x86 {
     impl Lanes for Avx2 {
         const N: usize = 8;
         type V = __m256;
+
+        through!(swap1(a) -> __m256, _mm256_permute_ps::<0b10_11_00_01>(a));
+        through!(swap2(a) -> __m256, _mm256_permute_ps::<0b01_00_11_10>(a));
+        through!(swap4(a) -> __m256, _mm256_permute2f128_ps::<1>(a, a));
 
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m256 {
@@ -203,11 +292,31 @@ mod x86 {
             let biased = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
         });
+        through!(scale2(a, n) -> __m256, {
+            let n = _mm256_cvtps_epi32(n);
+            let half = _mm256_srai_epi32::<1>(n);
+            let bias = _mm256_set1_epi32(127);
+            let first = _mm256_slli_epi32::<23>(_mm256_add_epi32(half, bias));
+            let second = _mm256_add_epi32(_mm256_sub_epi32(n, half), bias);
+            let second = _mm256_slli_epi32::<23>(second);
+            let a = _mm256_mul_ps(a, _mm256_castsi256_ps(first));
+            _mm256_mul_ps(a, _mm256_castsi256_ps(second))
+        });
+        through!(split2(a) -> (__m256, __m256), {
+            let bits = _mm256_castps_si256(a);
+            let e = _mm256_srai_epi32::<23>(_mm256_sub_epi32(bits, _mm256_set1_epi32(SPLIT_AT)));
+            let m = _mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(e));
+            (_mm256_castsi256_ps(m), _mm256_cvtepi32_ps(e))
+        });
     }
 
     impl Lanes for Avx512 {
         const N: usize = 16;
         type V = __m512;
+
+        through!(swap1(a) -> __m512, _mm512_permute_ps::<0b10_11_00_01>(a));
+        through!(swap2(a) -> __m512, _mm512_permute_ps::<0b01_00_11_10>(a));
+        through!(swap4(a) -> __m512, _mm512_shuffle_f32x4::<0b10_11_00_01>(a, a));
 
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m512 {
@@ -245,6 +354,13 @@ mod x86 {
         through!(exp2i(a) -> __m512, {
             let biased = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        });
+        through!(scale2(a, n) -> __m512, _mm512_scalef_ps(a, n));
+        through!(split2(a) -> (__m512, __m512), {
+            let bits = _mm512_castps_si512(a);
+            let e = _mm512_srai_epi32::<23>(_mm512_sub_epi32(bits, _mm512_set1_epi32(SPLIT_AT)));
+            let m = _mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(e));
+            (_mm512_castsi512_ps(m), _mm512_cvtepi32_ps(e))
         });
     }
 }

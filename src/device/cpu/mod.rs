@@ -5,12 +5,15 @@
 //! kernel return the same bits, so an answer does not depend on the machine.
 
 pub mod bits;
+pub mod conv;
 pub mod dot;
 mod engine;
 pub mod host;
 mod kernel;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub(crate) mod lanes;
+#[allow(dead_code, reason = "filled in as the kernels arrive")]
+pub(crate) mod math;
 pub mod pack;
 #[allow(dead_code, reason = "filled in as the kernels arrive")]
 pub mod shape;
