@@ -17,6 +17,7 @@ mod dct;
 mod decode;
 mod filter;
 mod folder;
+mod gif;
 mod gray;
 mod jpeg;
 mod many;

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use super::Rgb8;
 use super::filter::{Filter, Kept, Side, Window};
 use super::resize::{check_sides, columns_first};
-use super::weigh::{Across, Rows, down};
+use super::weigh::{Across, Form, Rows, down};
 use crate::error::{Error, Result};
 
 /// The picture at `width` x `height` pixels, resampled in Pillow's arithmetic: equal to
@@ -73,6 +73,7 @@ pub(super) fn resample_rows(
     part: Part,
     mut sink: impl FnMut(usize, &[u8]),
 ) {
+    let form = Form::best();
     let (width, height) = (rgb.width(), rgb.height());
     let row = |y: usize| &rgb.pixels()[3 * width * y..][..3 * width];
     let across = (part.width != width).then(|| {
@@ -83,7 +84,7 @@ pub(super) fn resample_rows(
             start: part.left,
             count: part.columns,
         };
-        ACROSS.with(|kept| kept.get(side, |side| Rc::new(Across::new(side))))
+        ACROSS.with(|kept| kept.get(side, |side| Rc::new(Across::new(form, side))))
     });
     let windows = (part.height != height).then(|| {
         let side = Side {
@@ -111,11 +112,8 @@ pub(super) fn resample_rows(
         (None, Some(windows)) => {
             for (y, window) in windows.iter().enumerate() {
                 let from = 3 * (window.first * width + part.left);
-                down(
-                    Rows::new(&rgb.pixels()[from..], 3 * width),
-                    &window.weights,
-                    &mut line,
-                );
+                let rows = Rows::new(rgb.pixels(), from, 3 * width, line.len());
+                down(form, rows, &window.weights, &mut line);
                 sink(y, &line);
             }
         }
@@ -125,11 +123,8 @@ pub(super) fn resample_rows(
             let mut wide = vec![0; 3 * width];
             for (y, window) in windows.iter().enumerate() {
                 let from = 3 * window.first * width;
-                down(
-                    Rows::new(&rgb.pixels()[from..], 3 * width),
-                    &window.weights,
-                    &mut wide,
-                );
+                let rows = Rows::new(rgb.pixels(), from, 3 * width, wide.len());
+                down(form, rows, &window.weights, &mut wide);
                 across.run(&wide, &mut line);
                 sink(y, &line);
             }
@@ -138,7 +133,7 @@ pub(super) fn resample_rows(
             let mut ring = Ring::new(&windows, line.len());
             for (y, window) in windows.iter().enumerate() {
                 ring.fill(window, |y, to| across.run(row(y), to));
-                down(ring.rows(window), &window.weights, &mut line);
+                down(form, ring.rows(window), &window.weights, &mut line);
                 sink(y, &line);
             }
         }
