@@ -420,6 +420,39 @@ fn a_full_disk_is_told_before_the_work_and_keeps_the_old_rows() {
     assert_eq!(bench.names(), ["l.csv", "photos", "x.npy"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_killed_leaves_nothing_behind() {
+    use std::process::{Command, Stdio};
+    let bench = bench();
+    // At 1,200 pixels the run takes long enough to be killed in the middle of it.
+    let mut text = String::from("posting_id,image\n");
+    for i in 0..7 {
+        let photo = std::fs::read(bench.path("photos/a.jpg")).unwrap();
+        bench.write(&format!("photos/{i}.jpg"), photo);
+        text.push_str(&format!("p{i},{i}.jpg\n"));
+    }
+    bench.write("l.csv", text);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_engine"))
+        .args([
+            "embed", "l.csv", "--images", "photos", "--size", "1200", "--out", "x.npy",
+        ])
+        .args(["--encoder", "timm:resnet18", "--weights", weights()])
+        .current_dir(bench.folder())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The note about the weights comes when they are packed, before the first image.
+    let mut byte = [0];
+    std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut byte).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    child.kill().unwrap();
+    let killed = child.wait().unwrap();
+    if killed.code().is_none() {
+        assert_eq!(bench.names(), ["l.csv", "photos"]);
+    }
+}
+
 #[test]
 fn an_encoder_is_evidence_in_match() {
     let bench = bench();

@@ -136,9 +136,10 @@ pub fn match_listings(
         Some(chosen) => {
             // Before hours of work: whether the answer can stand where it is wanted.
             for path in [Some(out), pairs].into_iter().flatten() {
-                if path.metadata().is_ok_and(|m| m.is_file()) || !path.exists() {
-                    drop(Partial::create(path)?);
+                if path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+                    continue; // A pipe or a device is written straight.
                 }
+                drop(Partial::create(path)?);
             }
             let (open, _) = encoder::open(&chosen.spec, common)?;
             recipe::image_text_phash(&job, &chosen.settings.work(&open), &progress)?
