@@ -422,7 +422,7 @@ fn a_full_disk_is_told_before_the_work_and_keeps_the_old_rows() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_run_that_is_killed_leaves_nothing_behind() {
+fn a_run_that_is_killed_leaves_no_half_file() {
     use std::process::{Command, Stdio};
     let bench = bench();
     // At 1,200 pixels the run takes long enough to be killed in the middle of it.
@@ -448,9 +448,11 @@ fn a_run_that_is_killed_leaves_nothing_behind() {
     std::thread::sleep(std::time::Duration::from_millis(100));
     child.kill().unwrap();
     let killed = child.wait().unwrap();
-    if killed.code().is_none() {
-        assert_eq!(bench.names(), ["l.csv", "photos"]);
-    }
+    assert_eq!(killed.code(), None, "it was over before");
+    // Where files cannot grow without a name, the passing one may stay.
+    let mut names = bench.names();
+    names.retain(|n| !n.starts_with(".doppel-"));
+    assert_eq!(names, ["l.csv", "photos"]);
 }
 
 #[test]
