@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::host::{HostMem, floats, store};
+use super::images;
+use super::kernel::Kernel;
 use crate::device::api::{Device, DeviceInfo, Support, check};
 use crate::device::desc::{Buf, Desc, Mem};
 use crate::device::gpu::driver::Stream;
@@ -14,6 +16,17 @@ use crate::error::Result;
 #[derive(Debug)]
 pub struct CpuDevice {
     info: DeviceInfo,
+    kernel: Kernel,
+}
+
+impl CpuDevice {
+    /// The same with another form of the kernels than the fastest.
+    pub fn with_kernel(kernel: Kernel) -> Self {
+        CpuDevice {
+            kernel,
+            ..CpuDevice::default()
+        }
+    }
 }
 
 impl Default for CpuDevice {
@@ -23,6 +36,7 @@ impl Default for CpuDevice {
                 kind: "cpu",
                 name: "the CPU".into(),
             },
+            kernel: Kernel::best(),
         }
     }
 }
@@ -37,7 +51,7 @@ impl Device for CpuDevice {
     }
 
     fn alloc(&self, bytes: usize) -> Result<Arc<dyn Mem>> {
-        Ok(HostMem::shared(bytes))
+        HostMem::shared(bytes)
     }
 
     fn upload(&self, from: &[u8], to: &Buf, _: Stream) -> Result<()> {
@@ -48,8 +62,26 @@ impl Device for CpuDevice {
         naive::download(from, to)
     }
 
+    fn packed(&self, op: &Op, ins: &[Desc], at: usize) -> Option<usize> {
+        images::packed(self.kernel, op, ins, at)
+    }
+
+    fn pack(
+        &self,
+        op: &Op,
+        ins: &[Desc],
+        _: usize,
+        row: &mut dyn FnMut(usize, &mut [f32]) -> Result<()>,
+        to: &Buf,
+    ) -> Result<()> {
+        images::pack(self.kernel, op, ins, row, to)
+    }
+
     fn run(&self, op: &Op, ins: &[&Buf], outs: &[&Buf], _: Option<&Buf>, _: Stream) -> Result<()> {
         check(op, ins, outs)?;
+        if images::runs(op, ins) {
+            return images::run(self.kernel, op, ins, outs[0]);
+        }
         match op {
             Op::Gemm { .. } => product(op, ins, outs[0]),
             _ => naive::plain(op, ins, outs),

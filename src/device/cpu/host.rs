@@ -3,22 +3,36 @@
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 
+use memmap2::MmapMut;
+
 use crate::device::desc::{Buf, DType, Home, Mem};
 use crate::error::{Error, Result};
+
+/// From this many bytes on memory comes straight from the system: zero without being written, and in
+/// large pages where the system has them, which spares the kernels most of their address lookups.
+const LARGE: usize = 256 * 1024;
 
 /// 256 bytes, so that host memory is aligned as a card's is.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(256))]
 struct Line([u8; 256]);
 
+#[derive(Debug)]
+enum Store {
+    /// From the allocator.
+    Lines(Box<[UnsafeCell<Line>]>),
+    /// Pages of the system's; the address was taken once, when they were ours alone.
+    Pages { start: *mut u8, _map: MmapMut },
+}
+
 /// Zeroed host memory, aligned to 256.
 #[derive(Debug)]
 pub struct HostMem {
-    lines: Box<[UnsafeCell<Line>]>,
+    store: Store,
     bytes: usize,
 }
 
-// SAFETY: the cells are only reached through buffers that a device reads and writes inside `run`,
+// SAFETY: the memory is only reached through buffers that a device reads and writes inside `run`,
 // `upload` and `download`; as on a card, callers order the calls that share a buffer.
 unsafe impl Send for HostMem {}
 // SAFETY: as for Send.
@@ -26,25 +40,44 @@ unsafe impl Sync for HostMem {}
 
 impl HostMem {
     /// `bytes` zero bytes.
-    pub fn new(bytes: usize) -> Self {
-        let lines = (0..bytes.div_ceil(256)).map(|_| UnsafeCell::new(Line([0; 256])));
-        HostMem {
-            lines: lines.collect(),
-            bytes,
-        }
+    ///
+    /// # Errors
+    /// [`Kind::Limit`](crate::error::Kind::Limit) when the system has not so much left.
+    pub fn new(bytes: usize) -> Result<Self> {
+        let store = if bytes < LARGE {
+            let lines = (0..bytes.div_ceil(256)).map(|_| UnsafeCell::new(Line([0; 256])));
+            Store::Lines(lines.collect())
+        } else {
+            let mut map = MmapMut::map_anon(bytes).map_err(|e| {
+                Error::limit(format!("no memory for {bytes} bytes: {e}"))
+                    .mend("use smaller images, or fewer threads")
+            })?;
+            #[cfg(target_os = "linux")]
+            // A wish: without large pages everything works, slower.
+            let _ = map.advise(memmap2::Advice::HugePage);
+            let start = map.as_mut_ptr();
+            Store::Pages { start, _map: map }
+        };
+        Ok(HostMem { store, bytes })
     }
 
     /// The same, shared.
-    pub fn shared(bytes: usize) -> Arc<dyn Mem> {
-        Arc::new(HostMem::new(bytes))
+    ///
+    /// # Errors
+    /// As [`HostMem::new`].
+    pub fn shared(bytes: usize) -> Result<Arc<dyn Mem>> {
+        Ok(Arc::new(HostMem::new(bytes)?))
     }
 }
 
-// SAFETY: the boxed lines are aligned to 256, live as long as `self` and never move; `bytes` is at
-// most their size.
+// SAFETY: boxed lines are aligned to 256 and mapped pages to at least 4096; both live as long as
+// `self` and never move; `bytes` is at most their size.
 unsafe impl Mem for HostMem {
     fn address(&self) -> u64 {
-        self.lines.as_ptr() as u64
+        match &self.store {
+            Store::Lines(lines) => lines.as_ptr() as u64,
+            Store::Pages { start, .. } => *start as u64,
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -93,6 +126,59 @@ pub unsafe fn bytes_mut(buf: &Buf) -> Result<&mut [u8]> {
     on_host(buf)?;
     // SAFETY: as in `bytes`; the caller promises exclusive use, and `HostMem` is made of cells.
     Ok(unsafe { std::slice::from_raw_parts_mut(buf.address() as *mut u8, buf.desc.bytes()) })
+}
+
+/// The values of an f32 buffer in host memory.
+///
+/// # Errors
+/// The buffer is not in host memory, or holds something else.
+///
+/// # Safety
+/// Nobody writes the buffer while the slice lives.
+pub unsafe fn f32s(buf: &Buf) -> Result<&[f32]> {
+    // SAFETY: passed on to the caller.
+    let raw = unsafe { bytes(buf) }?;
+    bytemuck::try_cast_slice(raw).map_err(|_| not_f32(buf))
+}
+
+/// The values of an f32 buffer in host memory, to be written.
+///
+/// # Errors
+/// The buffer is not in host memory, or holds something else.
+///
+/// # Safety
+/// Nobody else reads or writes the buffer while the slice lives.
+#[expect(
+    clippy::mut_from_ref,
+    reason = "a buffer is a handle; the memory behind it is interior"
+)]
+pub unsafe fn f32s_mut(buf: &Buf) -> Result<&mut [f32]> {
+    // SAFETY: passed on to the caller.
+    let raw = unsafe { bytes_mut(buf) }?;
+    bytemuck::try_cast_slice_mut(raw).map_err(|_| not_f32(buf))
+}
+
+fn not_f32(buf: &Buf) -> Error {
+    Error::internal(format!("{buf:?} holds no aligned f32"))
+}
+
+/// All floats of the memory behind a packed weight.
+///
+/// # Errors
+/// The buffer is not in host memory.
+///
+/// # Safety
+/// Nobody else writes the memory while the slice lives, and nobody reads it while it is written.
+#[expect(
+    clippy::mut_from_ref,
+    reason = "a buffer is a handle; the memory behind it is interior"
+)]
+pub unsafe fn whole(buf: &Buf) -> Result<&mut [f32]> {
+    on_host(buf)?;
+    let (start, floats) = (buf.mem.address() as *mut f32, buf.mem.bytes() / 4);
+    // SAFETY: `Mem` promises the range for as long as `buf` holds it, aligned to 256; the caller
+    // promises the rest, and `HostMem` is made of cells.
+    Ok(unsafe { std::slice::from_raw_parts_mut(start, floats) })
 }
 
 /// A buffer's elements as f32, whatever float they are stored in.

@@ -50,6 +50,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// The smaller, lane by lane; `b` where `a` is NaN.
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// The larger, lane by lane; NaN where either is.
+    unsafe fn max_nan(a: Self::V, b: Self::V) -> Self::V;
     /// To the nearest integer, ties to even.
     unsafe fn round(a: Self::V) -> Self::V;
     /// `2^a` for whole `a` within -126..=127.
@@ -143,6 +145,13 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
         each(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn max_nan(a: Self::V, b: Self::V) -> Self::V {
+        each(|i| match a[i] > b[i] || a[i].is_nan() {
+            true => a[i],
+            false => b[i],
+        })
     }
     #[inline(always)]
     unsafe fn round(a: Self::V) -> Self::V {
@@ -287,6 +296,10 @@ mod x86 {
         through!(fma(a, b, c) -> __m256, _mm256_fmadd_ps(a, b, c));
         through!(max(a, b) -> __m256, _mm256_max_ps(a, b));
         through!(min(a, b) -> __m256, _mm256_min_ps(a, b));
+        through!(max_nan(a, b) -> __m256, {
+            let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
+            _mm256_blendv_ps(_mm256_max_ps(a, b), a, nan)
+        });
         through!(round(a) -> __m256, _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a));
         through!(exp2i(a) -> __m256, {
             let biased = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
@@ -350,6 +363,10 @@ mod x86 {
         through!(fma(a, b, c) -> __m512, _mm512_fmadd_ps(a, b, c));
         through!(max(a, b) -> __m512, _mm512_max_ps(a, b));
         through!(min(a, b) -> __m512, _mm512_min_ps(a, b));
+        through!(max_nan(a, b) -> __m512, {
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
+            _mm512_mask_mov_ps(_mm512_max_ps(a, b), nan, a)
+        });
         through!(round(a) -> __m512, _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a));
         through!(exp2i(a) -> __m512, {
             let biased = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
