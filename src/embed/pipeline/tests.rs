@@ -90,8 +90,11 @@ impl Encode for Sums<'_> {
     }
 }
 
+/// What reached the sink: items and their vectors.
+type Seen = Vec<(usize, Vec<f32>)>;
+
 /// Runs the pipeline and gives what reached the sink.
-fn run(encoder: &Sums<'_>, batch: usize) -> Result<(Flow, Vec<(usize, Vec<f32>)>)> {
+fn run(encoder: &Sums<'_>, batch: usize) -> Result<(Flow, Seen)> {
     let mut seen = Vec::new();
     let flow = stream(
         encoder.items,
