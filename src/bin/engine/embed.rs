@@ -93,10 +93,12 @@ pub fn run(a: &Arguments) -> Result<Done> {
     stages.end("embed", embedded.images);
     Manifest::of(&a.out, settings(a, &open, count))?.write(&a.out)?;
     stages.end("manifest", 1);
-    if embedded.without > 0 {
-        let rows = embedded.without;
-        a.common
-            .note(&format!("{rows} listings name no image: rows of zeros"));
+    match embedded.without {
+        0 => {}
+        1 => a.common.note("1 listing names no image: a row of zeros"),
+        n => a
+            .common
+            .note(&format!("{n} listings name no image: rows of zeros")),
     }
     let mut report = Report {
         stages,

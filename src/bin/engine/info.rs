@@ -19,14 +19,15 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let cpu = device::cpu_kernels();
     let chosen = a.common.device()?.info();
     let names: Vec<&str> = nn::architectures().iter().map(|e| e.name).collect();
+    let lines: Vec<String> = names.chunks(5).map(|few| few.join(" ")).collect();
     a.common.print(&format!(
-        "doppel     {}\ndevice     {}\ncpu        {} threads, kernels {}\nencoders   timm: {} (with \
-         --weights)\nevidence   perceptual hashes, TF-IDF of titles\n{}",
+        "doppel     {}\ndevice     {}\ncpu        {} threads, kernels {}\nencoders   timm:ARCH with \
+         --weights; ARCH is one of\n           {}\nevidence   perceptual hashes, TF-IDF of titles\n{}",
         env!("CARGO_PKG_VERSION"),
         chosen.name,
         rayon::current_num_threads(),
         cpu.join(" "),
-        names.join(" "),
+        lines.join("\n           "),
         gpu::describe()
     ));
     a.common.result(&json!({
