@@ -1,13 +1,12 @@
 //! The convolutions of the encoders, layer by layer: `cargo bench --bench conv -- [name] [threads]`.
 //!
 //! Prints a line for each layer: its name, its shape as `benches/peers/conv_torch.py` reads it, the
-//! milliseconds of one image, and the rate in GFLOP/s.
+//! milliseconds of one image (of processor time with one thread), and the rate in GFLOP/s.
 
 use doppel::device::cpu::Kernel;
 use doppel::device::cpu::conv::{conv, pack, packed_len};
 use doppel::device::cpu::shape::{ConvShape, Tail};
 use std::hint::black_box;
-use std::time::Instant;
 
 /// Name, side of the image, channels, filters, side of a filter, stride, groups.
 type Layer = (&'static str, usize, usize, usize, usize, usize, usize);
@@ -78,6 +77,12 @@ const LAYERS: &[Layer] = &[
     ("nfnet.3a", 32, 1536, 384, 1, 1, 1),
     ("nfnet.3c", 32, 384, 1536, 1, 1, 1),
     ("nfnet.head", 16, 1536, 2304, 1, 1, 1),
+    ("product.up", 46, 768, 3072, 1, 1, 1),
+    ("product.down", 46, 3072, 768, 1, 1, 1),
+    ("product.deep", 46, 4096, 1024, 1, 1, 1),
+    ("product.one", 1, 4096, 4096, 1, 1, 1),
+    ("product.four", 2, 4096, 4096, 1, 1, 1),
+    ("product.gate", 1, 1392, 58, 1, 1, 1),
 ];
 
 fn shape(layer: &Layer) -> ConvShape {
@@ -105,19 +110,37 @@ fn aligned(room: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut room[skip..][..len]
 }
 
-/// Seconds of one call: the best of a quarter of a second.
-fn seconds(mut call: impl FnMut()) -> f64 {
-    call();
-    let (begin, mut best) = (Instant::now(), f64::MAX);
-    while begin.elapsed().as_secs_f64() < 0.25 {
-        let start = Instant::now();
-        call();
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    best
+/// Seconds: of this process's processors with one thread, so that other programs' turns do not
+/// count, and of the wall clock with more.
+fn now(threads: usize) -> f64 {
+    let clock = match threads {
+        1 => libc::CLOCK_PROCESS_CPUTIME_ID,
+        _ => libc::CLOCK_MONOTONIC,
+    };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place for the answer.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
 }
 
-fn measure(kernel: Kernel, shape: &ConvShape) -> f64 {
+/// Seconds of one call, over half a second: the lower quartile with one thread, the best with more
+/// (the wall clock counts other programs' turns too).
+fn seconds(threads: usize, mut call: impl FnMut()) -> f64 {
+    call();
+    let (begin, mut times) = (now(threads), Vec::new());
+    while now(threads) - begin < 0.5 {
+        let start = now(threads);
+        call();
+        times.push(now(threads) - start);
+    }
+    times.sort_by(f64::total_cmp);
+    times[if threads == 1 { times.len() / 4 } else { 0 }]
+}
+
+fn measure(kernel: Kernel, threads: usize, shape: &ConvShape) -> f64 {
     let mut rng = fastrand::Rng::with_seed(1);
     let mut random = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.f32() - 0.5).collect() };
     let x = random(shape.height * shape.width * shape.channels);
@@ -133,7 +156,9 @@ fn measure(kernel: Kernel, shape: &ConvShape) -> f64 {
         bias: Some(&bias),
         ..Tail::NONE
     };
-    seconds(|| conv(kernel, shape, black_box(&x), packed, None, &tail, &mut y))
+    seconds(threads, || {
+        conv(kernel, shape, black_box(&x), packed, None, &tail, &mut y)
+    })
 }
 
 fn main() {
@@ -143,10 +168,8 @@ fn main() {
         .collect();
     let name = words.first().map_or("", String::as_str);
     let threads = words.get(1).map_or(2, |t| t.parse().expect("threads"));
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .expect("a pool");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.expect("a pool");
     let best = std::env::var("KERNEL").unwrap_or_else(|_| Kernel::best().name().into());
     let kernel = Kernel::available()
         .into_iter()
@@ -156,7 +179,7 @@ fn main() {
     for layer in LAYERS.iter().filter(|l| l.0.contains(name)) {
         let s = shape(layer);
         let flops = 2.0 * (s.out_height * s.out_width * s.filters * s.depth()) as f64;
-        let time = measure(kernel, &s);
+        let time = pool.install(|| measure(kernel, threads, &s));
         println!(
             "{} {} {} {} {} {} {} {:.4} {:.1}",
             layer.0,

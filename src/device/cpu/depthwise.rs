@@ -21,6 +21,9 @@ const BLOCK: usize = 8;
 /// Columns that the widest block reads: eight pixels, two apart, of seven taps.
 const COLUMNS: usize = (BLOCK - 1) * 2 + 7;
 
+/// Floats of a line of memory.
+const LINE: usize = 16;
+
 /// Floats of the packed filters.
 pub fn packed_len(shape: &ConvShape) -> usize {
     shape.kernel[0] * shape.kernel[1] * shape.channels
@@ -174,6 +177,9 @@ struct Taps<'a, const K: usize> {
     /// Inside of the image: the first column at `ky.0`; rows are `row` floats apart.
     first: *const f32,
     row: usize,
+    /// The rows that the next row of the result needs and this one does not, at the block's column;
+    /// an address to fetch ahead from, valid or not.
+    ahead: *const f32,
     /// At an edge: every column at every `ky`.
     edge: &'a [[*const f32; COLUMNS]; K],
 }
@@ -210,9 +216,9 @@ impl Row<'_> {
                     self.x.as_ptr().add((y * shape.width + x) * c)
                 };
                 for ky in if inside { 0..0 } else { first..end } {
-                    for i in 0..columns {
+                    for (i, column) in edge[ky][..columns].iter_mut().enumerate() {
                         let x = left + i as isize;
-                        edge[ky][i] = match x >= 0 && x < width {
+                        *column = match x >= 0 && x < width {
                             true => at(ky, i),
                             false => self.zeros.as_ptr(),
                         };
@@ -225,6 +231,10 @@ impl Row<'_> {
                         false => self.x.as_ptr(),
                     },
                     row: shape.width * c,
+                    ahead: {
+                        let next = (top + K as isize) * width + left;
+                        self.x.as_ptr().wrapping_offset(next * c as isize)
+                    },
                     edge: &edge,
                 };
                 match inside {
@@ -277,6 +287,14 @@ impl Row<'_> {
         // SAFETY: the caller has the unit and answers for the pointers of `taps`; `lanes` channels
         // follow `c` wherever `WHOLE` does not say that there are `L::N`.
         unsafe {
+            for down in 0..S {
+                // The block's share of those rows is one stretch of memory, and this vector's share
+                // of it the lines from here on.
+                for line in 0..BLOCK * S * L::N / LINE {
+                    let at = down * taps.row + c * BLOCK * S + line * LINE;
+                    fetch_ahead(taps.ahead.wrapping_add(at));
+                }
+            }
             let mut acc = [L::splat(0.0); BLOCK];
             for ky in taps.ky.0..taps.ky.1 {
                 let w = self.packed.as_ptr().add(ky * K * channels + c);
@@ -285,16 +303,16 @@ impl Row<'_> {
                     *weight = load::<L, WHOLE>(w.add(kx * channels), lanes);
                 }
                 let row = taps.first.wrapping_add((ky - taps.ky.0) * taps.row + c);
-                for i in 0..(BLOCK - 1) * S + K {
-                    let v = match EDGE {
-                        true => load::<L, WHOLE>(taps.edge[ky][i].add(c), lanes),
-                        false => load::<L, WHOLE>(row.add(i * channels), lanes),
-                    };
-                    for kx in 0..K {
-                        if i >= kx && (i - kx).is_multiple_of(S) && (i - kx) / S < BLOCK {
-                            let p = (i - kx) / S;
-                            acc[p] = L::fma(v, weights[kx], acc[p]);
-                        }
+                // For every tap all pixels: two short loops with nothing to decide, which are
+                // unrolled, so that a column is loaded once for all of its taps.
+                for (kx, &weight) in weights.iter().enumerate() {
+                    for (p, acc) in acc.iter_mut().enumerate() {
+                        let i = p * S + kx;
+                        let v = match EDGE {
+                            true => load::<L, WHOLE>(taps.edge[ky][i].add(c), lanes),
+                            false => load::<L, WHOLE>(row.add(i * channels), lanes),
+                        };
+                        *acc = L::fma(v, weight, *acc);
                     }
                 }
             }
@@ -412,6 +430,19 @@ impl Row<'_> {
             }
         }
     }
+}
+
+/// Asks for a line of memory to be brought into the second cache; any address will do.
+#[inline(always)]
+fn fetch_ahead(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which touches nothing.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
 }
 
 /// A vector, or the first `lanes` of one.

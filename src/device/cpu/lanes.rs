@@ -73,7 +73,12 @@ pub(crate) struct Portable;
 /// `f` of every lane.
 #[inline(always)]
 fn each(f: impl Fn(usize) -> f32) -> [f32; 8] {
-    std::array::from_fn(f)
+    // Not `array::from_fn`, which is not always inlined.
+    let mut v = [0.0; 8];
+    for (i, v) in v.iter_mut().enumerate() {
+        *v = f(i);
+    }
+    v
 }
 
 impl Lanes for Portable {
@@ -175,6 +180,36 @@ impl Lanes for Portable {
         let e = |i: usize| (a[i].to_bits() as i32).wrapping_sub(SPLIT_AT) >> 23;
         let m = |i: usize| f32::from_bits((a[i].to_bits() as i32).wrapping_sub(e(i) << 23) as u32);
         (each(m), each(|i| e(i) as f32))
+    }
+}
+
+/// [`Lanes::load_n`], by an unmasked load where all lanes are there.
+///
+/// # Safety
+/// That of [`Lanes::load_n`].
+#[inline(always)]
+pub(crate) unsafe fn load_some<L: Lanes>(p: *const f32, n: usize) -> L::V {
+    // SAFETY: the caller's.
+    unsafe {
+        match n == L::N {
+            true => L::load(p),
+            false => L::load_n(p, n),
+        }
+    }
+}
+
+/// [`Lanes::store_n`], by an unmasked store where all lanes are there.
+///
+/// # Safety
+/// That of [`Lanes::store_n`].
+#[inline(always)]
+pub(crate) unsafe fn store_some<L: Lanes>(p: *mut f32, n: usize, v: L::V) {
+    // SAFETY: the caller's.
+    unsafe {
+        match n == L::N {
+            true => L::store(p, v),
+            false => L::store_n(p, n, v),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::Kernel;
-use super::lanes::{Job, Lanes, run};
+use super::lanes::{Job, Lanes, load_some, run, store_some};
 use super::math::{activate, with_act};
 use crate::device::op::Act;
 
@@ -384,14 +384,14 @@ impl Job for Gated<'_> {
                 match self.residual {
                     None => with_act!(act, ACT => for c in (0..channels).step_by(L::N) {
                         let n = L::N.min(channels - c);
-                        let v = L::mul(L::load_n(x.add(c), n), L::load_n(gate.add(c), n));
-                        L::store_n(y.add(c), n, activate::<L>(ACT, v));
+                        let v = L::mul(load_some::<L>(x.add(c), n), load_some::<L>(gate.add(c), n));
+                        store_some::<L>(y.add(c), n, activate::<L>(ACT, v));
                     }),
                     Some(r) => with_act!(act, ACT => for c in (0..channels).step_by(L::N) {
                         let n = L::N.min(channels - c);
-                        let r = L::load_n(r.as_ptr().add(first + c), n);
-                        let v = L::fma(L::load_n(x.add(c), n), L::load_n(gate.add(c), n), r);
-                        L::store_n(y.add(c), n, activate::<L>(ACT, v));
+                        let r = load_some::<L>(r.as_ptr().add(first + c), n);
+                        let v = L::fma(load_some::<L>(x.add(c), n), load_some::<L>(gate.add(c), n), r);
+                        store_some::<L>(y.add(c), n, activate::<L>(ACT, v));
                     }),
                 }
             }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::Kernel;
-use super::lanes::{Job, Lanes, run};
+use super::lanes::{Job, Lanes, load_some, run, store_some};
 use super::math::pow;
 use super::pointwise::MIN_TASK;
 
@@ -158,7 +158,7 @@ impl<const MAX: bool> Job for Windows<'_, MAX> {
                         let row = self.x.as_ptr().add(iy * s.width * channels + c);
                         let mut line = L::splat(if MAX { f32::NEG_INFINITY } else { 0.0 });
                         for ix in columns.0..columns.1 {
-                            let v = L::load_n(row.add(ix * channels), lanes);
+                            let v = load_some::<L>(row.add(ix * channels), lanes);
                             line = join::<L, MAX>(line, v);
                         }
                         all = join::<L, MAX>(all, line);
@@ -166,7 +166,7 @@ impl<const MAX: bool> Job for Windows<'_, MAX> {
                     if !MAX {
                         all = L::div(all, L::splat(counted));
                     }
-                    L::store_n(y, lanes, all);
+                    store_some::<L>(y, lanes, all);
                 }
             }
         }
@@ -267,11 +267,11 @@ unsafe fn add_powers<L: Lanes, const WHAT: u8>(
             let (p, eps) = (L::splat(p), L::splat(eps));
             let mut sum = L::splat(0.0);
             for i in 0..pixels {
-                let v = L::load_n(x.add(i * channels + c), lanes);
+                let v = load_some::<L>(x.add(i * channels + c), lanes);
                 sum = L::add(sum, power::<L, WHAT>(v, p, eps));
             }
             let total = sums.as_mut_ptr().add(c);
-            L::store_n(total, lanes, L::add(L::load_n(total, lanes), sum));
+            store_some::<L>(total, lanes, L::add(load_some::<L>(total, lanes), sum));
         }
     }
 }

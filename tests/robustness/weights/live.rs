@@ -13,16 +13,16 @@ use crate::memory;
 const CHILD: &str = "DOPPEL_TEST_WEIGHTS_CHILD";
 
 /// The file to work on, in a child.
-fn child() -> Option<PathBuf> {
+pub fn child() -> Option<PathBuf> {
     std::env::var_os(CHILD).map(PathBuf::from)
 }
 
-/// Runs test `name` of this module again, in a process of its own, with `path` to work on.
-fn again(name: &str, path: &Path) -> Output {
+/// Runs test `name` of the weights' modules again, in a process of its own, with `path` to work on.
+pub fn again(name: &str, path: &Path) -> Output {
     Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            &format!("weights::live::{name}"),
+            &format!("weights::{name}"),
             "--nocapture",
             "--test-threads=1",
         ])
@@ -45,7 +45,7 @@ fn big(place: &Place) -> PathBuf {
     )
 }
 
-fn cut(path: &Path, to: u64) {
+pub fn cut(path: &Path, to: u64) {
     std::fs::File::options()
         .write(true)
         .open(path)
@@ -79,7 +79,7 @@ fn a_file_that_is_cut_while_mapped_ends_the_program_with_one_line() {
     let place = Place::new();
     let path = big(&place);
     let output = again(
-        "a_file_that_is_cut_while_mapped_ends_the_program_with_one_line",
+        "live::a_file_that_is_cut_while_mapped_ends_the_program_with_one_line",
         &path,
     );
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -115,7 +115,7 @@ fn many_threads_that_fault_at_once_say_one_line() {
     }
     let place = Place::new();
     let path = big(&place);
-    let output = again("many_threads_that_fault_at_once_say_one_line", &path);
+    let output = again("live::many_threads_that_fault_at_once_say_one_line", &path);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -151,7 +151,10 @@ fn a_fault_outside_the_maps_goes_to_the_handler_before() {
     }
     let place = Place::new();
     let path = big(&place);
-    let output = again("a_fault_outside_the_maps_goes_to_the_handler_before", &path);
+    let output = again(
+        "live::a_fault_outside_the_maps_goes_to_the_handler_before",
+        &path,
+    );
     assert_eq!(output.status.code(), Some(7), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
@@ -168,7 +171,7 @@ fn a_fault_outside_the_maps_kills_where_nobody_handled_it_before() {
     let place = Place::new();
     let path = big(&place);
     let output = again(
-        "a_fault_outside_the_maps_kills_where_nobody_handled_it_before",
+        "live::a_fault_outside_the_maps_kills_where_nobody_handled_it_before",
         &path,
     );
     assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{output:?}");
@@ -189,7 +192,7 @@ fn a_signal_that_somebody_sent_is_no_fault() {
     }
     let place = Place::new();
     let path = big(&place);
-    let output = again("a_signal_that_somebody_sent_is_no_fault", &path);
+    let output = again("live::a_signal_that_somebody_sent_is_no_fault", &path);
     assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{output:?}");
 }
 
@@ -288,7 +291,7 @@ fn loading_takes_no_memory_of_its_own() {
     let path = place.put("big.safetensors", &start);
     // The rest is zeros that take no room on the disk.
     cut(&path, start.len() as u64 + wide + half);
-    let output = again("loading_takes_no_memory_of_its_own", &path);
+    let output = again("live::loading_takes_no_memory_of_its_own", &path);
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let grown: Vec<u64> = text
@@ -315,7 +318,7 @@ fn the_measure_sees_memory_that_is_taken() {
         return;
     }
     let output = again(
-        "the_measure_sees_memory_that_is_taken",
+        "live::the_measure_sees_memory_that_is_taken",
         &place.put("x", b""),
     );
     let text = String::from_utf8(output.stdout).unwrap();

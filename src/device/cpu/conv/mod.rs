@@ -25,6 +25,9 @@ use std::borrow::Cow;
 /// Pixels below which a gate is applied to the image rather than to the filters.
 const FEW_PIXELS: usize = 16;
 
+/// The most rows or columns that a filter walks over.
+const SIDE: usize = 1 << 24;
+
 /// Floats of the packed filters of `shape` for `kernel`.
 ///
 /// It depends on channels, filters, groups and the filters' size only: one packing serves images of
@@ -75,7 +78,8 @@ pub fn pack(
 /// Runs on rayon's current pool. The result's bits depend on `kernel` and the arguments only.
 ///
 /// # Panics
-/// When a slice does not have the length that `shape` gives it.
+/// When a slice does not have the length that `shape` gives it, or the shape is beyond all bounds
+/// (a side of more than 2^24, a filter's side of more than 4096).
 pub fn conv(
     kernel: Kernel,
     shape: &ConvShape,
@@ -123,6 +127,10 @@ fn check(
     tail: &Tail<'_>,
     y: &[f32],
 ) {
+    assert!(
+        sane(shape, layout),
+        "conv: a shape beyond all bounds: {shape:?}"
+    );
     let size = |sides: [usize; 3]| sides.into_iter().try_fold(1usize, usize::checked_mul);
     let groups = shape.groups.max(1);
     assert_eq!(
@@ -154,4 +162,16 @@ fn check(
         let plain = shape.kernel == [1, 1] && shape.pad == [0, 0] && groups == 1;
         assert!(plain, "conv: a gate asks for filters of one pixel");
     }
+}
+
+/// Whether no product of sides overflows where the kernels compute addresses.
+fn sane(shape: &ConvShape, layout: &Layout) -> bool {
+    let small = |d: usize| {
+        let out = [shape.out_height, shape.out_width][d];
+        let reach = out.checked_mul(shape.stride[d]).is_some_and(|r| r <= SIDE);
+        reach && out <= SIDE && shape.pad[d] <= SIDE && shape.kernel[d] <= SIDE >> 12
+    };
+    let depth = shape.channels as u128 * (shape.kernel[0] * shape.kernel[1]).max(1) as u128;
+    let filters = (shape.filters + layout.lanes * shape.groups.max(1)) as u128;
+    small(0) && small(1) && shape.groups <= SIDE && depth * filters < 1 << 60
 }

@@ -4,6 +4,7 @@ use super::super::shape::{ConvShape, Tail};
 use super::layout::{Form, Layout, Panel};
 use super::tile::{Factors, Place, Unit, cross, tile};
 use super::view::{MOST, Padded, View};
+use crate::device::op::Act;
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -14,6 +15,10 @@ const TASK: usize = 2_000_000;
 const TASKS: usize = 4;
 /// Floats of the image that a block of pixels looks at: half of a small second-level cache.
 const BLOCK: usize = 96 * 1024;
+
+/// Floats of packed filters that stay in a second-level cache: a few tiles take all panels in turn,
+/// so that their results are written at once.
+const SMALL: usize = 64 * 1024;
 
 /// The result, written by tasks that share no value of it.
 #[derive(Clone, Copy)]
@@ -114,6 +119,9 @@ impl<'a> Job<'a> {
     /// Pixels of a block: what they look at stays in cache while panel after panel passes.
     fn block(&self) -> usize {
         let s = self.shape;
+        if self.packed.len() <= SMALL && self.gate.is_none() {
+            return 48;
+        }
         let floats = (s.channels * s.stride[0] * s.stride[1]).max(1);
         (BLOCK / floats).clamp(96, 480)
     }
@@ -180,14 +188,14 @@ impl<'a> Job<'a> {
                         run,
                         shift: panel.channel,
                         weights,
-                        sums: sums.0.as_mut_ptr(),
                     };
+                    let place = self.place(&mut sums, width, t, panel.filter, panel.columns);
                     // SAFETY: the unit is that of the kernel's level. `view` points to runs within
                     // the image, its strip, or the zeros, each long enough for this group's
                     // channels; the panel has as many vectors as a filter has values; `sums` has
                     // room for the largest tile.
-                    unsafe { tile::<U>(panel.wide, t.len(), &factors) };
-                    self.finish::<U>(&sums, width, t, panel.filter, panel.columns);
+                    unsafe { tile::<U>(panel.wide, place.pixels, &factors, &place) };
+                    self.finish::<U>(&place);
                 }
             }
         }
@@ -226,40 +234,47 @@ impl<'a> Job<'a> {
                     run: live,
                     shift: first,
                     weights: self.packed[first * self.layout.depth()..].as_ptr(),
-                    sums: sums.0.as_mut_ptr(),
                 };
+                let place = self.place(&mut sums, U::N, t.clone(), first, live);
                 // SAFETY: as in `dense`; the vector's `live` channels are within the run, and its
                 // weights are `depth` vectors.
-                unsafe { cross::<U>(bits, t.len(), &factors) };
-                self.finish::<U>(&sums, U::N, t.clone(), first, live);
+                unsafe { cross::<U>(bits, place.pixels, &factors, &place) };
+                self.finish::<U>(&place);
             }
         }
     }
 
-    /// The epilogue of a tile.
-    fn finish<U: Unit>(
+    /// Where a tile's results go.
+    fn place(
         &self,
-        sums: &Sums,
+        sums: &mut Sums,
         width: usize,
         pixels: Range<usize>,
         filter: usize,
         columns: usize,
-    ) {
-        let place = Place {
-            sums: sums.0.as_ptr(),
+    ) -> Place<'_> {
+        Place {
+            sums: sums.0.as_mut_ptr(),
             width,
             pixels: pixels.len(),
             filter,
             columns,
+            simple: columns == width && matches!(self.tail.act, Act::None | Act::Relu),
             start: pixels.start * self.shape.filters,
             line: self.shape.filters,
             tail: self.tail,
             y: self.y.0,
-        };
-        // SAFETY: the unit is that of the kernel's level; `pixels` and filters are within the
-        // result, whose length was checked, as were those of scale, bias and residual; no other
-        // part has these pixels and these filters.
-        unsafe { U::finish(&place) }
+        }
+    }
+
+    /// The epilogue of a tile, unless the tile did it.
+    fn finish<U: Unit>(&self, place: &Place<'_>) {
+        if !place.simple {
+            // SAFETY: the unit is that of the kernel's level; `pixels` and filters are within the
+            // result, whose length was checked, as were those of scale, bias and residual; no
+            // other part has these pixels and these filters.
+            unsafe { U::finish(place) }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Against a plain loop in double precision, for every form of the kernels.
 
 use super::*;
+use crate::device::naive;
 use crate::device::op::Act;
 
 /// Everything of one convolution.
@@ -133,7 +134,7 @@ impl Case {
             let (scale, bias) = (at_o(&self.scale, 1.0), at_o(&self.bias, 0.0));
             let residual = self.residual.as_ref().map_or(0.0, |r| f64::from(r[at]));
             let linear = sum * scale + bias + residual;
-            let want = exact(self.act, linear);
+            let want = naive::activate(self.act, linear);
             let bound = f64::from(f32::EPSILON)
                 * ((s.depth() + 4) as f64 * magnitude * scale.abs() + bias.abs() + residual.abs());
             // No activation is steeper than 1.13; their own error is tested where they are.
@@ -149,18 +150,6 @@ impl Case {
                 "{kernel:?} {s:?} at {at}: {got}, not {want} ({off} > {bound})"
             );
         }
-    }
-}
-
-fn exact(act: Act, x: f64) -> f64 {
-    let sigmoid = 1.0 / (1.0 + (-x).exp());
-    match act {
-        Act::None => x,
-        Act::Relu => x.max(0.0),
-        Act::Silu => x * sigmoid,
-        Act::Sigmoid => sigmoid,
-        Act::Mish => x * x.exp().ln_1p().tanh(),
-        Act::Gelu => unreachable!("needs the error function; tested with the activations"),
     }
 }
 
@@ -345,7 +334,15 @@ fn epilogues() {
         square(4, 36, 36, 9, 3, 1),
         square(4, 32, 32, 2, 3, 1),
     ];
-    for act in [Act::None, Act::Relu, Act::Silu, Act::Mish, Act::Sigmoid] {
+    let acts = [
+        Act::None,
+        Act::Relu,
+        Act::Silu,
+        Act::Gelu,
+        Act::Mish,
+        Act::Sigmoid,
+    ];
+    for act in acts {
         for bits in 0..8 {
             let extras = Extras {
                 scale: bits & 1 > 0,
@@ -467,4 +464,30 @@ fn wrong_lengths_are_errors_of_packing() {
     let mut failing = |_: usize, _: &mut [f32]| Err(Error::input("no such tensor"));
     let mut packed = vec![0.0; packed_len(kernel, &shape)];
     assert!(pack(kernel, &shape, &mut failing, &mut packed).is_err());
+}
+
+#[test]
+fn wrong_lengths_and_absurd_shapes_never_reach_the_kernels() {
+    let good = square(4, 3, 8, 1, 3, 2);
+    let run = |shape: ConvShape, x: usize, y: usize| {
+        let kernel = Kernel::best();
+        let packed = vec![0.0; packed_len(kernel, &good)];
+        let (x, mut y) = (vec![0.0; x], vec![0.0; y]);
+        std::panic::catch_unwind(move || {
+            conv(kernel, &shape, &x, &packed, None, &Tail::NONE, &mut y);
+        })
+        .is_ok()
+    };
+    assert!(run(good, 48, 32));
+    assert!(!run(good, 47, 32));
+    assert!(!run(good, 48, 31));
+    let absurd = |change: &dyn Fn(&mut ConvShape)| {
+        let mut shape = good;
+        change(&mut shape);
+        run(shape, 48, 32)
+    };
+    assert!(!absurd(&|s| s.stride = [usize::MAX / 2, 2]));
+    assert!(!absurd(&|s| s.pad[1] = usize::MAX));
+    assert!(!absurd(&|s| s.kernel = [1 << 40, 1 << 40]));
+    assert!(!absurd(&|s| (s.height, s.channels) = (0, usize::MAX)));
 }

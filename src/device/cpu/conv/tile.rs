@@ -21,15 +21,13 @@ pub(super) struct Factors {
     pub shift: usize,
     /// `[tap][channel][lane]`: the panel.
     pub weights: *const f32,
-    /// `[pixel][lane]`: the sums.
-    pub sums: *mut f32,
 }
 
 /// Where a tile's results go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
-    /// `[pixel][lane]`: the sums.
-    pub sums: *const f32,
+    /// `[pixel][lane]`: room for the sums, where the epilogue is not simple.
+    pub sums: *mut f32,
     /// Floats of a row of them.
     pub width: usize,
     /// Pixels.
@@ -38,6 +36,9 @@ pub(super) struct Place<'a> {
     pub filter: usize,
     /// Filters.
     pub columns: usize,
+    /// Whether the epilogue is done in registers (full vectors, nothing but `max` for an activation);
+    /// otherwise [`Unit::finish`] follows.
+    pub simple: bool,
     /// The first pixel's first float within the result (and the residual), at filter 0.
     pub start: usize,
     /// Floats of a pixel of the result.
@@ -47,36 +48,135 @@ pub(super) struct Place<'a> {
     pub y: *mut f32,
 }
 
+/// The first `n` floats.
+///
+/// # Safety
+/// As [`Lanes::load_n`].
+#[inline(always)]
+unsafe fn load<L: Lanes>(p: *const f32, n: usize) -> L::V {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if n == L::N {
+            L::load(p)
+        } else {
+            L::load_n(p, n)
+        }
+    }
+}
+
+/// Writes the first `n` lanes.
+///
+/// # Safety
+/// As [`Lanes::store_n`].
+#[inline(always)]
+unsafe fn store<L: Lanes>(p: *mut f32, n: usize, v: L::V) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if n == L::N {
+            L::store(p, v)
+        } else {
+            L::store_n(p, n, v)
+        }
+    }
+}
+
+/// The end of a tile: the epilogue where it is simple, the sums as they are where it is not.
+///
+/// Loops over all of the sums and nothing else, one after the other: they are unrolled only while
+/// they are short, and the sums stay in registers only when all are unrolled.
+///
+/// # Safety
+/// The unit is there; the pointers of `p` are valid for what its fields say; `y` is nobody else's
+/// there.
+#[inline(always)]
+unsafe fn settle<L: Lanes, const NV: usize, const MR: usize>(
+    mut sums: [[L::V; NV]; MR],
+    p: &Place<'_>,
+) {
+    // SAFETY: the caller's contract: `NV` vectors of filters from `filter` on have scale and bias
+    // where the epilogue is simple, and `MR` lines of the residual and the result hold them.
+    unsafe {
+        if !p.simple {
+            for (r, sums) in sums.iter().enumerate() {
+                for (v, sum) in sums.iter().enumerate() {
+                    L::store(p.sums.add((r * NV + v) * L::N), *sum);
+                }
+            }
+            return;
+        }
+        let mut scale = [L::splat(1.0); NV];
+        if let Some(from) = p.tail.scale {
+            for (v, scale) in scale.iter_mut().enumerate() {
+                *scale = L::load(from.as_ptr().add(p.filter + v * L::N));
+            }
+        }
+        let mut bias = [L::splat(0.0); NV];
+        if let Some(from) = p.tail.bias {
+            for (v, bias) in bias.iter_mut().enumerate() {
+                *bias = L::load(from.as_ptr().add(p.filter + v * L::N));
+            }
+        }
+        for sums in &mut sums {
+            for v in 0..NV {
+                sums[v] = L::fma(sums[v], scale[v], bias[v]);
+            }
+        }
+        let start = p.start + p.filter;
+        if let Some(residual) = p.tail.residual {
+            let from = residual.as_ptr().add(start);
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = L::add(*sum, L::load(from.add(r * p.line + v * L::N)));
+                }
+            }
+        }
+        if matches!(p.tail.act, Act::Relu) {
+            for sums in &mut sums {
+                for sum in sums {
+                    *sum = activate::<L>(Act::Relu, *sum);
+                }
+            }
+        }
+        let to = p.y.add(start);
+        for (r, sums) in sums.iter().enumerate() {
+            for (v, sum) in sums.iter().enumerate() {
+                L::store(to.add(r * p.line + v * L::N), *sum);
+            }
+        }
+    }
+}
+
 /// `MR` pixels against `NV` vectors of filters.
 ///
 /// # Safety
 /// The unit is there; the pointers of `f` are valid for what its fields say.
 #[inline(always)]
-unsafe fn product<L: Lanes, const NV: usize, const MR: usize>(f: &Factors) {
+unsafe fn product<L: Lanes, const NV: usize, const MR: usize>(f: &Factors, p: &Place<'_>) {
     // SAFETY: the caller's contract: `taps * MR` runs of `run` floats at `shift`, as many weights
     // of `NV` vectors, room for `MR * NV` vectors of sums.
     unsafe {
         let mut sums = [[L::splat(0.0); NV]; MR];
         let mut weights = f.weights;
         for tap in 0..f.taps {
-            let runs: [*const f32; MR] =
-                std::array::from_fn(|r| (*f.runs.add(tap * MR + r)).add(f.shift));
+            let mut runs = [f.weights; MR];
+            for (r, run) in runs.iter_mut().enumerate() {
+                *run = (*f.runs.add(tap * MR + r)).add(f.shift);
+            }
             for k in 0..f.run {
-                let w: [L::V; NV] = std::array::from_fn(|v| L::load(weights.add(v * L::N)));
-                for (sums, run) in sums.iter_mut().zip(runs) {
-                    let x = L::splat(*run.add(k));
-                    for (sum, w) in sums.iter_mut().zip(w) {
-                        *sum = L::fma(x, w, *sum);
+                let mut w = [L::splat(0.0); NV];
+                for (v, w) in w.iter_mut().enumerate() {
+                    *w = L::load(weights.add(v * L::N));
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = L::splat(*runs[r].add(k));
+                    for v in 0..NV {
+                        sums[v] = L::fma(x, w[v], sums[v]);
                     }
                 }
                 weights = weights.add(NV * L::N);
             }
         }
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (v, sum) in sums.into_iter().enumerate() {
-                L::store(f.sums.add((r * NV + v) * L::N), sum);
-            }
-        }
+        settle::<L, NV, MR>(sums, p);
     }
 }
 
@@ -85,42 +185,40 @@ unsafe fn product<L: Lanes, const NV: usize, const MR: usize>(f: &Factors) {
 /// # Safety
 /// As [`product`]; a run is at most a vector.
 #[inline(always)]
-unsafe fn crossed<L: Lanes, const G: usize, const MR: usize>(f: &Factors) {
+unsafe fn crossed<L: Lanes, const G: usize, const MR: usize>(f: &Factors, p: &Place<'_>) {
     // SAFETY: the caller's contract: `taps * MR` runs of `live` floats at `shift`, `taps * G`
     // vectors of weights, room for `MR` vectors of sums.
     unsafe {
         let live = f.run;
         let mut sums = [[L::splat(0.0); G]; MR];
         for tap in 0..f.taps {
-            let x: [L::V; MR] = std::array::from_fn(|r| {
-                let run = (*f.runs.add(tap * MR + r)).add(f.shift);
-                if live == L::N {
-                    L::load(run)
-                } else {
-                    L::load_n(run, live)
-                }
-            });
+            let mut x = [L::splat(0.0); MR];
+            for (r, x) in x.iter_mut().enumerate() {
+                *x = load::<L>((*f.runs.add(tap * MR + r)).add(f.shift), live);
+            }
             for g in 0..G {
                 let w = L::load(f.weights.add((tap * G + g) * L::N));
-                for (sums, x) in sums.iter_mut().zip(x) {
-                    sums[g] = L::fma(x, w, sums[g]);
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    sums[g] = L::fma(x[r], w, sums[g]);
                 }
             }
         }
-        for (r, mut sums) in sums.into_iter().enumerate() {
+        let mut home = [[L::splat(0.0)]; MR];
+        for (r, home) in home.iter_mut().enumerate() {
+            let s = &mut sums[r];
             if G > 4 {
                 for g in 0..4 {
-                    sums[g] = L::add(sums[g], L::swap4(sums[(g + 4) % G]));
+                    s[g] = L::add(s[g], L::swap4(s[(g + 4) % G]));
                 }
             }
             if G > 2 {
                 for g in 0..2 {
-                    sums[g] = L::add(sums[g], L::swap2(sums[(g + 2) % G]));
+                    s[g] = L::add(s[g], L::swap2(s[(g + 2) % G]));
                 }
             }
-            let sum = L::add(sums[0], L::swap1(sums[1]));
-            L::store(f.sums.add(r * L::N), sum);
+            home[0] = L::add(s[0], L::swap1(s[1]));
         }
+        settle::<L, 1, MR>(home, p);
     }
 }
 
@@ -141,8 +239,8 @@ unsafe fn finish<L: Lanes>(p: &Place<'_>, act: Act) {
         // SAFETY: the caller's contract: `columns` filters from `filter` on have scale and bias,
         // and `pixels` lines of the residual and the result hold them.
         unsafe {
-            let scale = scale.map(|p| L::load_n(p.add(filter), n));
-            let bias = bias.map(|p| L::load_n(p.add(filter), n));
+            let scale = scale.map(|p| load::<L>(p.add(filter), n));
+            let bias = bias.map(|p| load::<L>(p.add(filter), n));
             for r in 0..p.pixels {
                 let at = p.start + r * p.line + filter;
                 let mut v = L::load(p.sums.add(r * p.width + column));
@@ -153,9 +251,9 @@ unsafe fn finish<L: Lanes>(p: &Place<'_>, act: Act) {
                     (None, None) => v,
                 };
                 if let Some(residual) = residual {
-                    v = L::add(v, L::load_n(residual.add(at), n));
+                    v = L::add(v, load::<L>(residual.add(at), n));
                 }
-                L::store_n(p.y.add(at), n, activate::<L>(act, v));
+                store::<L>(p.y.add(at), n, activate::<L>(act, v));
             }
         }
         column += L::N;
@@ -189,17 +287,17 @@ pub(super) trait Unit: Lanes {
     /// The most pixels of a tile of the crossed form with groups of 2, 4 and 8.
     const CROSSED: [usize; 3];
 
-    unsafe fn product<const NV: usize, const MR: usize>(f: &Factors);
-    unsafe fn crossed<const G: usize, const MR: usize>(f: &Factors);
+    unsafe fn product<const NV: usize, const MR: usize>(f: &Factors, p: &Place<'_>);
+    unsafe fn crossed<const G: usize, const MR: usize>(f: &Factors, p: &Place<'_>);
     unsafe fn finish(p: &Place<'_>);
     unsafe fn gated(wide: usize, gate: &[f32], from: *const f32, to: *mut f32);
 }
 
 /// Calls `$f::<$a, n>` for the `n` that equals `$mr`.
 macro_rules! pixels {
-    ($mr:expr, $unit:ident :: $f:ident :: <$a:literal>, $arg:expr, $($n:literal)*) => {
+    ($mr:expr, $unit:ident :: $f:ident :: <$a:literal>, $f1:expr, $p1:expr, $($n:literal)*) => {
         match $mr {
-            $($n => $unit::$f::<$a, $n>($arg),)*
+            $($n => $unit::$f::<$a, $n>($f1, $p1),)*
             _ => unreachable!("a tile of {} pixels", $mr),
         }
     };
@@ -209,13 +307,13 @@ macro_rules! pixels {
 ///
 /// # Safety
 /// As [`product`].
-pub(super) unsafe fn tile<U: Unit>(wide: usize, pixels: usize, f: &Factors) {
+pub(super) unsafe fn tile<U: Unit>(wide: usize, pixels: usize, f: &Factors, p: &Place<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match wide {
-            1 => pixels!(pixels, U::product::<1>, f, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            2 => pixels!(pixels, U::product::<2>, f, 1 2 3 4 5 6 7 8 9 10 11 12),
-            _ => pixels!(pixels, U::product::<3>, f, 1 2 3 4 5 6 7 8),
+            1 => pixels!(pixels, U::product::<1>, f, p, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            2 => pixels!(pixels, U::product::<2>, f, p, 1 2 3 4 5 6 7 8 9 10 11 12),
+            _ => pixels!(pixels, U::product::<3>, f, p, 1 2 3 4 5 6 7 8),
         }
     }
 }
@@ -224,13 +322,13 @@ pub(super) unsafe fn tile<U: Unit>(wide: usize, pixels: usize, f: &Factors) {
 ///
 /// # Safety
 /// As [`crossed`].
-pub(super) unsafe fn cross<U: Unit>(bits: u32, pixels: usize, f: &Factors) {
+pub(super) unsafe fn cross<U: Unit>(bits: u32, pixels: usize, f: &Factors, p: &Place<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match bits {
-            1 => pixels!(pixels, U::crossed::<2>, f, 1 2 3 4 5 6 7 8),
-            2 => pixels!(pixels, U::crossed::<4>, f, 1 2 3 4 5 6),
-            _ => pixels!(pixels, U::crossed::<8>, f, 1 2 3),
+            1 => pixels!(pixels, U::crossed::<2>, f, p, 1 2 3 4 5 6 7 8),
+            2 => pixels!(pixels, U::crossed::<4>, f, p, 1 2 3 4 5 6),
+            _ => pixels!(pixels, U::crossed::<8>, f, p, 1 2 3),
         }
     }
 }
@@ -243,14 +341,22 @@ macro_rules! compile {
             const CROSSED: [usize; 3] = $crossed;
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn product<const NV: usize, const MR: usize>(f: &Factors) {
+            unsafe fn product<const NV: usize, const MR: usize>(f: &Factors, p: &Place<'_>) {
                 // SAFETY: the caller's contract.
-                unsafe { product::<$unit, NV, MR>(f) }
+                unsafe {
+                    if MR <= $pixels[NV - 1] {
+                        product::<$unit, NV, MR>(f, p)
+                    }
+                }
             }
             $(#[target_feature(enable = $feature)])?
-            unsafe fn crossed<const G: usize, const MR: usize>(f: &Factors) {
+            unsafe fn crossed<const G: usize, const MR: usize>(f: &Factors, p: &Place<'_>) {
                 // SAFETY: the caller's contract.
-                unsafe { crossed::<$unit, G, MR>(f) }
+                unsafe {
+                    if MR <= $crossed[G.ilog2() as usize - 1] {
+                        crossed::<$unit, G, MR>(f, p)
+                    }
+                }
             }
             $(#[target_feature(enable = $feature)])?
             unsafe fn finish(p: &Place<'_>) {

@@ -62,10 +62,34 @@ impl View {
 
     /// Appends the pointers of `count <= MOST` pixels from `first` on: `[tap][pixel]`.
     pub(super) fn append(&self, first: usize, count: usize, to: &mut Vec<*const f32>) {
+        let (row, column) = (first / self.out_width, first % self.out_width);
+        // Rows above the image and columns left of it wrap around to huge numbers.
+        let y = (row * self.stride[0]).wrapping_sub(self.from[0]);
+        let x = (column * self.stride[1]).wrapping_sub(self.from[1]);
+        let width = (count - 1) * self.stride[1] + self.taps[1];
+        let inside = column + count <= self.out_width
+            && (y < self.size[0] && y + self.taps[0] <= self.size[0])
+            && (x < self.size[1] && x + width <= self.size[1]);
+        if !inside {
+            return self.append_any(row, column, count, to);
+        }
+        let (start, step) = (self.pointer(y, x), self.stride[1] * self.step[1]);
+        for i in 0..self.taps[0] {
+            for j in 0..self.taps[1] {
+                let tap = start.wrapping_add(i * self.step[0] + j * self.step[1]);
+                to.extend((0..count).map(|r| tap.wrapping_add(r * step)));
+            }
+        }
+    }
+
+    /// [`View::append`] for pixels of several rows, or at the image's edge.
+    fn append_any(&self, row: usize, column: usize, count: usize, to: &mut Vec<*const f32>) {
         let mut at = [[0usize; 2]; MOST];
-        let (mut row, mut column) = (first / self.out_width, first % self.out_width);
+        let (mut row, mut column) = (row, column);
         for at in &mut at[..count] {
-            *at = [row * self.stride[0], column * self.stride[1]];
+            let y = (row * self.stride[0]).wrapping_sub(self.from[0]);
+            let x = (column * self.stride[1]).wrapping_sub(self.from[1]);
+            *at = [y, x];
             column += 1;
             if column == self.out_width {
                 (row, column) = (row + 1, 0);
@@ -74,17 +98,23 @@ impl View {
         for i in 0..self.taps[0] {
             for j in 0..self.taps[1] {
                 to.extend(at[..count].iter().map(|at| {
-                    // Rows above the image wrap around to huge numbers.
-                    let y = (at[0] + i).wrapping_sub(self.from[0]);
-                    let x = (at[1] + j).wrapping_sub(self.from[1]);
-                    if y < self.size[0] && x < self.size[1] {
-                        self.base.wrapping_add(y * self.step[0] + x * self.step[1])
+                    let (y, x) = (at[0].wrapping_add(i), at[1].wrapping_add(j));
+                    let there = y < self.size[0] && x < self.size[1];
+                    if there {
+                        self.pointer(y, x)
                     } else {
                         self.zeros
                     }
                 }));
             }
         }
+    }
+
+    fn pointer(&self, y: usize, x: usize) -> *const f32 {
+        let floats = y
+            .wrapping_mul(self.step[0])
+            .wrapping_add(x.wrapping_mul(self.step[1]));
+        self.base.wrapping_add(floats)
     }
 }
 
@@ -112,7 +142,6 @@ impl Padded {
     ) -> View {
         let line = Padded::columns(shape) * shape.channels;
         let lines = (rows.len() - 1) * shape.stride[0] + shape.kernel[0];
-        strip.clear();
         strip.resize(lines * line, 0.0);
         let left = shape.pad[1] * shape.channels;
         let width = shape.width * shape.channels;
@@ -120,7 +149,11 @@ impl Padded {
         for (l, to) in strip.chunks_exact_mut(line).enumerate() {
             let y = (rows.start * shape.stride[0] + l).wrapping_sub(shape.pad[0]);
             if y < shape.height && count > 0 {
+                to[..left].fill(0.0);
                 to[left..][..count].copy_from_slice(&x[y * width..][..count]);
+                to[left + count..].fill(0.0);
+            } else {
+                to.fill(0.0);
             }
         }
         View::padded(shape, strip, rows.start)
