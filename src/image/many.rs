@@ -30,9 +30,7 @@ pub fn phash_many(
         hash
     };
     let hashes: Vec<Result<u64>> = unique.files.par_iter().map(work).collect();
-    if !unique.failures.is_empty() {
-        reached(unique.failures.len());
-    }
+    unique.failures.iter().for_each(|_| reached(1));
     let mut answers: Vec<Option<Result<u64>>> = names.iter().map(|_| None).collect();
     for (number, (unique_file, hash)) in unique.files.iter().zip(hashes).enumerate() {
         match hash {

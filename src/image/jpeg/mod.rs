@@ -23,6 +23,8 @@
 
 mod bits;
 mod colour;
+#[cfg(target_arch = "x86_64")]
+mod colour_avx2;
 mod header;
 mod huffman;
 mod idct;

@@ -68,6 +68,10 @@ fn first(count: usize) -> u64 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn load(bytes: &[u8]) -> __m512i {
+    if let Some(whole) = bytes.first_chunk::<WIDTH>() {
+        // SAFETY: the array has 64 bytes.
+        return unsafe { _mm512_loadu_si512(whole.as_ptr().cast()) };
+    }
     // SAFETY: only bytes of the slice have a bit in the mask; others are not touched.
     unsafe { _mm512_maskz_loadu_epi8(first(bytes.len()), bytes.as_ptr().cast()) }
 }
@@ -76,6 +80,12 @@ fn load(bytes: &[u8]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn store(bytes: &mut [u8], value: __m512i) {
+    // Whole registers are stored as such: stores under a mask of bytes are slow on some machines.
+    if let Some(whole) = bytes.first_chunk_mut::<WIDTH>() {
+        // SAFETY: the array has room for 64 bytes.
+        unsafe { _mm512_storeu_si512(whole.as_mut_ptr().cast(), value) };
+        return;
+    }
     let mask = first(bytes.len());
     // SAFETY: only bytes of the slice have a bit in the mask; others are not touched.
     unsafe { _mm512_mask_storeu_epi8(bytes.as_mut_ptr().cast(), mask, value) }
@@ -218,8 +228,11 @@ impl Across {
             }
             let value = _mm512_srai_epi32::<{ FRACTION_BITS }>(joined(sums));
             let value = _mm512_max_epi32(value, _mm512_setzero_si512());
-            let bytes = _mm512_cvtusepi32_epi8(value);
-            store(to, _mm512_castsi128_si512(bytes));
+            let bytes: [u8; LANES] = bytemuck::cast(_mm512_cvtusepi32_epi8(value));
+            match to.first_chunk_mut() {
+                Some(whole) => *whole = bytes,
+                None => to.copy_from_slice(&bytes[..to.len()]),
+            }
         }
         self.pixels
     }
