@@ -11,9 +11,11 @@ far below what the tests allow (each run prints it at 75 pixels). Writes
     features/NAME.f32   little-endian [size, image, feature]: at the model's own size, 512 and 75
                         pixels (variants: 75 alone)
     catalogue.json      what timm's resolve_data_config says of every name's default weights
+    bits.json           SHA-256 of what formula.py gives, to hold the Rust formula to it
     shapes.zip          every name's weights but for classifier and counters: key and shape
 """
 
+import hashlib
 import json
 import sys
 import time
@@ -221,6 +223,27 @@ def make_catalogue():
     )
 
 
+def make_bits():
+    """Hashes of the formula's f32 bytes: images channels last."""
+    stats = {"bn1": (0.123, 1.7)}
+    tensors = [
+        ("conv1.weight", 64, 3, 7, 7), ("bn1.weight", 64), ("bn1.bias", 64), ("bn1.running_mean", 64),
+        ("bn1.running_var", 64), ("stem.conv1.bias", 16), ("stem.conv1.gain", 16, 1, 1, 1),
+        ("blocks.0.0.se.conv_reduce.weight", 8, 32, 1, 1), ("blocks.0.0.se.conv_reduce.bias", 8),
+        ("embed.fc.weight", 512, 512), ("embed.fc.bias", 512), ("embed.pool.p", 1),
+        ("stages.0.0.attn_last.conv.weight", 1, 1, 5), ("blocks.0.0.conv_dw.weight", 32, 1, 3, 3),
+    ]
+    bits = {}
+    for key, *dims in tensors:
+        values = formula.tensor(key, tuple(dims), stats)
+        bits[" ".join(map(str, [key, *dims]))] = hashlib.sha256(values.tobytes()).hexdigest()
+    for which in range(formula.IMAGES):
+        for size in (75, 224):
+            values = np.ascontiguousarray(formula.image(which, size).transpose(1, 2, 0))
+            bits[f"image {which} {size}"] = hashlib.sha256(values.tobytes()).hexdigest()
+    (OUT / "bits.json").write_text(json.dumps(bits, indent=0) + "\n")
+
+
 def main():
     torch.set_num_threads(2)
     parts = [a for a in sys.argv[1:] if a in ("stats", "features", "catalogue")]
@@ -236,6 +259,7 @@ def main():
             make_features(name, variant)
     if not parts or "catalogue" in parts:
         make_catalogue()
+        make_bits()
 
 
 if __name__ == "__main__":
