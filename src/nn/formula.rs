@@ -8,15 +8,16 @@
 //! | tensor | value, `u = m / 2^24` |
 //! |---|---|
 //! | filters, and matrices by row | `u` less its filter's mean, times `sqrt(3 gain / depth)` |
-//! | attention's taps | `2 u` |
+//! | attention's taps | `u / 2` |
 //! | scales (batch norm's weight, gains) | `1 + u / 4` |
-//! | biases | `u / 5`; of squeeze-excite `u / 2` |
+//! | biases | `1 / 2 + u / 5`; of convolutions `u / 2` |
 //! | running mean | `mean + sigma u / 10`, by [`Stats`] |
 //! | running variance | `sigma^2 (1 + u / 4)` |
 //! | the power of the generalised mean | `3 + u / 4` |
 //!
 //! The gain is 2, and 16 in squeeze-excite, whose gates would hardly move otherwise. No tensor is all
-//! zero.
+//! zero. Batch norms' biases are positive, where SiLU is nearer to a line: around zero it would shrink
+//! small signals layer after layer, until one image drowned the others.
 
 use std::collections::HashMap;
 
@@ -80,10 +81,10 @@ pub fn tensor(key: &str, dims: &[usize], stats: &Stats) -> Vec<f32> {
     let (mean, sigma) = *stats.0.get(layer).unwrap_or(&(0.0, 1.0));
     match (part, dims.len()) {
         ("weight", 2 | 4) => filters(seed, dims, if squeeze { 16.0 } else { 2.0 }),
-        ("weight", 3) => each(&|u| 2.0 * u),
+        ("weight", 3) => each(&|u| 0.5 * u),
         ("weight" | "gain", _) => each(&|u| 1.0 + 0.25 * u),
-        ("bias", _) if squeeze => each(&|u| 0.5 * u),
-        ("bias", _) => each(&|u| 0.2 * u),
+        ("bias", _) if layer.contains("conv") => each(&|u| 0.5 * u),
+        ("bias", _) => each(&|u| 0.5 + 0.2 * u),
         ("running_mean", _) => each(&|u| mean + sigma * (0.1 * u)),
         ("running_var", _) => each(&|u| sigma * sigma * (1.0 + 0.25 * u)),
         ("p", _) => each(&|u| 3.0 + 0.25 * u),
@@ -113,8 +114,9 @@ fn filters(seed: u64, dims: &[usize], gain: f64) -> Vec<f32> {
 /// How many images of [`image`] there are.
 pub const IMAGES: usize = 6;
 
-/// A prepared image, `[size, size, 3]`, numbered from 0 to 5, no two alike: a smooth ramp with waves,
-/// noise, blocks of low contrast, stripes, coloured blobs, and a grey edge under noise.
+/// A prepared image, `[size, size, 3]`, numbered from 0 to 5, no two alike: a ramp with waves, noise,
+/// small coloured blocks, slanted stripes that fade, coloured blobs under spikes, and a grey edge under
+/// grey noise. All have fine texture, which filters without a mean let through.
 pub fn image(which: usize, size: usize) -> Vec<f32> {
     let seed = fnv(&format!("image.{which}"));
     let noise = |c: usize, y: usize, x: usize| {
@@ -129,22 +131,27 @@ pub fn image(which: usize, size: usize) -> Vec<f32> {
                     (y as f64 + 0.5) / size as f64,
                     (x as f64 + 0.5) / size as f64,
                 );
-                let k = c as f64;
+                let (k, grain) = (c as f64, noise(c, y, x));
                 let value = match which {
-                    0 => 1.2 * (u + v - 1.0) + 0.6 * (wave(2.0 * u + 0.25 * k) * wave(1.5 * v)),
-                    1 => 1.5 * noise(c, y, x),
-                    2 => 0.4 * noise(c, y / 8, x / 8) + (0.3 * k - 0.8),
+                    0 => {
+                        let (x, y) = (x as f64, y as f64);
+                        let waves = wave(x / 5.0 + y / 11.0 + 0.25 * k) * wave(y / 7.0);
+                        0.5 * (u + v - 1.0) + 0.9 * waves + 0.3 * grain
+                    }
+                    1 => 1.2 * grain,
+                    2 => 0.9 * noise(c, y / 3, x / 3) + (0.15 * k - 0.15),
                     3 => {
                         let far = (u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5);
-                        1.8 * wave(x as f64 / 6.0 + 0.1 * k) * (1.0 - 2.0 * far)
+                        let stripes = wave(x as f64 / 3.7 + y as f64 / 9.0 + 0.1 * k);
+                        stripes * (1.2 - 1.5 * far) + 0.25 * grain
                     }
                     4 => {
                         let blob = wave(u + 0.2) * wave(3.0 * v);
-                        0.9 * (blob * blob) + [1.0, -0.6, -1.4][c]
+                        0.6 * (blob * blob) + 1.6 * (grain * grain * grain) + [0.3, -0.1, -0.4][c]
                     }
                     _ => {
-                        let edge = if u + 0.5 * v > 0.8 { 1.1 } else { -0.7 };
-                        0.3 * noise(0, y, x) + edge
+                        let edge = if u + 0.5 * v > 0.8 { 0.4 } else { -0.3 };
+                        0.9 * noise(0, y, x) + edge
                     }
                 };
                 values.push(value as f32);

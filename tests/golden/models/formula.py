@@ -39,11 +39,11 @@ def tensor(key, dims, stats):
         total = m.sum(1, keepdims=True) if depth > 1 else 0
         x = (m * depth - total).astype(np.float64) / (depth * ONE) * by
     elif part == "weight" and len(dims) == 3:
-        x = 2.0 * u
+        x = 0.5 * u
     elif part in ("weight", "gain"):
         x = 1.0 + 0.25 * u
     elif part == "bias":
-        x = (0.5 if squeeze else 0.2) * u
+        x = 0.5 * u if "conv" in layer else 0.5 + 0.2 * u
     elif part == "running_mean":
         x = mean + sigma * (0.1 * u)
     elif part == "running_var":
@@ -69,18 +69,19 @@ def image(which, size):
 
     v, u, k = (y + 0.5) / size, (x + 0.5) / size, c.astype(np.float64)
     if which == 0:
-        value = 1.2 * (u + v - 1.0) + 0.6 * (wave(2.0 * u + 0.25 * k) * wave(1.5 * v))
+        waves = wave(x / 5.0 + y / 11.0 + 0.25 * k) * wave(y / 7.0)
+        value = 0.5 * (u + v - 1.0) + 0.9 * waves + 0.3 * noise(c, y, x)
     elif which == 1:
-        value = 1.5 * noise(c, y, x)
+        value = 1.2 * noise(c, y, x)
     elif which == 2:
-        value = 0.4 * noise(c, y // 8, x // 8) + (0.3 * k - 0.8)
+        value = 0.9 * noise(c, y // 3, x // 3) + (0.15 * k - 0.15)
     elif which == 3:
         far = (u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5)
-        value = 1.8 * wave(x / 6.0 + 0.1 * k) * (1.0 - 2.0 * far)
+        value = wave(x / 3.7 + y / 9.0 + 0.1 * k) * (1.2 - 1.5 * far) + 0.25 * noise(c, y, x)
     elif which == 4:
-        blob = wave(u + 0.2) * wave(3.0 * v)
-        value = 0.9 * (blob * blob) + np.array([1.0, -0.6, -1.4])[c]
+        n, blob = noise(c, y, x), wave(u + 0.2) * wave(3.0 * v)
+        value = 0.6 * (blob * blob) + 1.6 * (n * n * n) + np.array([0.3, -0.1, -0.4])[c]
     else:
-        edge = np.where(u + 0.5 * v > 0.8, 1.1, -0.7)
-        value = 0.3 * noise(0 * c, y, x) + edge
+        edge = np.where(u + 0.5 * v > 0.8, 0.4, -0.3)
+        value = 0.9 * noise(0 * c, y, x) + edge
     return value.astype(np.float32)
