@@ -11,7 +11,7 @@ pub(super) struct Code {
 }
 
 /// Codes up to this many bits are looked up at once.
-const QUICK: u32 = 10;
+const QUICK: u32 = 11;
 
 /// A code made ready for decoding.
 ///
