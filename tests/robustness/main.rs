@@ -2,4 +2,5 @@
 mod csv;
 mod images;
 mod jpeg;
+mod prepare;
 mod store;
