@@ -168,3 +168,59 @@ fn prepared_pictures_equal_timms() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(goldens.len(), 80);
 }
+
+/// How far the pixels of `name` are from `want`: the share that is equal, and
+/// the most levels apart.
+fn apart(name: &str, want: &Rgb8) -> (f64, u8) {
+    let got = decode_rgb(&picture(name), false).unwrap();
+    assert_eq!((got.width(), got.height()), (want.width(), want.height()));
+    let pairs = got.pixels().iter().zip(want.pixels());
+    let off: Vec<u8> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
+    let equal = off.iter().filter(|off| **off == 0).count();
+    let most = off.iter().max().copied().unwrap_or(0);
+    (equal as f64 / off.len() as f64, most)
+}
+
+/// Pillow has libwebp; doppel another decoder, which comes to the same pixels.
+#[test]
+fn lossy_webp_equals_libwebps() {
+    for name in ["photo", "fine", "coarse", "lossy-alpha"] {
+        let like = format!("lossy/webp-{name}.png");
+        let want = decode_rgb(&picture(&like), false).unwrap();
+        let (equal, most) = apart(&format!("webp-{name}.webp"), &want);
+        assert!(
+            equal == 1.0 && most == 0,
+            "{name}: {equal} equal, {most} apart"
+        );
+    }
+}
+
+/// Samples of five and six bits are widened by rounding here, by cutting in Pillow.
+#[test]
+fn bitmaps_of_16_bits_are_within_a_level() {
+    for (name, green) in [("555", 31), ("565", 63)] {
+        let bytes = picture(&format!("bitmap-{name}.bmp"));
+        let at = u32::from_le_bytes(*bytes[10..].first_chunk().unwrap()) as usize;
+        let mut pixels = Vec::new();
+        // Twelve pixels a row, the last row first.
+        for row in bytes[at..].chunks(24).rev() {
+            for word in row.as_chunks::<2>().0 {
+                let word = u32::from(u16::from_le_bytes(*word));
+                let cut = |value: u32, most: u32| ((value & most) * 255 / most) as u8;
+                let red = if green == 31 { word >> 10 } else { word >> 11 };
+                pixels.extend([cut(red, 31), cut(word >> 5, green), cut(word, 31)]);
+            }
+        }
+        let want = Rgb8::new(12, 7, pixels).unwrap();
+        let golden = lines("rgb.txt")
+            .into_iter()
+            .find(|g| g[0] == format!("bitmap-{name}.bmp"));
+        assert_eq!(
+            digest(want.pixels()),
+            golden.unwrap()[2],
+            "Pillow's is computed here"
+        );
+        let (_, most) = apart(&format!("bitmap-{name}.bmp"), &want);
+        assert!(most <= 1, "{name}: {most}");
+    }
+}

@@ -137,6 +137,18 @@ impl Table {
         Ok(Step::Code(symbol))
     }
 
+    /// The next code and the number after it, when both are within [`QUICK`] bits; else nothing is
+    /// used up.
+    #[inline(always)]
+    pub(super) fn quick(&self, bits: &mut Bits<'_>) -> Option<(Symbol, i32)> {
+        let entry = self.quick[bits.peek(QUICK) as usize];
+        let number = entry as i32 >> 16;
+        (number != 0).then(|| {
+            bits.skip(entry & 0xFF);
+            (Symbol((entry >> 8) as u8), number)
+        })
+    }
+
     /// The length and symbol of a code that is not in the quick table.
     #[cold]
     #[inline(never)]
