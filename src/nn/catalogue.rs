@@ -8,10 +8,6 @@ use crate::error::{Error, Result};
 
 /// What an encoder is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(
-    clippy::enum_variant_names,
-    reason = "the names that their papers gave them"
-)]
 pub(super) enum Family {
     /// He et al. 2016; Xie et al. 2017 with groups.
     Residual {
