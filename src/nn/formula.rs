@@ -111,7 +111,7 @@ fn filters(seed: u64, dims: &[usize], gain: f64) -> Vec<f32> {
     values
 }
 
-/// How many images of [`image`] there are.
+/// How many images of [`image()`] there are.
 pub const IMAGES: usize = 6;
 
 /// A prepared image, `[size, size, 3]`, numbered from 0 to 5, no two alike: a ramp with waves, noise,
