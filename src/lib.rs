@@ -14,8 +14,9 @@
 //!        +----------------------------+
 //!        |                            |
 //!     [image]  decode, perceptual   [text]  clean, TF-IDF
-//!        |     hash                   |
-//!        |                            |      [embed] keeps rows on disk: .npy, .npz, manifests
+//!        |     hash, prepare          |
+//!     [embed]  load || encode by      |      [embed] keeps rows on disk: .npy, .npz, manifests
+//!        |     [nn] || write          |
 //!        +-------------+--------------+
 //!                      |
 //!                  [search]   exact top-k: dense, sparse, Hamming, combined      --> NN.csv
@@ -29,8 +30,8 @@
 //!  [recipe] runs the stages one after the other; the binary `engine` is glue over it.
 //! ```
 //!
-//! Imports run one way: `engine` -> [`recipe`] -> the stages -> [`device`] -> [`tensor`] ->
-//! [`lists`], [`files`], [`limits`], [`error`]. `tests/tidy.rs` checks that, and that `matching`
+//! Imports run one way: `engine` -> [`recipe`] -> the stages -> [`nn`] -> [`device`] -> [`tensor`]
+//! -> [`lists`], [`files`], [`limits`], [`error`]. `tests/tidy.rs` checks that, and that `matching`
 //! never sees a tensor and `device` never a listing.
 //!
 //! Promises that hold everywhere: the same bytes out for the same input whatever the number of

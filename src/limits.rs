@@ -27,6 +27,11 @@ pub const MAX_DIMS: usize = 65_536;
 /// How many times its length an `.npz` may unpack to, above [`MAX_DECODE_BYTES`]. Deflate alone could
 /// do 1,032 times; rows that differ never come near this.
 pub const MAX_NPZ_EXPANSION: u64 = 64;
+/// How many batches of prepared items there may be at a time: one that is encoded, and those that
+/// are prepared meanwhile.
+pub const MAX_LIVE_BATCHES: usize = 3;
+/// The most memory of prepared items, in bytes, over all live batches.
+pub const MAX_PREPARED_BYTES: usize = 512 << 20;
 /// The most features of a TF-IDF vocabulary.
 pub const MAX_FEATURES: usize = 1 << 28;
 /// The longest n-gram of TF-IDF.

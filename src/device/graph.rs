@@ -38,6 +38,8 @@ pub struct Graph {
     pub(super) nodes: Vec<Node>,
     pub(super) values: Vec<(Desc, Origin)>,
     pub(super) outputs: Vec<Value>,
+    /// The weights by key.
+    weights: HashMap<String, Value>,
 }
 
 impl Graph {
@@ -56,18 +58,16 @@ impl Graph {
     /// # Errors
     /// The key was asked for before with another shape.
     pub fn param(&mut self, key: &str, dims: &[usize]) -> Result<Value> {
-        let known = self
-            .values
-            .iter()
-            .position(|(_, o)| *o == Origin::Param(key.to_string()));
-        if let Some(at) = known {
-            let have = &self.values[at].0.dims;
+        if let Some(&known) = self.weights.get(key) {
+            let have = &self.desc(known).dims;
             return match have == dims {
-                true => Ok(Value(at as u32)),
+                true => Ok(known),
                 false => Err(Error::shape("param", have, dims).column(key)),
             };
         }
-        Ok(self.value(Desc::new(dims, DType::F32), Origin::Param(key.to_string())))
+        let value = self.value(Desc::new(dims, DType::F32), Origin::Param(key.to_string()));
+        self.weights.insert(key.to_string(), value);
+        Ok(value)
     }
 
     /// Appends an operation with one output.

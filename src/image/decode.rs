@@ -5,9 +5,9 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::jpeg;
 use super::quiet::quietly;
 use super::sniff::{self, CONVERT, Format, sniff};
+use super::{gif, jpeg};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DECODE_BYTES, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE};
 
@@ -75,7 +75,10 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded> {
     } else if let Some((width, height)) = sniff::sides(bytes, format) {
         check_sides(width, height)?;
     }
-    let image = guarded(format, || decode_as(bytes, format))?;
+    let mut image = guarded(format, || decode_as(bytes, format))?;
+    if format == Format::Gif {
+        gif::fill_canvas(bytes, &mut image);
+    }
     Ok(Decoded { format, image })
 }
 

@@ -219,6 +219,15 @@ impl Rule {
         Rule::Equal { source: phash }.or(Rule::sweep().over(tfidf, Steps::TFIDF).rule())
     }
 
+    /// What `match` does with an image encoder: equal pHash, united with one sweep over image and
+    /// TF-IDF with the steps of Tan's table 1.
+    pub fn default_image_text_phash(image: usize, phash: usize, tfidf: usize) -> Rule {
+        let sweep = Rule::sweep()
+            .over(image, Steps::IMAGE)
+            .over(tfidf, Steps::TFIDF);
+        Rule::Equal { source: phash }.or(sweep.rule())
+    }
+
     /// Checks the rule for use with `sources` sources.
     ///
     /// # Errors

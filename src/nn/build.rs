@@ -53,7 +53,7 @@ pub fn graph(arch: &Arch, build: &Build) -> Result<Graph> {
     limit("a batch", build.batch, limits::MAX_BATCH)?;
     limit("an image side", build.size, limits::MAX_IMAGE_SIDE as usize)?;
     let eps_same = match arch.family {
-        Family::EfficientNet {
+        Family::Efficient {
             tensorflow: true, ..
         } => (1e-3, true),
         _ => (1e-5, false),
@@ -81,7 +81,7 @@ pub fn graph(arch: &Arch, build: &Build) -> Result<Graph> {
 
 fn features(net: &mut Net, image: Value, arch: &Arch) -> Result<Value> {
     match arch.family {
-        Family::ResNet {
+        Family::Residual {
             bottleneck,
             depths,
             groups,
@@ -95,11 +95,9 @@ fn features(net: &mut Net, image: Value, arch: &Arch) -> Result<Value> {
             };
             resnet::features(net, image, shape)
         }
-        Family::DenseNet { depths } => densenet::features(net, image, depths),
-        Family::EfficientNet { width, depth, .. } => {
-            efficientnet::features(net, image, width, depth)
-        }
-        Family::NfNet { depths } => nfnet::features(net, image, depths, arch.width),
+        Family::Dense { depths } => densenet::features(net, image, depths),
+        Family::Efficient { width, depth, .. } => efficientnet::features(net, image, width, depth),
+        Family::NormFree { depths } => nfnet::features(net, image, depths, arch.width),
     }
 }
 
@@ -116,9 +114,9 @@ pub fn params(graph: &Graph) -> Vec<(String, Vec<usize>)> {
 /// for: the classifier, and batch norms' counters of training.
 pub fn known_extra(arch: &Arch, key: &str) -> bool {
     let classifier = match arch.family {
-        Family::ResNet { .. } => "fc.",
-        Family::NfNet { .. } => "head.fc.",
-        Family::DenseNet { .. } | Family::EfficientNet { .. } => "classifier.",
+        Family::Residual { .. } => "fc.",
+        Family::NormFree { .. } => "head.fc.",
+        Family::Dense { .. } | Family::Efficient { .. } => "classifier.",
     };
     let part = key.strip_prefix(classifier);
     matches!(part, Some("weight" | "bias")) || key.ends_with(".num_batches_tracked")

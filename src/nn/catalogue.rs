@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Family {
     /// He et al. 2016; Xie et al. 2017 with groups.
-    ResNet {
+    Residual {
         /// Blocks of three convolutions rather than two.
         bottleneck: bool,
         /// Blocks of each stage.
@@ -21,12 +21,12 @@ pub(super) enum Family {
         base: usize,
     },
     /// Huang et al. 2017: growth 32.
-    DenseNet {
+    Dense {
         /// Layers of each block.
         depths: [usize; 4],
     },
     /// Tan and Le 2019.
-    EfficientNet {
+    Efficient {
         /// Multiplies the channels.
         width: f64,
         /// Multiplies the blocks.
@@ -35,7 +35,7 @@ pub(super) enum Family {
         tensorflow: bool,
     },
     /// Brock et al. 2021 in timm's light form, with efficient channel attention.
-    NfNet {
+    NormFree {
         /// Blocks of each stage.
         depths: [usize; 4],
     },
@@ -103,7 +103,7 @@ const fn squashed(mut arch: Arch) -> Arch {
 }
 
 const fn efficient(width: f64, depth: f64) -> Family {
-    Family::EfficientNet {
+    Family::Efficient {
         width,
         depth,
         tensorflow: false,
@@ -111,7 +111,7 @@ const fn efficient(width: f64, depth: f64) -> Family {
 }
 
 const fn tf(width: f64, depth: f64) -> Family {
-    Family::EfficientNet {
+    Family::Efficient {
         width,
         depth,
         tensorflow: true,
@@ -119,7 +119,7 @@ const fn tf(width: f64, depth: f64) -> Family {
 }
 
 const fn residual(bottleneck: bool, depths: [usize; 4], groups: usize, base: usize) -> Family {
-    Family::ResNet {
+    Family::Residual {
         bottleneck,
         depths,
         groups,
@@ -132,13 +132,13 @@ static ARCHITECTURES: [Arch; 28] = [
     arch_of("resnet18", (224, 0.95), 512, "timm/resnet18.a1_in1k", residual(false, [2, 2, 2, 2], 1, 64)),
     arch_of("resnet50", (224, 0.95), 2048, "timm/resnet50.a1_in1k", residual(true, [3, 4, 6, 3], 1, 64)),
     arch_of("resnext50_32x4d", (224, 0.95), 2048, "timm/resnext50_32x4d.a1h_in1k", residual(true, [3, 4, 6, 3], 32, 4)),
-    arch_of("densenet121", (224, 0.875), 1024, "timm/densenet121.ra_in1k", Family::DenseNet { depths: [6, 12, 24, 16] }),
+    arch_of("densenet121", (224, 0.875), 1024, "timm/densenet121.ra_in1k", Family::Dense { depths: [6, 12, 24, 16] }),
     arch_of("efficientnet_b0", (224, 0.875), 1280, "timm/efficientnet_b0.ra_in1k", efficient(1.0, 1.0)),
     halves(arch_of("efficientnet_b1", (240, 0.9), 1280, "timm/efficientnet_b1.ra4_e3600_r240_in1k", efficient(1.0, 1.1))),
     arch_of("efficientnet_b2", (256, 0.875), 1408, "timm/efficientnet_b2.ra_in1k", efficient(1.1, 1.2)),
     arch_of("efficientnet_b3", (288, 0.875), 1536, "timm/efficientnet_b3.ra2_in1k", efficient(1.2, 1.4)),
     arch_of("efficientnet_b4", (320, 0.875), 1792, "timm/efficientnet_b4.ra2_in1k", efficient(1.4, 1.8)),
-    squashed(halves(arch_of("efficientnet_b5", (448, 1.0), 2048, "timm/efficientnet_b5.sw_in12k_ft_in1k", efficient(1.6, 2.2)))),
+    squashed(arch_of("efficientnet_b5", (448, 1.0), 2048, "timm/efficientnet_b5.sw_in12k_ft_in1k", efficient(1.6, 2.2))),
     arch_of("tf_efficientnet_b0", (224, 0.875), 1280, "timm/tf_efficientnet_b0.ns_jft_in1k", tf(1.0, 1.0)),
     arch_of("tf_efficientnet_b1", (240, 0.882), 1280, "timm/tf_efficientnet_b1.ns_jft_in1k", tf(1.0, 1.1)),
     arch_of("tf_efficientnet_b2", (260, 0.89), 1408, "timm/tf_efficientnet_b2.ns_jft_in1k", tf(1.1, 1.2)),
@@ -155,8 +155,8 @@ static ARCHITECTURES: [Arch; 28] = [
     arch_of("tf_efficientnet_b5_ns", (456, 0.934), 2048, "timm/tf_efficientnet_b5.ns_jft_in1k", tf(1.6, 2.2)),
     arch_of("tf_efficientnet_b6_ns", (528, 0.942), 2304, "timm/tf_efficientnet_b6.ns_jft_in1k", tf(1.8, 2.6)),
     arch_of("tf_efficientnet_b7_ns", (600, 0.949), 2560, "timm/tf_efficientnet_b7.ns_jft_in1k", tf(2.0, 3.1)),
-    arch_of("eca_nfnet_l0", (224, 0.9), 2304, "timm/eca_nfnet_l0.ra2_in1k", Family::NfNet { depths: [1, 2, 6, 3] }),
-    arch_of("eca_nfnet_l1", (256, 0.9), 3072, "timm/eca_nfnet_l1.ra2_in1k", Family::NfNet { depths: [2, 4, 12, 6] }),
+    arch_of("eca_nfnet_l0", (224, 0.9), 2304, "timm/eca_nfnet_l0.ra2_in1k", Family::NormFree { depths: [1, 2, 6, 3] }),
+    arch_of("eca_nfnet_l1", (256, 0.9), 3072, "timm/eca_nfnet_l1.ra2_in1k", Family::NormFree { depths: [2, 4, 12, 6] }),
 ];
 
 /// Every encoder there is.

@@ -49,16 +49,21 @@ impl<'a> Clock<'a> {
         }
     }
 
-    /// Runs `work` as stage `name` over `items` items.
-    pub fn run<T>(&mut self, name: &'static str, items: usize, work: impl FnOnce() -> T) -> T {
-        self.watch.begin(name, items);
-        let start = Instant::now();
-        let result = work();
+    /// Notes stage `name`, begun at `start`, which told the watcher itself.
+    pub fn note(&mut self, name: &'static str, start: Instant, items: usize) {
         self.stages.push(Stage {
             name,
             seconds: start.elapsed().as_secs_f64(),
             items,
         });
+    }
+
+    /// Runs `work` as stage `name` over `items` items.
+    pub fn run<T>(&mut self, name: &'static str, items: usize, work: impl FnOnce() -> T) -> T {
+        self.watch.begin(name, items);
+        let start = Instant::now();
+        let result = work();
+        self.note(name, start, items);
         self.watch.end();
         result
     }

@@ -1,18 +1,21 @@
-//! Equal perceptual hashes united with Tan's TF-IDF sweep.
+//! Equal perceptual hashes united with Tan's TF-IDF sweep, with an image encoder in it or without.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::time::Instant;
 
+use super::embed::{ImageWork, embed_images, reject};
 use super::stages::{Clock, Stage, Watch};
 use super::sweep::OnCard;
 use crate::device::Device;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::image::{self, ImageFolder};
 use crate::limits;
-use crate::listings::{Ledger, Listings, Reject};
+use crate::listings::{IMAGE, Ledger, Listings};
 use crate::lists::Lists;
 use crate::matching::{self, Matches, Rule, Source, Steps, Sweeper};
 use crate::search::{self, TopK};
-use crate::tensor::Csr;
+use crate::tensor::{Csr, Matrix};
 use crate::text::tfidf::{StopWords, Tfidf, TfidfOptions};
 
 /// What to match and with what.
@@ -59,6 +62,20 @@ pub fn tfidf_options() -> TfidfOptions {
 /// # Errors
 /// The image folder cannot be opened, or a search refuses its input.
 pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
+    run(job, None, watch)
+}
+
+/// [`text_phash`] with an image encoder in the sweep: its neighbours with the steps of Tan's Table 1
+/// (L .24, H .50, S .01) beside those of TF-IDF. The encoder's rows stand in memory, its images do
+/// not; each file is encoded once.
+///
+/// # Errors
+/// As [`text_phash`]; no folder of images; whatever the encoder ends with.
+pub fn image_text_phash(job: &Job<'_>, work: &ImageWork<'_>, watch: &dyn Watch) -> Result<Outcome> {
+    run(job, Some(work), watch)
+}
+
+fn run(job: &Job<'_>, work: Option<&ImageWork<'_>>, watch: &dyn Watch) -> Result<Outcome> {
     let mut clock = Clock::new(watch);
     let mut notes = Vec::new();
     let mut ledger = job.listings.ledger.clone();
@@ -66,17 +83,25 @@ pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
 
     let hashes = gather_hashes(job, &mut clock, &mut ledger, &mut notes, watch)?;
     let titles = clock.run("tfidf", rows, || gather_titles(job.listings, &mut notes))?;
-    let (equal, near) = clock.run("search", rows, || -> Result<(Lists, Lists)> {
-        let floor = 1.0 - Steps::TFIDF.high;
-        let top = TopK {
+    let vectors = work
+        .map(|work| gather_vectors(job, work, &mut clock, &mut ledger, watch))
+        .transpose()?;
+    let sources = clock.run("search", rows, || -> Result<Vec<Source>> {
+        let within = |steps: Steps| TopK {
             k: limits::MAX_MATCHES,
-            min_score: Some(floor),
+            min_score: Some(1.0 - steps.high),
         };
         let equal = search::equal_hashes(&hashes, limits::MAX_MATCHES);
-        Ok((equal, search::sparse(&titles, &top)?))
+        let near = search::sparse(&titles, &within(Steps::TFIDF))?;
+        let mut sources = vec![Source::new("phash", equal), Source::new("tfidf", near)];
+        if let Some(vectors) = &vectors {
+            let alike = dense(job.device, vectors, &within(Steps::IMAGE))?;
+            sources.push(Source::new("image", alike));
+        }
+        Ok(sources)
     })?;
+    drop(vectors);
 
-    let sources = [Source::new("phash", equal), Source::new("tfidf", near)];
     let unable: Vec<bool> = job
         .listings
         .items
@@ -84,7 +109,10 @@ pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
         .map(|l| l.rejected || !l.usable())
         .collect();
     let matches = clock.run("match", rows, || {
-        let rule = Rule::default_text_phash(0, 1);
+        let rule = match sources.len() {
+            2 => Rule::default_text_phash(0, 1),
+            _ => Rule::default_image_text_phash(2, 0, 1),
+        };
         let card = OnCard(job.device);
         let sweeper = job.device.info().is_card().then_some(&card as &dyn Sweeper);
         let cap = limits::MAX_MATCHES;
@@ -97,6 +125,52 @@ pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
         stages: clock.stages,
         notes,
     })
+}
+
+/// Dense neighbours on the device, or on the CPU where the device has no such search.
+fn dense(device: &dyn Device, vectors: &Matrix, top: &TopK) -> Result<Lists> {
+    match search::dense_on(device, vectors, None, top) {
+        Err(e) if e.kind() == Kind::Unsupported => search::dense(vectors, top),
+        done => done,
+    }
+}
+
+/// Each row's vector; rows of zeros, which are nobody's neighbours, where there is none.
+fn gather_vectors(
+    job: &Job<'_>,
+    work: &ImageWork<'_>,
+    clock: &mut Clock<'_>,
+    ledger: &mut Ledger,
+    watch: &dyn Watch,
+) -> Result<Matrix> {
+    let Some(folder) = job.images else {
+        return Err(
+            Error::input("an encoder needs the folder of the images").mend("name it with --images")
+        );
+    };
+    let folder = ImageFolder::open(folder)?;
+    let rows = job.listings.items.len();
+    let mut vectors = Matrix::zeros(rows, work.encoder.dims());
+    let mut sink = |row: usize, vector: &[f32]| {
+        vectors.row_mut(row).copy_from_slice(vector);
+        Ok(())
+    };
+    let start = Instant::now();
+    let embedded = embed_images(job.listings, &folder, work, &mut sink, watch)?;
+    clock.note("embed", start, embedded.images);
+    // An image that gave no hash is in the ledger already.
+    let known: HashSet<u64> = ledger
+        .iter()
+        .filter(|r| r.column == IMAGE)
+        .map(|r| r.row)
+        .collect();
+    for reject in embedded.rejects {
+        if !known.contains(&reject.row) {
+            ledger.push(reject);
+        }
+    }
+    ledger.sort();
+    Ok(vectors)
 }
 
 /// Each row's hash: from its cell, else from its image.
@@ -138,13 +212,7 @@ fn gather_hashes(
         match result {
             None => {}
             Some(Ok(hash)) => hashes[i] = Some(hash),
-            Some(Err(error)) => ledger.push(Reject {
-                row: items[i].row,
-                line: items[i].line,
-                posting_id: items[i].posting_id.clone(),
-                column: "image".into(),
-                reason: error.to_string(),
-            }),
+            Some(Err(error)) => ledger.push(reject(&items[i], &error)),
         }
     }
     ledger.sort();

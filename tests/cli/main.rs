@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod demo;
+mod embed;
 mod matching;
 mod search;
 mod simt;

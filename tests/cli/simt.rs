@@ -90,3 +90,22 @@ fn what_the_card_has_no_form_of_is_one_line() {
     let json = bench.engine("info --device simt --json").ends(0).json();
     assert_eq!(json["device"], "simt");
 }
+
+#[test]
+fn an_encoder_that_the_card_cannot_run_is_one_line() {
+    if !card() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.write("l.csv", "posting_id,image\na,a.jpg\n");
+    bench.write("photos/a.jpg", "");
+    let line = format!(
+        "embed l.csv --images photos --encoder timm:resnet18 --weights {} --size 40 --out x.npy \
+         --device simt",
+        crate::embed::weights()
+    );
+    bench
+        .engine(&line)
+        .fails_with(&["--device simt", "--device cpu"]);
+    assert_eq!(bench.names(), ["l.csv", "photos"]);
+}

@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use crate::tools::{Bench, SMALL};
 
-const VERBS: [&str; 7] = [
-    "match", "tfidf", "search", "evaluate", "split", "info", "demo",
+const VERBS: [&str; 8] = [
+    "match", "embed", "tfidf", "search", "evaluate", "split", "info", "demo",
 ];
 
 #[test]
@@ -81,7 +81,8 @@ fn info_says_what_there_is() {
     let json = bench.engine("info --json").ends(0).json();
     assert_eq!(json["device"], "cpu");
     assert_eq!(json["gpu"]["available"], false);
-    assert!(json["encoders"].as_array().is_some());
+    let encoders = json["encoders"].as_array().unwrap();
+    assert!(encoders.iter().any(|e| e["name"] == "timm:efficientnet_b0"));
     let forms = json["cpu"]["kernels"].as_array().unwrap();
     assert_eq!(forms.last().unwrap(), "portable");
     assert_eq!(

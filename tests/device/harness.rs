@@ -308,12 +308,15 @@ pub fn run_at(
         .collect())
 }
 
+/// Values with their shapes.
+type Filled = Vec<(Desc, Vec<u8>)>;
+
 /// Runs `op` with every weight in the device's own layout, where it has one for any.
 pub fn run_packed(
     device: &dyn Device,
     op: &Op,
     ins: &[(Desc, Vec<u8>)],
-) -> Option<doppel::Result<Vec<(Desc, Vec<u8>)>>> {
+) -> Option<doppel::Result<Filled>> {
     let descs: Vec<Desc> = ins.iter().map(|(d, _)| d.clone()).collect();
     let sizes: Vec<Option<usize>> = (0..ins.len())
         .map(|at| device.packed(op, &descs, at).filter(|_| at > 0))

@@ -3,5 +3,6 @@
 mod folds;
 mod jpeg;
 mod phash;
+mod prepare;
 mod store;
 mod tfidf;

@@ -3,5 +3,6 @@ mod csv;
 mod images;
 mod jpeg;
 mod memory;
+mod prepare;
 mod store;
 mod weights;

@@ -26,7 +26,7 @@ cargo xtask COMMAND
   cuda-toolkit
             installs nvcc for the kernels under target/; needs Python with pip, and no card
   verified  which kernels ran on a real card as their sources stand now
-  goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash
+  goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash, timm
 ";
 
 fn main() -> ExitCode {
@@ -177,12 +177,15 @@ fn lint() {
 
 /// Runs every golden script; the scripts say which packages they need.
 fn goldens() {
-    let folder = root().join("tests/golden/scripts");
-    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
-        .into_iter()
+    let folders = ["scripts", "models", "weights"].map(|f| root().join("tests/golden").join(f));
+    let mut scripts: Vec<_> = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
         .flatten()
         .filter_map(|entry| entry.ok().map(|e| e.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "py"))
+        // What the models' script imports makes nothing by itself.
+        .filter(|path| path.file_name().is_some_and(|n| n != "formula.py"))
         .collect();
     scripts.sort();
     for script in scripts {

@@ -10,7 +10,7 @@ use doppel::error::{Error, Result};
 use doppel::limits;
 use doppel::listings::Ledger;
 use doppel::recipe::{Stage, Watch};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::Value;
 
 /// How a verb ended.
@@ -63,6 +63,15 @@ impl Common {
         }
         match self.device_opened.get() {
             Some(device) => Ok(&**device),
+            None => Err(Error::internal("the device was not opened")),
+        }
+    }
+
+    /// The device that `--device` names, to keep.
+    pub fn shared_device(&self) -> Result<Arc<dyn Device>> {
+        self.device()?;
+        match self.device_opened.get() {
+            Some(device) => Ok(Arc::clone(device)),
             None => Err(Error::internal("the device was not opened")),
         }
     }
@@ -166,6 +175,12 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
+/// `12.3 images/s`.
+fn images_per_second(state: &ProgressState, to: &mut dyn std::fmt::Write) {
+    // Nothing is to be done when a bar cannot be drawn.
+    let _ = write!(to, "{:.1} images/s", state.per_sec());
+}
+
 /// Progress bars on stderr, when it is a terminal and nobody asked for quiet.
 pub struct Progress {
     shown: bool,
@@ -193,11 +208,14 @@ impl Progress {
 impl Watch for Progress {
     fn begin(&self, name: &'static str, total: usize) {
         self.with(|slot| {
-            let style = "{prefix:>8} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
+            let style = match name {
+                "embed" => "{prefix:>8} {bar:30} {human_pos}/{human_len}  {images}  {eta} left",
+                _ => "{prefix:>8} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left",
+            };
             let bar =
                 ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
+                bar.set_style(style.with_key("images", images_per_second));
             }
             bar.set_prefix(name);
             bar.tick();

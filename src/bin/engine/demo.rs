@@ -8,38 +8,49 @@ use doppel::error::{Error, Result};
 use doppel::evaluate::{Figures, evaluate_file, read_matches};
 use doppel::files::write_whole;
 use doppel::listings::Listings;
+use doppel::nn;
 use include_dir::{Dir, include_dir};
 use serde_json::json;
 
 use crate::common::{Common, Done, peak_memory, seconds, stages_json};
-use crate::matching::{Summary, match_listings};
+use crate::encoder::Settings;
+use crate::matching::{Chosen, Summary, match_listings};
 
 /// The demo's listings and photographs, inside the binary.
 static DATA: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/demo");
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  engine demo --out doppel-demo")]
+#[command(
+    after_help = "Examples:\n  engine demo --out doppel-demo\n  engine demo --encoder \
+    timm:efficientnet_b0 --weights weights/"
+)]
 pub struct Arguments {
     /// The folder for the listings, the photographs and the results; it is made when it is not there
     #[arg(long, value_name = "DIR", default_value = "doppel-demo")]
     out: PathBuf,
+    /// An encoder that looks at the photographs too: timm:ARCH (`engine info` lists them)
+    #[arg(long, value_name = "NAME")]
+    encoder: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
     #[command(flatten)]
     pub common: Common,
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
+    let chosen = Chosen::of(a.encoder.as_deref(), &a.settings)?;
     unpack(&a.out)?;
     let start = Instant::now();
     let listings = Listings::read(&a.out.join("listings.csv"))?;
     let (matches, pairs) = (a.out.join("matches.csv"), a.out.join("pairs.csv"));
     let images = a.out.join("images");
-    let mut summary = match_listings(&listings, Some(&images), &matches, Some(&pairs), &a.common)?;
+    let files = (matches.as_path(), Some(pairs.as_path()));
+    let mut summary = match_listings(&listings, Some(&images), files, chosen.as_ref(), &a.common)?;
     summary.seconds = start.elapsed().as_secs_f64();
     let answers = read_matches(&matches)?;
     let (figures, _) = evaluate_file(&answers, &listings.index_by_id(), &listings.labels())?;
     let done = a.common.ledger(&mut summary.outcome.ledger, &matches)?;
-    a.common
-        .print(&story(&listings, &summary, &figures, &a.out));
+    a.common.print(&story(&listings, &summary, &figures, a));
     a.common.result(&json!({
         "listings": summary.listings,
         "matched": summary.matched,
@@ -69,7 +80,7 @@ fn unpack(out: &Path) -> Result<()> {
 }
 
 /// What a newcomer reads: what was done, how well, how fast, an example, and what to try next.
-fn story(listings: &Listings, s: &Summary, f: &Figures, out: &Path) -> String {
+fn story(listings: &Listings, s: &Summary, f: &Figures, a: &Arguments) -> String {
     let slowest = s
         .outcome
         .stages
@@ -92,13 +103,34 @@ fn story(listings: &Listings, s: &Summary, f: &Figures, out: &Path) -> String {
             seconds(stage.seconds)
         ));
     }
-    let place = out.display();
+    let place = a.out.display();
     text.push_str(&format!(
         "\nwritten: {place}/matches.csv  (posting_id, matches)\n         {place}/pairs.csv    (why each \
          pair matched)\n         {place}/images/      (look at them)\n\nnow yours:\n  engine match \
          listings.csv --images photos/ --out matches.csv --pairs pairs.csv\n  engine match --help"
     ));
+    if a.encoder.is_none() {
+        text.push_str(&with_encoder(&a.out));
+    }
     text
+}
+
+/// How the demo runs with an encoder: none is shipped, but there are published weights.
+fn with_encoder(out: &Path) -> String {
+    let Ok(arch) = nn::arch("efficientnet_b0") else {
+        return String::new();
+    };
+    let place = if out == Path::new("doppel-demo") {
+        String::new()
+    } else {
+        format!(" --out {}", out.display())
+    };
+    format!(
+        "\n\nwith an image encoder (published weights, about 20 MB):\n  hf download {} \
+         model.safetensors --local-dir weights/\n  engine demo{place} --encoder timm:{} --weights \
+         weights/",
+        arch.published, arch.name
+    )
 }
 
 /// The first listing with two matches or more, and the titles that it found.

@@ -3,6 +3,7 @@
 use clap::Args;
 use doppel::device::{self, gpu};
 use doppel::error::Result;
+use doppel::nn;
 use serde_json::{Value, json};
 
 use crate::common::{Common, Done};
@@ -17,13 +18,16 @@ pub struct Arguments {
 pub fn run(a: &Arguments) -> Result<Done> {
     let cpu = device::cpu_kernels();
     let chosen = a.common.device()?.info();
+    let names: Vec<&str> = nn::architectures().iter().map(|e| e.name).collect();
+    let lines: Vec<String> = names.chunks(5).map(|few| few.join(" ")).collect();
     a.common.print(&format!(
-        "doppel     {}\ndevice     {}\ncpu        {} threads, kernels {}\nencoders   none yet: titles by \
-         TF-IDF, images by perceptual hash\n{}",
+        "doppel     {}\ndevice     {}\ncpu        {} threads, kernels {}\nencoders   timm:ARCH with \
+         --weights; ARCH is one of\n           {}\nevidence   perceptual hashes, TF-IDF of titles\n{}",
         env!("CARGO_PKG_VERSION"),
         chosen.name,
         rayon::current_num_threads(),
         cpu.join(" "),
+        lines.join("\n           "),
         gpu::describe()
     ));
     a.common.result(&json!({
@@ -33,10 +37,24 @@ pub fn run(a: &Arguments) -> Result<Done> {
         "cpu": {"kernels": cpu},
         "gpu": cards(),
         "kernels": kernels(),
-        "encoders": [],
-        "evidence": ["phash", "tfidf"],
+        "encoders": encoders(),
+        "evidence": ["phash", "tfidf", "image"],
     }));
     Ok(Done::Clean)
+}
+
+/// The architectures that `--encoder` takes with `--weights`.
+fn encoders() -> Vec<Value> {
+    let encoder = |e: &nn::Arch| {
+        json!({
+            "name": format!("timm:{}", e.name),
+            "kind": "image",
+            "size": e.size,
+            "dims": e.width,
+            "weights": e.published,
+        })
+    };
+    nn::architectures().iter().map(encoder).collect()
 }
 
 /// The cards, or why there is none.

@@ -2,6 +2,8 @@
 
 mod common;
 mod demo;
+mod embed;
+mod encoder;
 mod evaluate;
 mod info;
 mod matching;
@@ -37,6 +39,8 @@ struct Cli {
 enum Verb {
     /// Answer for each listing which others are the same product
     Match(matching::Arguments),
+    /// Turn images into vectors, by an encoder with published weights
+    Embed(embed::Arguments),
     /// Turn titles into TF-IDF rows, as scikit-learn's TfidfVectorizer does
     Tfidf(tfidf::Arguments),
     /// Find the exact nearest neighbours of each row: dense, sparse, hashes, or several combined
@@ -55,6 +59,7 @@ impl Verb {
     fn common(&self) -> &Common {
         match self {
             Verb::Match(a) => &a.common,
+            Verb::Embed(a) => &a.common,
             Verb::Tfidf(a) => &a.common,
             Verb::Search(a) => &a.common,
             Verb::Evaluate(a) => &a.common,
@@ -68,6 +73,7 @@ impl Verb {
         self.common().prepare()?;
         match self {
             Verb::Match(a) => matching::run(a),
+            Verb::Embed(a) => embed::run(a),
             Verb::Tfidf(a) => tfidf::run(a),
             Verb::Search(a) => search::run(a),
             Verb::Evaluate(a) => evaluate::run(a),

@@ -54,8 +54,6 @@ pub(crate) trait Lanes: Copy {
     unsafe fn max_nan(a: Self::V, b: Self::V) -> Self::V;
     /// To the nearest integer, ties to even.
     unsafe fn round(a: Self::V) -> Self::V;
-    /// `2^a` for whole `a` within -126..=127.
-    unsafe fn exp2i(a: Self::V) -> Self::V;
     /// `a * 2^n` for whole `n` within -252..=252: infinity above, gradually zero below, NaN stays.
     unsafe fn scale2(a: Self::V, n: Self::V) -> Self::V;
     /// `(m, e)` with `a = m * 2^e`, `m` within 0.7071..1.4142, `e` whole; for finite normal `a > 0`.
@@ -161,10 +159,6 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn round(a: Self::V) -> Self::V {
         each(|i| a[i].round_ties_even())
-    }
-    #[inline(always)]
-    unsafe fn exp2i(a: Self::V) -> Self::V {
-        each(|i| f32::from_bits(((a[i] as i32 + 127) as u32) << 23))
     }
     #[inline(always)]
     unsafe fn scale2(a: Self::V, n: Self::V) -> Self::V {
@@ -336,10 +330,6 @@ mod x86 {
             _mm256_blendv_ps(_mm256_max_ps(a, b), a, nan)
         });
         through!(round(a) -> __m256, _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a));
-        through!(exp2i(a) -> __m256, {
-            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-        });
         through!(scale2(a, n) -> __m256, {
             let n = _mm256_cvtps_epi32(n);
             let half = _mm256_srai_epi32::<1>(n);
@@ -403,10 +393,6 @@ mod x86 {
             _mm512_mask_mov_ps(_mm512_max_ps(a, b), nan, a)
         });
         through!(round(a) -> __m512, _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a));
-        through!(exp2i(a) -> __m512, {
-            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
-        });
         through!(scale2(a, n) -> __m512, _mm512_scalef_ps(a, n));
         through!(split2(a) -> (__m512, __m512), {
             let bits = _mm512_castps_si512(a);

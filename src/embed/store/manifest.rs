@@ -163,8 +163,13 @@ fn shape_of(path: &Path) -> Result<(&'static str, usize, usize, String)> {
     Ok(("dense", rows, dims, item.name()))
 }
 
-/// The SHA-256 of a whole file, in hexadecimal.
-fn sha256(path: &Path) -> Result<String> {
+/// The SHA-256 of the whole file at `path`, in lower case hexadecimal, as manifests give it.
+///
+/// # Errors
+/// [`Kind::Input`](crate::error::Kind::Input) for what is no regular file,
+/// [`Kind::Io`](crate::error::Kind::Io); both name it.
+pub fn sha256(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
     let (mut file, _) = open(path)?;
     let mut hasher = Sha256::new();
     let mut block = vec![0; 1 << 18];

@@ -11,15 +11,17 @@ mod manifest;
 mod npy;
 mod npz;
 mod read;
+mod rows;
 
 use std::fs::File;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-pub use manifest::{Manifest, check};
+pub use manifest::{Manifest, check, sha256};
 pub use npy::{NpyDtype, read_npy, write_npy};
 pub use npz::{read_npz, write_npz};
+pub use rows::NpyRows;
 
 /// Opens a regular file and says how long it is. A pipe or a device is refused, since it has no
 /// length to compare with.

@@ -24,6 +24,36 @@ pub enum NpyDtype {
     F16,
 }
 
+impl NpyDtype {
+    /// NumPy's short name.
+    pub(super) fn descr(self) -> &'static str {
+        match self {
+            NpyDtype::F32 => "<f4",
+            NpyDtype::F16 => "<f2",
+        }
+    }
+
+    /// How many bytes a value has.
+    pub(super) fn bytes(self) -> u64 {
+        match self {
+            NpyDtype::F32 => 4,
+            NpyDtype::F16 => 2,
+        }
+    }
+
+    /// Appends the bytes of `values` to `out`; `halves` is scratch.
+    pub(super) fn encode(self, values: &[f32], halves: &mut Vec<f16>, out: &mut Vec<u8>) {
+        match self {
+            NpyDtype::F32 => out.extend(values.iter().flat_map(|x| x.to_le_bytes())),
+            NpyDtype::F16 => {
+                halves.resize(values.len(), f16::ZERO);
+                halves.convert_from_f32_slice(values);
+                out.extend(halves.iter().flat_map(|x| x.to_le_bytes()));
+            }
+        }
+    }
+}
+
 /// The header of a dense matrix in `length` bytes: rows, columns and what they hold.
 ///
 /// Everything is checked here that can be checked before memory is taken.
@@ -113,23 +143,15 @@ fn halves(from: &mut impl std::io::Read, count: usize) -> Result<Vec<f32>> {
 /// # Errors
 /// [`Kind::Io`](crate::error::Kind::Io) naming `path`.
 pub fn write_npy(path: impl AsRef<Path>, matrix: &Matrix, dtype: NpyDtype) -> Result<()> {
-    let descr = match dtype {
-        NpyDtype::F32 => "<f4",
-        NpyDtype::F16 => "<f2",
-    };
     write_whole(path, |out| {
-        out.write_all(&Header::write(descr, &[matrix.rows(), matrix.dims()]))?;
-        let (mut bytes, mut items) = (Vec::new(), Vec::new());
+        out.write_all(&Header::write(
+            dtype.descr(),
+            &[matrix.rows(), matrix.dims()],
+        ))?;
+        let (mut bytes, mut halves) = (Vec::new(), Vec::new());
         for block in matrix.data().chunks(1 << 16) {
             bytes.clear();
-            match dtype {
-                NpyDtype::F32 => bytes.extend(block.iter().flat_map(|x| x.to_le_bytes())),
-                NpyDtype::F16 => {
-                    items.resize(block.len(), f16::ZERO);
-                    items.convert_from_f32_slice(block);
-                    bytes.extend(items.iter().flat_map(|x| x.to_le_bytes()));
-                }
-            }
+            dtype.encode(block, &mut halves, &mut bytes);
             out.write_all(&bytes)?;
         }
         Ok(())

@@ -24,6 +24,9 @@ impl<'a> Bits<'a> {
     /// The most that [`Bits::peek`] and [`Bits::take`] may use after one [`Bits::refill`].
     pub(super) const FILLED: u32 = 32;
 
+    /// As many after one [`Bits::fill`].
+    pub(super) const FULL: u32 = 56;
+
     /// The bits of `data` from byte `at` on.
     pub(super) fn new(data: &'a [u8], at: usize) -> Self {
         Bits {
@@ -38,9 +41,14 @@ impl<'a> Bits<'a> {
     /// Sees to it that [`Bits::FILLED`] bits are there.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
-        if self.count >= Self::FILLED {
-            return;
+        if self.count < Self::FILLED {
+            self.fill();
         }
+    }
+
+    /// Sees to it that [`Bits::FULL`] bits are there.
+    #[inline(always)]
+    pub(super) fn fill(&mut self) {
         if let Some(eight) = self.data.get(self.at..).and_then(<[u8]>::first_chunk) {
             let word = u64::from_be_bytes(*eight);
             // A byte of `word` is FF where the same byte of its complement is zero.
@@ -62,7 +70,7 @@ impl<'a> Bits<'a> {
     #[inline(never)]
     fn refilled_bytewise(self) -> Self {
         let mut bits = self;
-        while bits.count <= 56 {
+        while bits.count < Self::FULL {
             let byte = match bits.next_byte() {
                 Some(byte) => u64::from(byte),
                 None => {

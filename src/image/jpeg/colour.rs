@@ -46,10 +46,10 @@ const fn fraction(x: f64) -> i32 {
 
 const HALF: i32 = 1 << 15;
 /// 1.402, 0.34414, 0.71414 and 1.772.
-const CR_TO_RED: i32 = fraction(1.402);
-const CB_TO_GREEN: i32 = -fraction(0.34414);
-const CR_TO_GREEN: i32 = -fraction(0.71414);
-const CB_TO_BLUE: i32 = fraction(1.772);
+pub(super) const CR_TO_RED: i32 = fraction(1.402);
+pub(super) const CB_TO_GREEN: i32 = -fraction(0.34414);
+pub(super) const CR_TO_GREEN: i32 = -fraction(0.71414);
+pub(super) const CB_TO_BLUE: i32 = fraction(1.772);
 
 #[inline(always)]
 fn cut(value: i32) -> u8 {
@@ -76,23 +76,47 @@ fn inked(ink: u8, black_sample: u8) -> u8 {
     black_sample.saturating_sub(part as u8)
 }
 
-/// Makes a row of RGB pixels from the samples of three colours and of black.
+/// Makes a row of RGB pixels, from pixel `start` on, from the samples of three colours and of black.
 #[inline(always)]
-pub(super) fn to_rgb(space: Space, samples: [&[u8]; 3], black: &[u8], out: &mut [u8]) {
+pub(super) fn to_rgb(
+    space: Space,
+    samples: [&[u8]; 3],
+    black: &[u8],
+    out: &mut [u8],
+    start: usize,
+) {
     let (pixels, _) = out.as_chunks_mut::<3>();
     let [a, b, c] = samples;
     let rows = a.iter().zip(b).zip(c).map(|((a, b), c)| (*a, *b, *c));
-    let each = pixels.iter_mut().zip(rows);
+    let each = pixels.iter_mut().zip(rows).skip(start);
     match space {
         Space::YCbCr => each.for_each(|(pixel, (y, cb, cr))| *pixel = ycbcr(y, cb, cr)),
         Space::Rgb | Space::Grey => each.for_each(|(pixel, (r, g, b))| *pixel = [r, g, b]),
-        Space::Cmyk => each.zip(black).for_each(|((pixel, (c, m, y)), k)| {
-            *pixel = [c, m, y].map(|sample| inked(255 - sample, *k));
-        }),
-        Space::Ycck => each.zip(black).for_each(|((pixel, (y, cb, cr)), k)| {
-            *pixel = ycbcr(y, cb, cr).map(|ink| inked(ink, *k));
-        }),
+        Space::Cmyk => {
+            let each = each.zip(black.iter().skip(start));
+            each.for_each(|((pixel, (c, m, y)), k)| {
+                *pixel = [c, m, y].map(|sample| inked(255 - sample, *k));
+            });
+        }
+        Space::Ycck => {
+            let each = each.zip(black.iter().skip(start));
+            each.for_each(|((pixel, (y, cb, cr)), k)| {
+                *pixel = ycbcr(y, cb, cr).map(|ink| inked(ink, *k));
+            });
+        }
     }
+}
+
+/// Makes the first pixels of a row of YCbCr, as many as the machine has registers for; how many.
+#[inline(always)]
+pub(super) fn quick_rgb(samples: [&[u8]; 3], out: &mut [u8]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the machine has just said that it has AVX2.
+        return unsafe { super::colour_avx2::to_rgb(samples, out.as_chunks_mut().0) };
+    }
+    let _ = (samples, out);
+    0
 }
 
 #[cfg(test)]

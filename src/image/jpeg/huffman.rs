@@ -11,7 +11,7 @@ pub(super) struct Code {
 }
 
 /// Codes up to this many bits are looked up at once.
-const QUICK: u32 = 10;
+const QUICK: u32 = 11;
 
 /// A code made ready for decoding.
 ///
@@ -135,6 +135,18 @@ impl Table {
         let (length, symbol) = self.longer(bits.peek(16))?;
         bits.skip(length);
         Ok(Step::Code(symbol))
+    }
+
+    /// The next code and the number after it, when both are within [`QUICK`] bits; else nothing is
+    /// used up.
+    #[inline(always)]
+    pub(super) fn quick(&self, bits: &mut Bits<'_>) -> Option<(Symbol, i32)> {
+        let entry = self.quick[bits.peek(QUICK) as usize];
+        let number = entry as i32 >> 16;
+        (number != 0).then(|| {
+            bits.skip(entry & 0xFF);
+            (Symbol((entry >> 8) as u8), number)
+        })
     }
 
     /// The length and symbol of a code that is not in the quick table.

@@ -65,7 +65,7 @@ fn cut_short() -> Error {
 }
 
 /// The code of the next marker; `at` moves past it. Stray bytes before it are stepped over.
-pub(super) fn next_marker(bytes: &[u8], at: &mut usize) -> Result<u8> {
+pub(in crate::image) fn next_marker(bytes: &[u8], at: &mut usize) -> Result<u8> {
     let mut previous = 0;
     for (i, byte) in bytes.iter().enumerate().skip(*at) {
         if previous == 0xFF && !matches!(byte, 0x00 | 0xFF) {
@@ -78,7 +78,7 @@ pub(super) fn next_marker(bytes: &[u8], at: &mut usize) -> Result<u8> {
 }
 
 /// The content of the segment at `at`, which moves past it.
-pub(super) fn segment<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8]> {
+pub(in crate::image) fn segment<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8]> {
     let rest = &bytes[*at..];
     let Some((length, _)) = rest.split_first_chunk::<2>() else {
         return Err(cut_short());

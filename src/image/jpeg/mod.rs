@@ -23,6 +23,8 @@
 
 mod bits;
 mod colour;
+#[cfg(target_arch = "x86_64")]
+mod colour_avx2;
 mod header;
 mod huffman;
 mod idct;
@@ -37,7 +39,7 @@ use image::DynamicImage;
 use self::bits::Bits;
 use self::header::{Picture, Scan, Tables};
 use self::output::Output;
-pub(super) use markers::{Frame, walk};
+pub(super) use markers::{Frame, next_marker, segment, walk};
 
 use super::decode::{AGAIN, check_memory};
 use crate::error::{Error, Result};

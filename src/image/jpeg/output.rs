@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use super::colour::{Space, to_rgb};
+use super::colour::{Space, quick_rgb, to_rgb};
 use super::header::Picture;
 use super::idct::{idct, idct_flat};
 use super::upsample::Upsampling;
@@ -183,8 +183,15 @@ impl Output {
         let row = |number: usize| self.planes[number].upsampled(y, width);
         match self.space {
             Space::Grey => out.copy_from_slice(row(0)),
-            Space::Rgb | Space::YCbCr => to_rgb(self.space, [row(0), row(1), row(2)], row(0), out),
-            Space::Cmyk | Space::Ycck => to_rgb(self.space, [row(0), row(1), row(2)], row(3), out),
+            Space::YCbCr => {
+                let rows = [row(0), row(1), row(2)];
+                let done = quick_rgb(rows, out);
+                to_rgb(self.space, rows, &[], out, done);
+            }
+            Space::Rgb => to_rgb(self.space, [row(0), row(1), row(2)], &[], out, 0),
+            Space::Cmyk | Space::Ycck => {
+                to_rgb(self.space, [row(0), row(1), row(2)], row(3), out, 0);
+            }
         }
     }
 

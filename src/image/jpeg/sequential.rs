@@ -35,7 +35,16 @@ impl Decoder {
         let mut last = 0;
         let mut k = 1;
         while k < 64 {
-            bits.refill();
+            bits.fill();
+            // Twice as many bits are there as a code and a number may take.
+            if let Some((symbol, number)) = self.ac.quick(&mut bits) {
+                last = k + symbol.run();
+                block[usize::from(ZIGZAG[last & 127] & 63)] = number as i16;
+                k = last + 1;
+                if k >= 64 {
+                    break;
+                }
+            }
             let (symbol, number) = match self.ac.step(&mut bits)? {
                 Step::Number(symbol, number) => (symbol, number),
                 Step::Code(symbol) if symbol.size() == 0 => {

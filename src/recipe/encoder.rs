@@ -1,0 +1,204 @@
+//! An image encoder as a run names it: architecture, weights, preparation.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::device::Device;
+use crate::embed::{Encode, store};
+use crate::error::{Error, Result};
+use crate::image::{Crop, Filter, Normal, Prepare};
+use crate::nn::weights::{OpenOptions, WeightFile};
+use crate::nn::{self, Arch, GlobalPool, ImageEncoder, ImageOptions};
+
+/// What is done about an image's aspect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// Both sides are resized to the square, as the competition's systems do.
+    #[default]
+    Squash,
+    /// timm's resize and crop for the architecture.
+    Timm,
+}
+
+/// An image encoder and all that its vectors depend on, but the images.
+#[derive(Debug, Clone)]
+pub struct EncoderSpec {
+    /// Architecture, size, activation, pooling; `raw` leaves a head out that the weights have.
+    pub options: ImageOptions,
+    /// A safetensors file, an index of several, or a folder with either.
+    pub weights: PathBuf,
+    /// Map the weights; else they are read.
+    pub mmap: bool,
+    /// What is done about an image's aspect.
+    pub framing: Framing,
+    /// Turn images as their EXIF says.
+    pub orient: bool,
+}
+
+/// An encoder that is ready to run.
+pub struct OpenEncoder {
+    /// The encoder.
+    pub encoder: ImageEncoder,
+    /// How images are prepared for it.
+    pub prepare: Prepare,
+    /// Turn images as their EXIF says.
+    pub orient: bool,
+    /// What the weights hold that was not used: a line, or nothing.
+    pub ignored: String,
+    /// What made the vectors, for their manifest.
+    pub settings: Value,
+}
+
+impl EncoderSpec {
+    /// How images are prepared.
+    ///
+    /// # Errors
+    /// An architecture that is not known; a size that is out of bounds.
+    pub fn prepare(&self) -> Result<Prepare> {
+        let arch = nn::arch(&self.options.arch)?;
+        let prepare = Prepare {
+            size: self.options.size.unwrap_or(arch.size),
+            crop: crop(arch, self.framing)?,
+            filter: match arch.filter {
+                "bilinear" => Filter::Bilinear,
+                _ => Filter::Bicubic,
+            },
+            normal: Normal {
+                mean: arch.mean,
+                std: arch.std,
+            },
+        };
+        prepare.check()?;
+        Ok(prepare)
+    }
+
+    /// Opens, checks and packs the weights for `device`.
+    ///
+    /// # Errors
+    /// An architecture that is not known, with near ones; a size that it does not take; whatever is
+    /// wrong with the weights; [`Kind::Unsupported`](crate::error::Kind::Unsupported) for a device
+    /// that has no convolutions.
+    pub fn open(&self, device: Arc<dyn Device>) -> Result<OpenEncoder> {
+        let prepare = self.prepare()?;
+        let how = OpenOptions { mmap: self.mmap };
+        // Of a folder, the file in it.
+        let file = WeightFile::open(&self.weights, how)?.path().to_path_buf();
+        let (encoder, extras) = ImageEncoder::open(&self.options, &file, how, device)?;
+        Ok(OpenEncoder {
+            settings: self.settings(&encoder, &prepare, &store::sha256(file)?),
+            encoder,
+            prepare,
+            orient: self.orient,
+            ignored: extras.to_string(),
+        })
+    }
+
+    fn settings(&self, encoder: &ImageEncoder, prepare: &Prepare, weights: &str) -> Value {
+        let pool = match encoder.pool() {
+            GlobalPool::Average => "avg",
+            GlobalPool::Gem => "gem",
+        };
+        json!({
+            "encoder": format!("timm:{}", encoder.arch().name),
+            "weights_sha256": weights,
+            "size": prepare.size,
+            "crop": match prepare.crop {
+                Crop::Squash => json!("squash"),
+                Crop::Timm { crop_pct } => json!({"timm": crop_pct}),
+            },
+            "filter": format!("{:?}", prepare.filter).to_lowercase(),
+            "mean": prepare.normal.mean.map(decimal),
+            "std": prepare.normal.std.map(decimal),
+            "activation": self.options.activation.map(|a| format!("{a:?}").to_lowercase()),
+            "pool": pool,
+            "raw": self.options.raw,
+            "exif": self.orient,
+        })
+    }
+}
+
+/// The f64 with the same shortest decimal form: what the figure was meant to be.
+fn decimal(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
+}
+
+fn crop(arch: &Arch, framing: Framing) -> Result<Crop> {
+    match framing {
+        Framing::Squash => Ok(Crop::Squash),
+        // timm's squash with nothing cropped off.
+        Framing::Timm if arch.squash && arch.crop_pct == 1.0 => Ok(Crop::Squash),
+        Framing::Timm if arch.squash => Err(Error::unsupported(format!(
+            "{} wants images squashed, then cropped",
+            arch.name
+        ))
+        .mend("use --crop squash")),
+        Framing::Timm => Ok(Crop::Timm {
+            crop_pct: decimal(arch.crop_pct),
+        }),
+    }
+}
+
+impl Encode for ImageEncoder {
+    fn item_len(&self) -> usize {
+        self.size() * self.size() * 3
+    }
+
+    fn dims(&self) -> usize {
+        ImageEncoder::dims(self)
+    }
+
+    fn encode(&self, items: &[f32], out: &mut [f32]) -> Result<()> {
+        ImageEncoder::encode(self, items, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(arch: &str, size: Option<usize>, framing: Framing) -> EncoderSpec {
+        EncoderSpec {
+            options: ImageOptions {
+                size,
+                ..ImageOptions::new(arch)
+            },
+            weights: "gone.safetensors".into(),
+            mmap: true,
+            framing,
+            orient: true,
+        }
+    }
+
+    #[test]
+    fn images_are_prepared_as_the_architecture_says() {
+        let plain = spec("efficientnet_b0", None, Framing::Squash);
+        let prepare = plain.prepare().unwrap();
+        assert_eq!((prepare.size, prepare.crop), (224, Crop::Squash));
+        assert_eq!(prepare.normal, crate::image::IMAGENET);
+        let timm = spec("timm/efficientnet_b1", Some(512), Framing::Timm);
+        assert!(timm.prepare().is_err());
+        let timm = spec("efficientnet_b1", Some(512), Framing::Timm);
+        let prepare = timm.prepare().unwrap();
+        // 0.9 itself, not the f32 next to it.
+        let crop_pct = 0.9;
+        assert_eq!((prepare.size, prepare.crop), (512, Crop::Timm { crop_pct }));
+        assert_eq!(prepare.normal, crate::image::INCEPTION);
+        // Every architecture has a preparation of timm's.
+        for arch in nn::architectures() {
+            let prepare = spec(arch.name, None, Framing::Timm).prepare().unwrap();
+            assert_eq!(prepare.size, arch.size);
+        }
+        assert!(
+            spec("resnet18", Some(0), Framing::Squash)
+                .prepare()
+                .is_err()
+        );
+        assert!(
+            spec("resnet18", Some(1 << 20), Framing::Squash)
+                .prepare()
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the subject: encoders against timm.
+
+mod common;
+mod goldens;
+mod noise;
+mod shapes;
