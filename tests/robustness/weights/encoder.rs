@@ -75,9 +75,10 @@ fn an_encoder_loads_in_little_more_than_its_packed_size() {
         for (grown, packed) in pairs {
             println!("{arch}: {grown} bytes for {packed} packed, {published} published");
             assert!(grown * 10 <= packed * 12, "{arch}: {grown} for {packed}");
-            // Filters padded to whole vectors, and every small vector in a line of its own: no more.
+            // Filters of 3x3 at 36 points for 9 taps, where there are many; the rest padded to whole
+            // vectors, and every small vector in a line of its own: no more.
             assert!(
-                packed < 2 * published as u64,
+                packed < 4 * published as u64,
                 "{arch}: {packed} for {published}"
             );
             assert!(
