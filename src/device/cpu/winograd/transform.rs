@@ -35,8 +35,8 @@ impl Job for Image<'_> {
                         *d = load_some::<L>(self.pixels[i * POINTS + j].add(c), n);
                     }
                     let t = points::image::<L>(d);
-                    for i in 0..POINTS {
-                        half[i][j] = t[i];
+                    for (row, v) in half.iter_mut().zip(t) {
+                        row[j] = v;
                     }
                 }
                 for (i, row) in half.into_iter().enumerate() {
@@ -147,8 +147,8 @@ impl Results<'_> {
                     *m = L::load(self.from.add((i * POINTS + j) * self.step + at));
                 }
                 let sums = points::result::<L>(m);
-                for i in 0..SIDE {
-                    half[i][j] = sums[i];
+                for (row, v) in half.iter_mut().zip(sums) {
+                    row[j] = v;
                 }
             }
             half
