@@ -62,7 +62,8 @@ for job in jobs:
     done = subprocess.run([sys.executable, os.path.join(HERE, job[0]), *job[1:]], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f'{job[0]} failed: exit {done.returncode}')
-    shown = [w.split('=')[0] if '/' in w else w for w in job]
+    # Folders by their last name: where they stand is this machine's affair.
+    shown = [os.path.basename(w.rstrip('/').split('=')[0]) if '/' in w else w for w in job]
     for found in objects(done.stdout):
         results.append({'command': ' '.join(shown), **found})
         print(json.dumps(found), flush=True)
