@@ -8,7 +8,6 @@ use crate::device::op::Act;
 
 /// Runs an expression with a name bound to a constant [`Act`], one copy of the code an activation,
 /// so that [`activate`] inside of its loops does not ask which one it is.
-#[allow(unused_macros, reason = "filled in as the kernels arrive")]
 macro_rules! with_act {
     ($act:expr, $name:ident => $body:expr) => {
         match $act {
@@ -39,7 +38,6 @@ macro_rules! with_act {
         }
     };
 }
-#[allow(unused_imports, reason = "filled in as the kernels arrive")]
 pub(crate) use with_act;
 
 /// An activation: within 3e-7 of the larger of 1 and the true value's size, for every input.

@@ -9,7 +9,7 @@
 //! Filters are packed once, by [`pack`], in the order in which the kernel of that level reads them.
 
 pub(super) mod layout;
-mod run;
+pub(super) mod run;
 #[cfg(test)]
 mod tests;
 pub(super) mod tile;

@@ -166,7 +166,7 @@ impl<'a> Job<'a> {
             weights,
         } = scratch;
         let (view, run) = self.view(part, strip);
-        for pixels in blocks(part.pixels.clone(), self.block()) {
+        for pixels in pieces(part.pixels.clone(), self.block()) {
             runs.iter_mut().for_each(Vec::clear);
             for p in part.panels.clone() {
                 let panel = self.layout.panel(p);
@@ -278,15 +278,16 @@ impl<'a> Job<'a> {
     }
 }
 
-/// `range` in pieces of nearly the same size, `most` at most.
+/// `range` in pieces that a tile takes.
 fn tiles(range: &Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-    let (start, n) = (range.start, range.len());
-    let count = n.div_ceil(most.min(MOST));
-    (0..count).map(move |i| start + i * n / count..start + (i + 1) * n / count)
+    pieces(range.clone(), most.min(MOST))
 }
 
-/// As [`tiles`], for larger pieces.
-fn blocks(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+/// `range` in pieces of nearly the same size, `most` at most.
+pub(in super::super) fn pieces(
+    range: Range<usize>,
+    most: usize,
+) -> impl Iterator<Item = Range<usize>> {
     let (start, n) = (range.start, range.len());
     let count = n.div_ceil(most);
     (0..count).map(move |i| start + i * n / count..start + (i + 1) * n / count)

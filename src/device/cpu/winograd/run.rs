@@ -1,5 +1,6 @@
 //! How the tiles of some images are cut into tasks and blocks.
 
+use super::super::conv::run::pieces;
 use super::super::conv::tile::{Factors, Place as TilePlace, Unit, tile};
 use super::super::kernel::Kernel;
 use super::super::lanes;
@@ -111,7 +112,7 @@ impl<'a> Job<'a> {
         let block = self.block();
         let one = |part: &Part| {
             SCRATCH.with_borrow_mut(|scratch| {
-                for tiles in cut(part.tiles.clone(), block) {
+                for tiles in pieces(part.tiles.clone(), block) {
                     self.one::<U>(tiles, part.panels.clone(), scratch);
                 }
             });
@@ -217,7 +218,7 @@ impl<'a> Job<'a> {
         let wide = self.layout.wide(p);
         let start = pair * self.layout.pair() + self.layout.panel(p);
         let mut done = 0;
-        for group in cut(0..rows.len(), U::PIXELS[wide - 1]) {
+        for group in pieces(0..rows.len(), U::PIXELS[wide - 1]) {
             let factors = Factors {
                 runs: rows[done..].as_ptr(),
                 taps: 1,
@@ -274,11 +275,4 @@ impl<'a> Job<'a> {
         }
         (pixels, place)
     }
-}
-
-/// `range` in pieces of nearly the same size, `most` at most.
-fn cut(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let (start, n) = (range.start, range.len());
-    let count = n.div_ceil(most);
-    (0..count).map(move |i| start + i * n / count..start + (i + 1) * n / count)
 }
