@@ -8,7 +8,7 @@ use super::api::{Device, Support, alloc};
 use super::desc::{Buf, DType, Desc, Mem};
 use super::gpu::driver::Stream;
 use super::graph::{Graph, Node, Origin, Value};
-use super::lower::{Folds, Lower, check, lower};
+use super::lower::{Folds, Lower, Rows, check, lower};
 use super::op::{Cost, Op};
 use super::weights::Source;
 use crate::error::{Error, Result};
@@ -39,7 +39,15 @@ struct Program {
     scratch: usize,
     packed: usize,
     shapes: Vec<(Op, Vec<Desc>)>,
+    how: Lower,
+    /// The weights, for plans of other sizes.
+    weights: Arc<Kept>,
 }
+
+/// Weights on a device, by their key in the lowered graph: as published, or in the layout that an
+/// operation has for them. That of a product depends on the weight alone, that of a convolution may
+/// depend on the image.
+type Kept = HashMap<(String, Option<(Op, Vec<Desc>)>), Buf>;
 
 /// A graph lowered onto a device, ready to run.
 pub struct Plan {
@@ -63,49 +71,26 @@ impl Plan {
     ) -> Result<Plan> {
         check(graph, source)?;
         let lowered = lower(graph, how)?;
-        let graph = native(&lowered.graph, &*device)?;
-        let (mut places, inputs, outputs) = ends(&graph)?;
-        let (offsets, arena) = arrange(&graph, &places);
-        for (value, at) in offsets {
-            places.insert(value, Place::Arena(at, graph.desc(value).clone()));
-        }
         let folds = Folds {
             folds: &lowered.folds,
             source,
         };
-        let mut packer = Packer {
-            graph: &graph,
-            folds,
-            device: &*device,
-            places,
-            packed: 0,
-        };
-        let mut steps = Vec::with_capacity(graph.nodes().len());
-        for node in graph.nodes() {
-            steps.push(packer.step(node)?);
-        }
-        let packed = packer.packed;
+        let program = Program::of(&lowered.graph, Some(folds), HashMap::new(), device, how)?;
         source.finish()?;
-        let shapes: Vec<(Op, Vec<Desc>)> = graph
-            .nodes()
-            .iter()
-            .map(|n| (n.op, n.ins.iter().map(|&v| graph.desc(v).clone()).collect()))
-            .collect();
-        let scratch = shapes
-            .iter()
-            .map(|(op, ins)| device.workspace(op, ins))
-            .max()
-            .unwrap_or(0);
-        Plan::over(Arc::new(Program {
-            device,
-            steps,
-            inputs,
-            outputs,
-            arena,
-            scratch,
-            packed,
-            shapes,
-        }))
+        Plan::over(Arc::new(program))
+    }
+
+    /// A plan for `graph` over the weights of this one: the same network with other numbers of rows.
+    ///
+    /// # Errors
+    /// A weight that this plan does not have, or not in the layout that `graph` asks for (that of a
+    /// product depends on the weight alone, that of a convolution on the image too); as [`Plan::new`].
+    pub fn resized(&self, graph: &Graph) -> Result<Plan> {
+        let own = &*self.program;
+        let lowered = lower(graph, own.how)?;
+        let (device, kept) = (Arc::clone(&own.device), HashMap::clone(&own.weights));
+        let program = Program::of(&lowered.graph, None, kept, device, own.how)?;
+        Plan::over(Arc::new(program))
     }
 
     /// Another plan over the same weights, with an arena of its own: the two can run at once.
@@ -225,6 +210,66 @@ impl Plan {
     }
 }
 
+impl Program {
+    /// Places the values and weights of a lowered graph: weights that were kept as they are, others
+    /// from `folds`.
+    fn of(
+        lowered: &Graph,
+        folds: Option<Folds<'_>>,
+        kept: Kept,
+        device: Arc<dyn Device>,
+        how: Lower,
+    ) -> Result<Program> {
+        let graph = native(lowered, &*device)?;
+        let (mut places, inputs, outputs) = ends(&graph)?;
+        let (offsets, arena) = arrange(&graph, &places);
+        for (value, at) in offsets {
+            places.insert(value, Place::Arena(at, graph.desc(value).clone()));
+        }
+        let mut packer = Packer {
+            graph: &graph,
+            folds,
+            device: &*device,
+            places,
+            kept,
+        };
+        let mut steps = Vec::with_capacity(graph.nodes().len());
+        for node in graph.nodes() {
+            steps.push(packer.step(node)?);
+        }
+        let weights = Arc::new(packer.kept);
+        let shapes: Vec<(Op, Vec<Desc>)> = graph
+            .nodes()
+            .iter()
+            .map(|n| (n.op, n.ins.iter().map(|&v| graph.desc(v).clone()).collect()))
+            .collect();
+        let scratch = shapes
+            .iter()
+            .map(|(op, ins)| device.workspace(op, ins))
+            .max()
+            .unwrap_or(0);
+        let size = |b: &Buf| {
+            if b.is_packed() {
+                b.mem.bytes()
+            } else {
+                b.desc.bytes()
+            }
+        };
+        Ok(Program {
+            packed: weights.values().map(size).sum(),
+            device,
+            steps,
+            inputs,
+            outputs,
+            arena,
+            scratch,
+            shapes,
+            how,
+            weights,
+        })
+    }
+}
+
 type Ends = (HashMap<Value, Place>, Vec<(String, Desc)>, Vec<Desc>);
 
 /// The places of a graph's inputs and outputs, and their shapes.
@@ -248,14 +293,18 @@ fn ends(graph: &Graph) -> Result<Ends> {
     Ok((places, inputs, outputs))
 }
 
+/// Bytes of a published weight that are copied at a time.
+const PIECE: usize = 1 << 20;
+
 /// Brings weights onto a device, each where a step first asks for it.
 struct Packer<'a> {
     graph: &'a Graph,
-    folds: Folds<'a>,
+    /// Where weights come from that are not there yet.
+    folds: Option<Folds<'a>>,
     device: &'a dyn Device,
     /// Where values are; weights that stand as they are published come in as they are met.
     places: HashMap<Value, Place>,
-    packed: usize,
+    kept: Kept,
 }
 
 impl Packer<'_> {
@@ -267,12 +316,16 @@ impl Packer<'_> {
             .collect();
         let mut ins = Vec::with_capacity(node.ins.len());
         for (at, &value) in node.ins.iter().enumerate() {
-            let weight = matches!(self.graph.origin(value), Origin::Param(_));
-            let own = self.device.packed(&node.op, &descs, at).filter(|_| weight);
-            ins.push(match (own, self.places.get(&value)) {
-                (Some(bytes), _) => self.pack(node, &descs, at, bytes)?,
-                (None, Some(place)) => place.clone(),
-                (None, None) => self.plain(value)?,
+            ins.push(match (self.graph.origin(value), self.places.get(&value)) {
+                (Origin::Param(key), place) => {
+                    match (self.device.packed(&node.op, &descs, at), place) {
+                        (Some(bytes), _) => self.pack(key, node, &descs, at, bytes)?,
+                        (None, Some(place)) => place.clone(),
+                        (None, None) => self.plain(key, value)?,
+                    }
+                }
+                (_, Some(place)) => place.clone(),
+                (_, None) => return Err(Error::internal("a value without a place")),
             });
         }
         let outs = node.outs.iter().map(|v| self.places[v].clone()).collect();
@@ -283,28 +336,83 @@ impl Packer<'_> {
         })
     }
 
+    /// The source of a weight that is not there yet.
+    fn rows(&self, key: &str, value: Value) -> Result<Rows<'_>> {
+        match &self.folds {
+            Some(folds) => folds.rows(self.graph, value),
+            None => Err(Error::unsupported("the first plan has it in no such layout").column(key)),
+        }
+    }
+
     /// A weight in the device's own layout for input `at` of `node`.
-    fn pack(&mut self, node: &Node, descs: &[Desc], at: usize, bytes: usize) -> Result<Place> {
-        let rows = self.folds.rows(self.graph, node.ins[at])?;
+    fn pack(
+        &mut self,
+        key: &str,
+        node: &Node,
+        descs: &[Desc],
+        at: usize,
+        bytes: usize,
+    ) -> Result<Place> {
         let desc = descs[at].clone();
+        let of = match node.op {
+            Op::Gemm { .. } => vec![desc.clone()],
+            _ => descs.to_vec(),
+        };
+        let name = (key.to_string(), Some((node.op, of)));
+        if let Some(buf) = self.kept.get(&name) {
+            return Ok(Place::Param(buf.clone()));
+        }
+        let rows = self.rows(key, node.ins[at])?;
         let mem = self.device.alloc(bytes.max(desc.bytes()))?;
-        self.packed += mem.bytes();
         let buf = Buf::packed(desc, mem)?;
         let mut row = |i: usize, out: &mut [f32]| rows.row(i, out);
         self.device.pack(&node.op, descs, at, &mut row, &buf)?;
+        self.kept.insert(name, buf.clone());
         Ok(Place::Param(buf))
     }
 
     /// A weight as it is published, for all who read it.
-    fn plain(&mut self, value: Value) -> Result<Place> {
-        let values = self.folds.rows(self.graph, value)?.whole()?;
-        let buf = alloc(self.device, self.graph.desc(value).clone())?;
-        self.packed += buf.desc.bytes();
-        self.device
-            .upload(&bytes_of(&values, buf.desc.dtype), &buf, Stream::DEFAULT)?;
+    fn plain(&mut self, key: &str, value: Value) -> Result<Place> {
+        let name = (key.to_string(), None);
+        let buf = match self.kept.get(&name) {
+            Some(buf) if buf.desc == *self.graph.desc(value) => buf.clone(),
+            Some(buf) => {
+                let dims = &self.graph.desc(value).dims;
+                return Err(Error::shape("weights", &buf.desc.dims, dims).column(key));
+            }
+            None => self.upload(key, value)?,
+        };
+        self.kept.insert(name, buf.clone());
         let place = Place::Param(buf);
         self.places.insert(value, place.clone());
         Ok(place)
+    }
+
+    /// Copies a published weight piece by piece, so that no second copy of a large one is held.
+    fn upload(&self, key: &str, value: Value) -> Result<Buf> {
+        let rows = self.rows(key, value)?;
+        let buf = alloc(self.device, self.graph.desc(value).clone())?;
+        let dtype = buf.desc.dtype;
+        if buf.desc.bytes() <= PIECE || rows.depth() == 0 {
+            let bytes = bytes_of(&rows.whole()?, dtype);
+            self.device.upload(&bytes, &buf, Stream::DEFAULT)?;
+            return Ok(buf);
+        }
+        let (count, depth) = (buf.desc.dims[0], rows.depth());
+        let step = (PIECE / (depth * dtype.size())).max(1);
+        let mut values = vec![0.0; step.min(count) * depth];
+        for from in (0..count).step_by(step) {
+            let piece = &mut values[..step.min(count - from) * depth];
+            for (i, row) in piece.chunks_exact_mut(depth).enumerate() {
+                rows.row(from + i, row)?;
+            }
+            let desc = Desc::new(&[piece.len()], dtype);
+            let at = buf.at + from * depth * dtype.size();
+            let to = Buf::new(desc, Arc::clone(&buf.mem), at)?;
+            self.device
+                .upload(&bytes_of(piece, dtype), &to, Stream::DEFAULT)?;
+        }
+        Ok(buf)
     }
 }
 

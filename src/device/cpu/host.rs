@@ -201,6 +201,22 @@ pub unsafe fn floats(buf: &Buf) -> Result<Vec<f32>> {
     }
 }
 
+/// A buffer's rows, labels or offsets.
+///
+/// # Errors
+/// The buffer is not in host memory, or holds something else.
+///
+/// # Safety
+/// Nobody writes the buffer during the call.
+pub unsafe fn indices(buf: &Buf) -> Result<Vec<u32>> {
+    // SAFETY: passed on to the caller.
+    let raw = unsafe { bytes(buf) }?;
+    match buf.desc.dtype {
+        DType::U32 => Ok(bytemuck::pod_collect_to_vec(raw)),
+        DType::F16 | DType::F32 => Err(Error::internal(format!("{buf:?} holds no rows"))),
+    }
+}
+
 /// Writes values to a buffer, rounded to its element type, nearest and ties to even.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Chains of nodes that become one fused operation: a product with what follows it, a gate with what
-//! follows it, a batch norm with the concatenation before and the activation behind it.
+//! follows it, a batch norm with the concatenation before and the activation behind it, a layer norm
+//! with the lookups before it.
 
 use std::collections::HashMap;
 
@@ -17,6 +18,8 @@ pub(super) enum Head {
     Gate,
     /// A batch norm that stands behind no product.
     Norm,
+    /// A layer norm over a sum of lookups.
+    Lookups,
 }
 
 /// Nodes that become one, by their place in the graph.
@@ -54,7 +57,7 @@ impl Links {
     pub fn find(graph: &Graph) -> Links {
         let mut links = Links::none(graph);
         let uses = graph.uses();
-        for head in [Head::Product, Head::Gate, Head::Norm] {
+        for head in [Head::Product, Head::Gate, Head::Norm, Head::Lookups] {
             for at in 0..graph.nodes.len() {
                 if links.absorbed[at] {
                     continue;
@@ -96,22 +99,17 @@ impl Links {
             }
             _ => false,
         };
+        if head == Head::Lookups {
+            return self.lookups(graph, uses, at);
+        }
         if !begins {
             return None;
         }
         let only = |v: Value| uses.get(&v) == Some(&1) && !graph.outputs.contains(&v);
         let mut chain = Chain {
-            head,
-            first: at,
-            last: at,
             before: self.before(graph, &only, node),
             foldable: head == Head::Product && formula(graph, node.ins[1]).is_some(),
-            weight_scale: None,
-            scale: None,
-            bias: None,
-            bias_value: None,
-            residual: None,
-            act: None,
+            ..Chain::begin(head, at)
         };
         let mut members = vec![at];
         members.extend(chain.before);
@@ -131,6 +129,36 @@ impl Links {
         (head != Head::Gate || members.len() > 1).then_some((chain, members))
     }
 
+    /// The chain of a layer norm at `at` over lookups, and its members.
+    fn lookups(
+        &self,
+        graph: &Graph,
+        uses: &HashMap<Value, usize>,
+        at: usize,
+    ) -> Option<(Chain, Vec<usize>)> {
+        let node = &graph.nodes[at];
+        if !matches!(node.op, Op::LayerNorm { .. }) {
+            return None;
+        }
+        let (mut members, mut open) = (vec![at], vec![node.ins[0]]);
+        while let Some(value) = open.pop() {
+            let &Origin::Node(from, _) = graph.origin(value) else {
+                return None;
+            };
+            let alone = uses.get(&value) == Some(&1) && !graph.outputs.contains(&value);
+            if !alone || self.absorbed[from] {
+                return None;
+            }
+            match graph.nodes[from].op {
+                Op::Add => open.extend(&graph.nodes[from].ins),
+                Op::Lookup => {}
+                _ => return None,
+            }
+            members.push(from);
+        }
+        Some((Chain::begin(Head::Lookups, at), members))
+    }
+
     /// The gate or concatenation that `node` alone reads.
     fn before(&self, graph: &Graph, only: &dyn Fn(Value) -> bool, node: &Node) -> Option<usize> {
         let &Origin::Node(at, _) = graph.origin(node.ins[0]) else {
@@ -148,6 +176,23 @@ impl Links {
 }
 
 impl Chain {
+    /// A chain of one node.
+    fn begin(head: Head, at: usize) -> Self {
+        Chain {
+            head,
+            first: at,
+            last: at,
+            before: None,
+            foldable: false,
+            weight_scale: None,
+            scale: None,
+            bias: None,
+            bias_value: None,
+            residual: None,
+            act: None,
+        }
+    }
+
     /// Takes one more node in, when it fits behind what is there.
     fn absorb(&mut self, graph: &Graph, node: &Node, value: Value) -> bool {
         let first = node.ins[0] == value;
@@ -343,5 +388,38 @@ impl Builder<'_> {
         ins.push(self.weight(&columns, shift)?);
         let act = chain.act.unwrap_or(Act::None);
         self.to.push(Op::Affine { act }, &ins)
+    }
+
+    /// A layer norm with the lookups whose sum it normalises.
+    pub(super) fn embedded(&mut self, chain: &Chain) -> Result<Value> {
+        let node = &self.from.nodes[chain.first];
+        let Op::LayerNorm { eps } = node.op else {
+            return Err(Error::internal("not a layer norm"));
+        };
+        let (mut tables, mut rows) = (Vec::new(), Vec::new());
+        let mut open = vec![node.ins[0]];
+        while let Some(value) = open.pop() {
+            let &Origin::Node(at, _) = self.from.origin(value) else {
+                return Err(Error::internal("not a sum of lookups"));
+            };
+            let from = &self.from.nodes[at];
+            match from.op {
+                Op::Lookup => {
+                    tables.push(self.value(from.ins[0])?);
+                    rows.push(self.value(from.ins[1])?);
+                }
+                _ => open.extend(from.ins.iter().rev()),
+            }
+        }
+        let op = Op::Embed {
+            tables: tables.len(),
+            eps,
+        };
+        let mut ins = tables;
+        ins.append(&mut rows);
+        for &vector in &node.ins[1..] {
+            ins.push(self.value(vector)?);
+        }
+        self.to.push(op, &ins)
     }
 }

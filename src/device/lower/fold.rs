@@ -159,6 +159,11 @@ impl Maker {
 }
 
 impl Rows<'_> {
+    /// Values of a row; of a vector 1.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
     /// Writes row `i`; `out` has as many values as a row.
     pub fn row(&self, i: usize, out: &mut [f32]) -> Result<()> {
         if i >= self.count || out.len() != self.depth {

@@ -7,7 +7,7 @@ mod fold;
 
 use std::collections::HashMap;
 
-pub(super) use fold::{Fold, Folds, check};
+pub(super) use fold::{Fold, Folds, Rows, check};
 
 use super::desc::{DType, Desc};
 use super::graph::{Graph, Node, Origin, Value};
@@ -229,6 +229,7 @@ impl Builder<'_> {
             chain::Head::Product => self.product(chain)?,
             chain::Head::Gate => self.gated(chain)?,
             chain::Head::Norm => self.affine(chain)?,
+            chain::Head::Lookups => self.embedded(chain)?,
         };
         let last = self.from.nodes[chain.last].outs[0];
         self.map.insert(last, new);

@@ -1,11 +1,12 @@
 //! The naive twin of every device: one plain loop an operation, f64 throughout. The oracle of tests.
 
 mod images;
+pub(super) mod text;
 
 use std::sync::Arc;
 
 use super::api::{Device, DeviceInfo, Support, check};
-use super::cpu::host::{HostMem, bytes, bytes_mut, floats, store};
+use super::cpu::host::{HostMem, bytes, bytes_mut, floats, indices, store};
 use super::desc::{Buf, Desc, Mem};
 use super::gpu::driver::Stream;
 use super::op::{Act, Epilogue, Op};
@@ -145,13 +146,17 @@ pub(super) fn download(from: &Buf, to: &mut [u8]) -> Result<()> {
 
 /// Runs any operation of the catalogue in plain loops over host memory.
 pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
-    let labels = matches!(op, Op::SoftmaxCrossEntropy);
-    let read = |b: &&Buf| -> Result<Vec<f64>> {
+    // Rows, labels and offsets are read where they are used.
+    let read = |(i, b): (usize, &&Buf)| -> Result<Vec<f64>> {
+        if op.is_index(i) {
+            return Ok(Vec::new());
+        }
         // SAFETY: callers order the calls that share a buffer, as `Device` asks.
         Ok(unsafe { floats(b) }?.into_iter().map(f64::from).collect())
     };
-    let x = ins[..if labels { 1 } else { ins.len() }]
+    let x = ins
         .iter()
+        .enumerate()
         .map(read)
         .collect::<Result<Vec<Vec<f64>>>>()?;
     let columns = ins[0].desc.dims.last().copied().unwrap_or(1);
@@ -216,6 +221,27 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
             epilogue(side, x[parts].len(), &rest, &x[parts..])
         }
         Op::Flatten => x[0].clone(),
+        Op::Lookup => text::lookup(op, (ins[0], &x[0]), ins[1])?,
+        Op::Embed { tables, eps } => {
+            let mut sum = vec![0.0; outs[0].desc.len()];
+            for t in 0..tables {
+                let rows = text::lookup(op, (ins[t], &x[t]), ins[tables + t])?;
+                sum.iter_mut().zip(rows).for_each(|(s, v)| *s += v);
+            }
+            text::layer_norm(eps.get(), &sum, &x[2 * tables], &x[2 * tables + 1])
+        }
+        Op::LayerNorm { eps } => text::layer_norm(eps.get(), &x[0], &x[1], &x[2]),
+        Op::Attention { heads, scale } => {
+            let by = f64::from(scale.get());
+            text::attention(
+                heads,
+                by,
+                columns,
+                [&x[0], &x[1], &x[2]],
+                &text::offsets(op, ins)?,
+            )
+        }
+        Op::SegmentMean => text::segment_mean(columns, &x[0], &text::offsets(op, ins)?),
     };
     // SAFETY: `check` found the output apart from every input, and callers order shared buffers.
     unsafe { store(outs[0], &result) }
@@ -279,7 +305,7 @@ fn unit(row: &[f64]) -> Vec<f64> {
 
 fn cross_entropy(logits: &[f64], labels: &Buf, classes: usize, outs: &[&Buf]) -> Result<()> {
     // SAFETY: callers order the calls that share a buffer, as `Device` asks.
-    let labels: Vec<u32> = bytemuck::pod_collect_to_vec(unsafe { bytes(labels) }?);
+    let labels = unsafe { indices(labels) }?;
     let rows = labels.len().max(1) as f64;
     let (mut loss, mut grads) = (0.0, Vec::with_capacity(logits.len()));
     for (row, &label) in logits.chunks(classes.max(1)).zip(&labels) {

@@ -90,6 +90,59 @@ pub(super) fn infer(op: &Op, ins: &[Desc]) -> Result<Vec<Desc>> {
             let rest = ins[0].dims[1..].iter().product();
             one(Desc::new(&[rows, rest], ins[0].dtype))
         }
+        Op::Lookup => one(lookup(name, &ins[0], &ins[1])?),
+        Op::Embed { tables, .. } => {
+            let first = lookup(name, &ins[0], &ins[tables])?;
+            for (table, rows) in ins[1..tables].iter().zip(&ins[tables + 1..]) {
+                same(name, &first, &lookup(name, table, rows)?)?;
+            }
+            ins[2 * tables..]
+                .iter()
+                .try_for_each(|v| column(&first, v))?;
+            one(first)
+        }
+        Op::LayerNorm { .. } => {
+            let (_, n) = ins[0].matrix(name)?;
+            ins[1..].iter().try_for_each(|v| column(&ins[0], v))?;
+            match n {
+                0 => Err(Error::shape(name, &ins[0].dims, &[0, 1])),
+                _ => one(ins[0].clone()),
+            }
+        }
+        Op::Attention { heads, .. } => {
+            let (_, n) = ins[0].matrix(name)?;
+            ins[1..3].iter().try_for_each(|v| same(name, &ins[0], v))?;
+            offsets(name, &ins[0], &ins[3])?;
+            match heads > 0 && n.is_multiple_of(heads) {
+                true => one(ins[0].clone()),
+                false => Err(Error::shape(name, &ins[0].dims, &[heads])
+                    .mend("the columns are divided among the heads")),
+            }
+        }
+        Op::SegmentMean => {
+            let (_, n) = ins[0].matrix(name)?;
+            one(Desc::new(
+                &[offsets(name, &ins[0], &ins[1])?, n],
+                ins[0].dtype,
+            ))
+        }
+    }
+}
+
+/// The rows of a table that are looked up.
+fn lookup(name: &'static str, table: &Desc, rows: &Desc) -> Result<Desc> {
+    let (_, n) = table.matrix(name)?;
+    match rows.dims[..] {
+        [m] => Ok(Desc::new(&[m, n], table.dtype)),
+        _ => Err(Error::shape(name, &table.dims, &rows.dims)),
+    }
+}
+
+/// How many sequences there are between offsets.
+fn offsets(name: &'static str, x: &Desc, offsets: &Desc) -> Result<usize> {
+    match offsets.dims[..] {
+        [n] if n > 0 => Ok(n - 1),
+        _ => Err(Error::shape(name, &x.dims, &offsets.dims)),
     }
 }
 
@@ -109,6 +162,13 @@ fn count(op: &Op, ins: &[Desc]) -> Result<()> {
         | Op::GlobalAverage
         | Op::Flatten => (1, 1),
         Op::BatchNorm { .. } => (5, 5),
+        Op::LayerNorm { .. } => (3, 3),
+        Op::Attention { .. } => (4, 4),
+        // No table would have no columns.
+        Op::Embed { tables, .. } => {
+            let n = 2 * (*tables).max(1) + 2;
+            (n, n)
+        }
         Op::Gated {
             factor, residual, ..
         } => {
@@ -129,10 +189,8 @@ fn count(op: &Op, ins: &[Desc]) -> Result<()> {
 /// Refuses labels where floats belong, floats where labels belong, and, but for products and plain
 /// arithmetic (which have their own checks), inputs of several types.
 fn types(op: &Op, ins: &[Desc]) -> Result<()> {
-    let labels = matches!(op, Op::SoftmaxCrossEntropy);
     for (i, d) in ins.iter().enumerate() {
-        let is_label = labels && i == 1;
-        if (d.dtype == DType::U32) != is_label {
+        if (d.dtype == DType::U32) != op.is_index(i) {
             return Err(Error::unsupported(format!("does not take {d}")).op(op.name()));
         }
     }
@@ -146,8 +204,9 @@ fn types(op: &Op, ins: &[Desc]) -> Result<()> {
             | Op::ColumnDot
             | Op::SoftmaxCrossEntropy
     );
-    match ins.iter().find(|d| image && d.dtype != ins[0].dtype) {
-        Some(d) => {
+    let unlike = |(i, d): &(usize, &Desc)| !op.is_index(*i) && d.dtype != ins[0].dtype;
+    match ins.iter().enumerate().find(|at| image && unlike(at)) {
+        Some((_, d)) => {
             Err(Error::unsupported(format!("does not take {d} with {}", ins[0])).op(op.name()))
         }
         None => Ok(()),

@@ -192,6 +192,35 @@ pub enum Op {
     },
     /// `[n, ...] -> [n, rest]`, the same values.
     Flatten,
+    /// `(table [v, n], rows u32 [m]) -> [m, n]`: the rows of the table, as they are named.
+    Lookup,
+    /// `(tables [v, n]..., rows u32 [m]..., gamma, beta) -> [m, n]`: the sum of one row of each table,
+    /// then [`Op::LayerNorm`].
+    Embed {
+        /// How many tables.
+        tables: usize,
+        /// Added to the variance.
+        eps: Scalar,
+    },
+    /// `(x [m, n], gamma, beta) -> (x - mean) / sqrt(variance + eps) * gamma + beta`, mean and (biased)
+    /// variance being those of the row (Ba et al. 2016).
+    LayerNorm {
+        /// Added to the variance.
+        eps: Scalar,
+    },
+    /// `(q, k, v: [m, n], offsets u32 [s + 1]) -> [m, n]`: multi-head self-attention over `s` sequences
+    /// that stand one after the other, sequence `i` in the rows from `offsets[i]` to `offsets[i + 1]`:
+    /// `softmax(q k^T * scale) v` within the sequence, for each run of `n / heads` columns by itself
+    /// (Vaswani et al. 2017, equation 1). Rows attend to their own sequence alone; nothing is padded.
+    Attention {
+        /// Runs of columns.
+        heads: usize,
+        /// Multiplied with every product of q and k; published models have `1 / sqrt(n / heads)`.
+        scale: Scalar,
+    },
+    /// `(x [m, n], offsets u32 [s + 1]) -> [s, n]`: the mean over the rows of each sequence, as in
+    /// [`Op::Attention`].
+    SegmentMean,
 }
 
 /// What an operation costs.
@@ -229,6 +258,11 @@ impl Op {
             Op::Concat => "concat",
             Op::Affine { .. } => "affine",
             Op::Flatten => "flatten",
+            Op::Lookup => "lookup",
+            Op::Embed { .. } => "embed",
+            Op::LayerNorm { .. } => "layer_norm",
+            Op::Attention { .. } => "attention",
+            Op::SegmentMean => "segment_mean",
             Op::Scale => "scale",
             Op::Bias => "bias",
             Op::Add => "add",
@@ -250,7 +284,18 @@ impl Op {
         infer::infer(self, ins)
     }
 
-    /// What it costs on these inputs, which [`Op::infer`] accepts.
+    /// Whether input `at` holds rows, labels or offsets (u32) rather than numbers to compute with.
+    pub fn is_index(&self, at: usize) -> bool {
+        match *self {
+            Op::SoftmaxCrossEntropy | Op::Lookup | Op::SegmentMean => at == 1,
+            Op::Embed { tables, .. } => (tables..2 * tables).contains(&at),
+            Op::Attention { .. } => at == 3,
+            _ => false,
+        }
+    }
+
+    /// What it costs on these inputs, which [`Op::infer`] accepts; attention as if all sequences were
+    /// of one length.
     pub fn cost(&self, ins: &[Desc]) -> Result<Cost> {
         let outs = self.infer(ins)?;
         let bytes = ins.iter().chain(&outs).map(|d| d.bytes() as u64).sum();
@@ -270,7 +315,13 @@ impl Op {
             Op::ChannelConv => 2 * elements * ins[1].len() as u64,
             Op::Standardize { .. } | Op::SoftmaxCrossEntropy => 4 * elements,
             Op::Affine { .. } => 2 * outs[0].len() as u64,
-            Op::Concat | Op::Flatten => 0,
+            Op::Attention { .. } => {
+                let sequences = ins[3].len().saturating_sub(1).max(1);
+                4 * elements * ins[0].dims[0].div_ceil(sequences) as u64
+            }
+            Op::LayerNorm { .. } => 4 * elements,
+            Op::Embed { tables, .. } => (*tables as u64 + 3) * outs[0].len() as u64,
+            Op::Concat | Op::Flatten | Op::Lookup => 0,
             _ => elements,
         };
         Ok(Cost { flops, bytes })
@@ -343,6 +394,20 @@ impl Op {
                 };
                 let mut vectors = vectors.iter().copied();
                 rest.unfuse(graph, value, || vectors.next().ok_or_else(few))
+            }
+            Op::Embed { tables, eps } => {
+                let (from, vectors) = ins.split_at_checked(2 * tables).ok_or_else(few)?;
+                let mut sum = None;
+                for (&table, &rows) in from[..tables].iter().zip(&from[tables..]) {
+                    let value = graph.push(Op::Lookup, &[table, rows])?;
+                    sum = Some(match sum {
+                        Some(before) => graph.push(Op::Add, &[before, value])?,
+                        None => value,
+                    });
+                }
+                let mut norm = vec![sum.ok_or_else(few)?];
+                norm.extend_from_slice(vectors);
+                graph.push_all(Op::LayerNorm { eps }, &norm)
             }
             _ => graph.push_all(*self, ins),
         }
