@@ -64,6 +64,20 @@ pub const MAX_WEIGHT_NAME_BYTES: usize = 512;
 pub const MAX_WEIGHT_SHARDS: usize = 256;
 /// The most weight files that are mapped at one time; further ones are read piece by piece.
 pub const MAX_WEIGHT_MAPS: usize = 64;
+/// The largest JSON file of settings beside an encoder's weights, in bytes.
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+/// The most layers of a text encoder.
+pub const MAX_LAYERS: usize = 256;
+/// The most values of a token in a text encoder.
+pub const MAX_HIDDEN: usize = 16_384;
+/// The most values of a token between the two last products of a text encoder's layer.
+pub const MAX_INNER: usize = 65_536;
+/// The most words of a text encoder.
+pub const MAX_VOCABULARY: usize = 1 << 23;
+/// The most positions of a text encoder.
+pub const MAX_POSITIONS: usize = 32_768;
+/// The most tokens of one run of a text encoder.
+pub const MAX_RUN_TOKENS: usize = 1 << 20;
 
 const _: () = assert!(MAX_MATCHES <= MAX_K, "a full answer must fit a search");
 const _: () = assert!(MAX_ROWS < u32::MAX as usize, "rows are stored as u32");

@@ -1,0 +1,262 @@
+//! An encoder of titles, ready to run: a transformer's graph with its weights on a device.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use super::build::{TextBuild, text_graph};
+use super::config::TextConfig;
+use super::folder::{TextFolder, TextPool};
+use super::keys::{modern, text_known_extra};
+use crate::device::{Buf, Device, Lower, Plan, Precision, Source, Stream, alloc};
+use crate::error::{Error, Result};
+use crate::nn::params;
+use crate::nn::weights::{Extras, OpenOptions, WeightFile, check_against};
+
+/// Tokens of one run: enough that a product's weights are read once for many rows, few enough that the
+/// rows stay in a cache.
+const RUN_TOKENS: usize = 512;
+/// Tokens below which a run is not made smaller to keep all threads busy.
+const LEAST_TOKENS: usize = 64;
+/// Plans that are kept for titles of the same lengths.
+const KEPT: usize = 16;
+
+/// An encoder of titles with its weights on a device.
+pub struct TextEncoder {
+    config: TextConfig,
+    pool: TextPool,
+    first: Plan,
+    /// Plans that nobody is running, the one that ran last in front.
+    idle: Mutex<VecDeque<Worker>>,
+}
+
+/// A plan with the buffers that it reads and writes.
+struct Worker {
+    build: TextBuild,
+    plan: Plan,
+    inputs: Vec<Buf>,
+    output: Buf,
+}
+
+impl TextEncoder {
+    /// Opens the weights of a folder and packs them for `device`; says which tensors were of no use.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::new`], [`WeightFile::open`] and [`check_against`].
+    pub fn open(
+        folder: &TextFolder,
+        pool: TextPool,
+        how: OpenOptions,
+        device: Arc<dyn Device>,
+    ) -> Result<(Self, Extras)> {
+        let family = folder.config.family;
+        let wanted = params(&text_graph(&folder.config, &one(pool))?);
+        let file = WeightFile::open(&folder.path, how)?
+            .rename(&modern)?
+            .strip_prefix(&wanted)?;
+        let extras = check_against(&file, &wanted, &|key| text_known_extra(family, key))?;
+        Ok((
+            TextEncoder::new(&folder.config, pool, &file, device)?,
+            extras,
+        ))
+    }
+
+    /// Packs the weights of `source` for `device`.
+    ///
+    /// # Errors
+    /// A weight that is missing, has another shape or cannot be read (named), or a device that lacks an
+    /// operation.
+    pub fn new(
+        config: &TextConfig,
+        pool: TextPool,
+        source: &dyn Source,
+        device: Arc<dyn Device>,
+    ) -> Result<Self> {
+        let graph = text_graph(config, &one(pool))?;
+        let first = Plan::new(&graph, source, device, Lower::Infer(Precision::F32))?;
+        Ok(TextEncoder {
+            config: config.clone(),
+            pool,
+            first,
+            idle: Mutex::new(VecDeque::new()),
+        })
+    }
+
+    /// The encoder's sizes.
+    pub fn config(&self) -> &TextConfig {
+        &self.config
+    }
+
+    /// How a title's tokens become one vector.
+    pub fn pool(&self) -> TextPool {
+        self.pool
+    }
+
+    /// Values of an embedding.
+    pub fn dims(&self) -> usize {
+        self.config.hidden
+    }
+
+    /// A plan over one token: its packed weights, and what each token costs but for attention.
+    pub fn plan(&self) -> &Plan {
+        &self.first
+    }
+
+    /// Embeds titles, given as token ids: `out` is `[titles, dims]`, pooled and not normalised. They run
+    /// sorted by length, many in one run, none padded. A title's embedding does not depend on its
+    /// neighbours or on the threads.
+    ///
+    /// # Errors
+    /// [`Kind::Shape`](crate::error::Kind::Shape) when `out` has another length;
+    /// [`Kind::Input`](crate::error::Kind::Input) for a title without tokens, with more than
+    /// [`TextConfig::max_tokens`], or with an id beyond the vocabulary; a failing device.
+    pub fn encode(&self, titles: &[&[u32]], out: &mut [f32]) -> Result<()> {
+        let dims = self.dims();
+        if out.len() != titles.len() * dims {
+            let (have, to) = ([titles.len(), dims], [out.len() / dims, dims]);
+            return Err(Error::shape("encode", &have, &to));
+        }
+        titles.iter().try_for_each(|title| self.check(title))?;
+        let mut order: Vec<usize> = (0..titles.len()).collect();
+        // Longest first: the last runs are short ones, so no thread waits long at the end.
+        order.sort_by_key(|&i| (std::cmp::Reverse(titles[i].len()), i));
+        let total: usize = titles.iter().map(|t| t.len()).sum();
+        let share = total.div_ceil(rayon::current_num_threads());
+        let most = share.clamp(LEAST_TOKENS, RUN_TOKENS);
+        let runs = cut(&order, titles, most);
+        let one = |run: &&[usize]| -> Result<Vec<f32>> {
+            let these: Vec<&[u32]> = run.iter().map(|&i| titles[i]).collect();
+            self.run(&these)
+        };
+        let card = self.first.device().info().is_card();
+        let vectors: Vec<Vec<f32>> = match card {
+            true => runs.iter().map(one).collect::<Result<_>>()?,
+            false => runs
+                .par_iter()
+                .with_max_len(1)
+                .map(one)
+                .collect::<Result<_>>()?,
+        };
+        for (run, vectors) in runs.iter().zip(&vectors) {
+            for (&i, vector) in run.iter().zip(vectors.chunks_exact(dims)) {
+                out[i * dims..(i + 1) * dims].copy_from_slice(vector);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, title: &[u32]) -> Result<()> {
+        let most = self.config.max_tokens();
+        if title.is_empty() || title.len() > most {
+            let message = format!("a title of {} tokens", title.len());
+            return Err(Error::input(message).mend(format!("give 1 to {most}")));
+        }
+        match title
+            .iter()
+            .find(|&&id| id as usize >= self.config.vocabulary)
+        {
+            Some(id) => Err(Error::input(format!(
+                "token {id} is beyond the encoder's {} embeddings",
+                self.config.vocabulary
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Embeds titles in one run.
+    fn run(&self, titles: &[&[u32]]) -> Result<Vec<f32>> {
+        let build = TextBuild {
+            tokens: titles.iter().map(|t| t.len()).sum(),
+            titles: titles.len(),
+            pool: self.pool,
+        };
+        let worker = self.worker(build)?;
+        let device = worker.plan.device();
+        for ((name, _), buf) in worker.plan.inputs().iter().zip(&worker.inputs) {
+            let rows = self.input(name, titles);
+            device.upload(bytemuck::cast_slice(&rows), buf, Stream::DEFAULT)?;
+        }
+        let ins: Vec<&Buf> = worker.inputs.iter().collect();
+        worker.plan.run(&ins, &[&worker.output], Stream::DEFAULT)?;
+        let mut out = vec![0.0f32; build.titles * self.dims()];
+        let bytes = bytemuck::cast_slice_mut(&mut out);
+        device.download(&worker.output, bytes, Stream::DEFAULT)?;
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push_front(worker);
+            idle.truncate(KEPT);
+        }
+        Ok(out)
+    }
+
+    /// The values of an input of the graph.
+    fn input(&self, name: &str, titles: &[&[u32]]) -> Vec<u32> {
+        let first = self.config.first_position as u32;
+        let starts = titles.iter().scan(0, |at, t| {
+            let start = *at;
+            *at += t.len() as u32;
+            Some(start)
+        });
+        match name {
+            "words" => titles.concat(),
+            "positions" => titles
+                .iter()
+                .flat_map(|t| (0..t.len() as u32).map(|i| first + i))
+                .collect(),
+            "offsets" => {
+                let end = titles.iter().map(|t| t.len() as u32).sum();
+                starts.chain([end]).collect()
+            }
+            "starts" => starts.collect(),
+            _ => vec![0; titles.iter().map(|t| t.len()).sum()],
+        }
+    }
+
+    /// A plan of these sizes that nobody is running.
+    fn worker(&self, build: TextBuild) -> Result<Worker> {
+        let found = self.idle.lock().ok().and_then(|mut idle| {
+            let at = idle.iter().position(|w| w.build == build)?;
+            idle.remove(at)
+        });
+        if let Some(worker) = found {
+            return Ok(worker);
+        }
+        let plan = self.first.resized(&text_graph(&self.config, &build)?)?;
+        let device = Arc::clone(plan.device());
+        let inputs = plan
+            .inputs()
+            .iter()
+            .map(|(_, d)| alloc(&*device, d.clone()));
+        Ok(Worker {
+            build,
+            inputs: inputs.collect::<Result<_>>()?,
+            output: alloc(&*device, plan.outputs()[0].clone())?,
+            plan,
+        })
+    }
+}
+
+/// The least run: what a first plan is made for.
+fn one(pool: TextPool) -> TextBuild {
+    TextBuild {
+        tokens: 1,
+        titles: 1,
+        pool,
+    }
+}
+
+/// Runs of at most `most` tokens, or of one title.
+fn cut<'a>(order: &'a [usize], titles: &[&[u32]], most: usize) -> Vec<&'a [usize]> {
+    let (mut runs, mut from, mut tokens) = (Vec::new(), 0, 0);
+    for (at, &i) in order.iter().enumerate() {
+        if at > from && tokens + titles[i].len() > most {
+            runs.push(&order[from..at]);
+            (from, tokens) = (at, 0);
+        }
+        tokens += titles[i].len();
+    }
+    if from < order.len() {
+        runs.push(&order[from..]);
+    }
+    runs
+}
