@@ -64,9 +64,29 @@ pub const MAX_WEIGHT_NAME_BYTES: usize = 512;
 pub const MAX_WEIGHT_SHARDS: usize = 256;
 /// The most weight files that are mapped at one time; further ones are read piece by piece.
 pub const MAX_WEIGHT_MAPS: usize = 64;
+/// The largest JSON file of settings beside an encoder's weights, in bytes.
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+/// The most layers of a text encoder.
+pub const MAX_LAYERS: usize = 256;
+/// The most values of a token in a text encoder.
+pub const MAX_HIDDEN: usize = 16_384;
+/// The most values of a token between the two last products of a text encoder's layer.
+pub const MAX_INNER: usize = 65_536;
+/// The most positions of a text encoder.
+pub const MAX_POSITIONS: usize = 32_768;
+/// The most different titles that are held as tokens at a time.
+pub const MAX_WINDOW_TITLES: usize = 65_536;
+/// The most text, in bytes, whose tokens are held at a time; a single longer title is held too.
+pub const MAX_WINDOW_BYTES: usize = 16 << 20;
+/// The largest text encoder, in bytes of its weights as f32.
+pub const MAX_TEXT_BYTES: u64 = 64 << 30;
+/// The most modules that a folder of sentence-transformers may list.
+pub const MAX_TEXT_MODULES: usize = 64;
+/// The most tokens of one run of a text encoder.
+pub const MAX_RUN_TOKENS: usize = 1 << 20;
 /// The largest `tokenizer.json`, or file that one is built from, in bytes; multilingual ones take 35 MB.
 pub const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
-/// The most tokens of a vocabulary, and the most merges of one.
+/// The most tokens of a vocabulary, the most merges of one, and the most words of a text encoder.
 pub const MAX_VOCABULARY: usize = 1 << 22;
 /// The longest token of a vocabulary, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4096;

@@ -24,6 +24,7 @@ mod head;
 mod layers;
 mod nfnet;
 mod resnet;
+pub mod text;
 pub mod weights;
 
 pub use build::{Build, graph, known_extra, params};
