@@ -5,3 +5,4 @@ mod goldens;
 mod noise;
 mod shapes;
 mod text;
+mod tiny;
