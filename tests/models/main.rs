@@ -5,4 +5,5 @@ mod goldens;
 mod noise;
 mod shapes;
 mod text;
+mod text_noise;
 mod tiny;

@@ -3,7 +3,8 @@ layers of 32 values, and what SentenceTransformer says of 40 titles.
 
     python tests/golden/text/tiny.py
 
-Needs sentence-transformers, transformers, tokenizers and safetensors. Weights come from formula.py.
+Needs sentence-transformers, transformers, tokenizers and safetensors. Weights come from formula.py. The
+tokenizers' trainers break ties by chance: a second run may give other vocabularies, and all else to match.
 
     bert      the mean; WordPiece; tokenizer.json bakes in a cut at 12 tokens and padding to 16, which
               sentence_bert_config.json (32) overrides; modules.json names a folder that is absent; weights
