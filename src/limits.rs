@@ -76,6 +76,10 @@ pub const MAX_INNER: usize = 65_536;
 pub const MAX_VOCABULARY: usize = 1 << 23;
 /// The most positions of a text encoder.
 pub const MAX_POSITIONS: usize = 32_768;
+/// The largest text encoder, in bytes of its weights as f32.
+pub const MAX_TEXT_BYTES: u64 = 64 << 30;
+/// The most modules that a folder of sentence-transformers may list.
+pub const MAX_TEXT_MODULES: usize = 64;
 /// The most tokens of one run of a text encoder.
 pub const MAX_RUN_TOKENS: usize = 1 << 20;
 

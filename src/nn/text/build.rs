@@ -25,8 +25,10 @@ pub struct TextBuild {
 /// Weights have Hugging Face's keys and shapes, without the family's prefix; see [`crate::nn::params`].
 ///
 /// # Errors
-/// [`Kind::Limit`](crate::error::Kind::Limit) for no tokens or titles, or too many.
+/// [`Kind::Limit`](crate::error::Kind::Limit) for no tokens or titles, or too many; sizes that do not go
+/// together, as [`TextConfig::parse`] says.
 pub fn text_graph(config: &TextConfig, build: &TextBuild) -> Result<Graph> {
+    config.check()?;
     let limit = |what: &str, n: usize, most: usize| match (1..=most).contains(&n) {
         true => Ok(()),
         false => Err(Error::limit(format!("{n} {what}")).mend(format!("give 1 to {most}"))),

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::build::{TextBuild, text_graph};
 use super::config::TextConfig;
 use super::folder::{TextFolder, TextPool};
-use super::keys::{modern, text_known_extra};
+use super::keys::{extra_beside, modern};
 use crate::device::{Buf, Device, Lower, Plan, Precision, Source, Stream, alloc};
 use crate::error::{Error, Result};
 use crate::nn::params;
@@ -42,20 +42,28 @@ struct Worker {
 impl TextEncoder {
     /// Opens the weights of a folder and packs them for `device`; says which tensors were of no use.
     ///
+    /// A prefix that all keys share (`bert.`, `roberta.`, `0.auto_model.`) is taken off, and the older
+    /// names of layer norms' weights are read; the pooler and the heads of other tasks are ignored.
+    ///
     /// # Errors
-    /// As [`TextEncoder::new`], [`WeightFile::open`] and [`check_against`].
+    /// As [`TextEncoder::new`], [`WeightFile::open`] and [`check_against`]; [`TextFolder::refused`].
     pub fn open(
         folder: &TextFolder,
         pool: TextPool,
         how: OpenOptions,
         device: Arc<dyn Device>,
     ) -> Result<(Self, Extras)> {
+        if let Some(line) = &folder.refused {
+            let mend = "ask for raw vectors, which are those before it, or take another encoder";
+            return Err(Error::unsupported(line).mend(mend));
+        }
         let family = folder.config.family;
         let wanted = params(&text_graph(&folder.config, &one(pool))?);
-        let file = WeightFile::open(&folder.path, how)?
-            .rename(&modern)?
-            .strip_prefix(&wanted)?;
-        let extras = check_against(&file, &wanted, &|key| text_known_extra(family, key))?;
+        let file = WeightFile::open(&folder.path, how)?.rename(&modern)?;
+        let prefix = file.prefix(&wanted)?;
+        let file = file.strip_prefix(&wanted)?;
+        let extra = |key: &str| extra_beside(family, &prefix, key);
+        let extras = check_against(&file, &wanted, &extra)?;
         Ok((
             TextEncoder::new(&folder.config, pool, &file, device)?,
             extras,
