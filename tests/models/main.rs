@@ -2,6 +2,7 @@
 
 mod common;
 mod goldens;
+mod minilm;
 mod noise;
 mod shapes;
 mod text;
