@@ -10,6 +10,8 @@ use doppel::device::{
     Support, alloc, bytes_of, values_of,
 };
 
+use crate::bounds;
+
 /// How far a device's result may be from the naive twin's: rounding when it is stored, and what a
 /// sum of `terms` products may lose in f32 before that. `size` is the result on absolute inputs, so
 /// the sum's bound is the classical one, `terms * 2^-24 * sum |a||b|` (Higham, Accuracy and Stability,
@@ -28,6 +30,9 @@ pub fn allowed(dtype: DType, terms: usize, value: f64, size: f64) -> f64 {
 
 /// How many products one result of `op` sums.
 fn terms(op: &Op, ins: &[Desc]) -> usize {
+    if let Some(terms) = bounds::terms(op, ins) {
+        return terms;
+    }
     match op {
         Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
         Op::ColumnSum | Op::ColumnDot => ins[0].dims[0],
@@ -46,6 +51,9 @@ fn terms(op: &Op, ins: &[Desc]) -> usize {
 /// The size of what `op` sums: its result on absolute inputs without the activation, at least the
 /// largest input where the operation is pointwise.
 fn sizes(op: &Op, ins: &[(Desc, Vec<u8>)]) -> Vec<Vec<f64>> {
+    if let Some(sizes) = bounds::sizes(op, ins) {
+        return vec![sizes];
+    }
     let linear = match *op {
         Op::Gemm {
             trans_a,

@@ -1,5 +1,6 @@
 //! Every operation of the catalogue on every device at hand, from one harness.
 
+mod bounds;
 mod card;
 mod catalogue;
 mod harness;
@@ -8,3 +9,4 @@ mod miniature;
 mod modes;
 mod neighbours;
 mod sweep;
+mod text;

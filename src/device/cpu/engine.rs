@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::host::{HostMem, floats, store};
 use super::images;
 use super::kernel::Kernel;
+use super::text;
 use crate::device::api::{Device, DeviceInfo, Support, check};
 use crate::device::desc::{Buf, Desc, Mem};
 use crate::device::gpu::driver::Stream;
@@ -81,6 +82,9 @@ impl Device for CpuDevice {
         check(op, ins, outs)?;
         if images::runs(op, ins) {
             return images::run(self.kernel, op, ins, outs[0]);
+        }
+        if text::runs(op, ins) {
+            return text::run(self.kernel, op, ins, outs[0]);
         }
         match op {
             Op::Gemm { .. } => product(op, ins, outs[0]),

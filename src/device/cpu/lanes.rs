@@ -28,6 +28,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn swap2(a: Self::V) -> Self::V;
     /// Lane `i` is lane `i ^ 4`.
     unsafe fn swap4(a: Self::V) -> Self::V;
+    /// Lane `i` is lane `i ^ 8`; the vector as it is where there are only eight.
+    unsafe fn swap8(a: Self::V) -> Self::V;
     /// `N` floats.
     unsafe fn load(p: *const f32) -> Self::V;
     /// The first `n <= N` floats, the rest zero; no other is touched.
@@ -59,6 +61,15 @@ pub(crate) trait Lanes: Copy {
     /// `(m, e)` with `a = m * 2^e`, `m` within 0.7071..1.4142, `e` whole; for finite normal `a > 0`.
     /// Infinity gives a large `e`; the parts of anything else mean nothing.
     unsafe fn split2(a: Self::V) -> (Self::V, Self::V);
+    /// The transpose of a block: lane `r` of the vector at `to + c * line` is float `c` of the row at
+    /// `from + r * step`, for each `c` of `columns <= N`; lanes from `rows <= N` on are zero.
+    unsafe fn transpose(
+        from: *const f32,
+        step: usize,
+        rows_columns: (usize, usize),
+        to: *mut f32,
+        line: usize,
+    );
 }
 
 /// The bits of the smallest `m` of [`Lanes::split2`], the square root of 1/2.
@@ -98,6 +109,10 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn swap4(a: Self::V) -> Self::V {
         each(|i| a[i ^ 4])
+    }
+    #[inline(always)]
+    unsafe fn swap8(a: Self::V) -> Self::V {
+        a
     }
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self::V {
@@ -174,6 +189,43 @@ impl Lanes for Portable {
         let e = |i: usize| (a[i].to_bits() as i32).wrapping_sub(SPLIT_AT) >> 23;
         let m = |i: usize| f32::from_bits((a[i].to_bits() as i32).wrapping_sub(e(i) << 23) as u32);
         (each(m), each(|i| e(i) as f32))
+    }
+    #[inline(always)]
+    unsafe fn transpose(
+        from: *const f32,
+        step: usize,
+        (rows, columns): (usize, usize),
+        to: *mut f32,
+        line: usize,
+    ) {
+        for c in 0..columns {
+            // SAFETY: the trait's contract: `rows` rows of `columns` floats, room for as many vectors.
+            unsafe {
+                let column = each(|r| {
+                    if r < rows {
+                        *from.add(r * step + c)
+                    } else {
+                        0.0
+                    }
+                });
+                Self::store(to.add(c * line), column);
+            }
+        }
+    }
+}
+
+/// All lanes joined by `f`, which asks for no order of its arguments; every lane has the result.
+///
+/// # Safety
+/// The machine has the instructions of `L`.
+#[inline(always)]
+pub(crate) unsafe fn all<L: Lanes>(v: L::V, f: impl Fn(L::V, L::V) -> L::V) -> L::V {
+    // SAFETY: the caller's.
+    unsafe {
+        let v = if L::N > 8 { f(v, L::swap8(v)) } else { v };
+        let v = f(v, L::swap4(v));
+        let v = f(v, L::swap2(v));
+        f(v, L::swap1(v))
     }
 }
 
@@ -253,7 +305,7 @@ pub(crate) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Lanes, SPLIT_AT};
+    use super::{Lanes, SPLIT_AT, load_some};
     use std::arch::x86_64::*;
 
     /// 256-bit vectors: AVX2 and FMA.
@@ -288,6 +340,11 @@ mod x86 {
     impl Lanes for Avx2 {
         const N: usize = 8;
         type V = __m256;
+
+        #[inline(always)]
+        unsafe fn swap8(a: __m256) -> __m256 {
+            a
+        }
 
         through!(swap1(a) -> __m256, _mm256_permute_ps::<0b10_11_00_01>(a));
         through!(swap2(a) -> __m256, _mm256_permute_ps::<0b01_00_11_10>(a));
@@ -346,6 +403,49 @@ mod x86 {
             let m = _mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(e));
             (_mm256_castsi256_ps(m), _mm256_cvtepi32_ps(e))
         });
+
+        #[inline(always)]
+        unsafe fn transpose(
+            from: *const f32,
+            step: usize,
+            (rows, columns): (usize, usize),
+            to: *mut f32,
+            line: usize,
+        ) {
+            // SAFETY: the trait's contract; rows beyond `rows` and floats beyond `columns` are not
+            // touched.
+            unsafe {
+                let mut r = [_mm256_setzero_ps(); 8];
+                for (i, row) in r.iter_mut().enumerate() {
+                    if i < rows {
+                        *row = load_some::<Self>(from.add(i * step), columns);
+                    }
+                }
+                // Of four rows each: block `b` of `u[4 g + j]` is column `4 b + j`.
+                let mut u = [_mm256_setzero_pd(); 8];
+                for g in [0, 4] {
+                    for (i, low, high) in [(0, r[g], r[g + 1]), (1, r[g + 2], r[g + 3])] {
+                        u[g + i] = _mm256_castps_pd(_mm256_unpacklo_ps(low, high));
+                        u[g + 2 + i] = _mm256_castps_pd(_mm256_unpackhi_ps(low, high));
+                    }
+                    let t = [u[g], u[g + 1], u[g + 2], u[g + 3]];
+                    u[g] = _mm256_unpacklo_pd(t[0], t[1]);
+                    u[g + 1] = _mm256_unpackhi_pd(t[0], t[1]);
+                    u[g + 2] = _mm256_unpacklo_pd(t[2], t[3]);
+                    u[g + 3] = _mm256_unpackhi_pd(t[2], t[3]);
+                }
+                for j in 0..4 {
+                    let (a, b) = (_mm256_castpd_ps(u[j]), _mm256_castpd_ps(u[4 + j]));
+                    if j < columns {
+                        Self::store(to.add(j * line), _mm256_permute2f128_ps::<0x20>(a, b));
+                    }
+                    if 4 + j < columns {
+                        let v = _mm256_permute2f128_ps::<0x31>(a, b);
+                        Self::store(to.add((4 + j) * line), v);
+                    }
+                }
+            }
+        }
     }
 
     impl Lanes for Avx512 {
@@ -355,6 +455,7 @@ mod x86 {
         through!(swap1(a) -> __m512, _mm512_permute_ps::<0b10_11_00_01>(a));
         through!(swap2(a) -> __m512, _mm512_permute_ps::<0b01_00_11_10>(a));
         through!(swap4(a) -> __m512, _mm512_shuffle_f32x4::<0b10_11_00_01>(a, a));
+        through!(swap8(a) -> __m512, _mm512_shuffle_f32x4::<0b01_00_11_10>(a, a));
 
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m512 {
@@ -400,5 +501,56 @@ mod x86 {
             let m = _mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(e));
             (_mm512_castsi512_ps(m), _mm512_cvtepi32_ps(e))
         });
+
+        #[inline(always)]
+        unsafe fn transpose(
+            from: *const f32,
+            step: usize,
+            (rows, columns): (usize, usize),
+            to: *mut f32,
+            line: usize,
+        ) {
+            // SAFETY: the trait's contract; rows beyond `rows` and floats beyond `columns` are not
+            // touched.
+            unsafe {
+                let mut r = [_mm512_setzero_ps(); 16];
+                for (i, row) in r.iter_mut().enumerate() {
+                    if i < rows {
+                        *row = load_some::<Self>(from.add(i * step), columns);
+                    }
+                }
+                // Of four rows each: block `b` of `u[4 g + j]` is column `4 b + j`.
+                let mut u = [_mm512_setzero_pd(); 16];
+                for g in [0, 4, 8, 12] {
+                    for (i, low, high) in [(0, r[g], r[g + 1]), (1, r[g + 2], r[g + 3])] {
+                        u[g + i] = _mm512_castps_pd(_mm512_unpacklo_ps(low, high));
+                        u[g + 2 + i] = _mm512_castps_pd(_mm512_unpackhi_ps(low, high));
+                    }
+                    let t = [u[g], u[g + 1], u[g + 2], u[g + 3]];
+                    u[g] = _mm512_unpacklo_pd(t[0], t[1]);
+                    u[g + 1] = _mm512_unpackhi_pd(t[0], t[1]);
+                    u[g + 2] = _mm512_unpacklo_pd(t[2], t[3]);
+                    u[g + 3] = _mm512_unpackhi_pd(t[2], t[3]);
+                }
+                for j in 0..4 {
+                    let u = |g: usize| _mm512_castpd_ps(u[4 * g + j]);
+                    let a = _mm512_shuffle_f32x4::<0x44>(u(0), u(1));
+                    let b = _mm512_shuffle_f32x4::<0x44>(u(2), u(3));
+                    let c = _mm512_shuffle_f32x4::<0xee>(u(0), u(1));
+                    let d = _mm512_shuffle_f32x4::<0xee>(u(2), u(3));
+                    let four = [
+                        _mm512_shuffle_f32x4::<0x88>(a, b),
+                        _mm512_shuffle_f32x4::<0xdd>(a, b),
+                        _mm512_shuffle_f32x4::<0x88>(c, d),
+                        _mm512_shuffle_f32x4::<0xdd>(c, d),
+                    ];
+                    for (i, v) in four.into_iter().enumerate() {
+                        if 4 * i + j < columns {
+                            Self::store(to.add((4 * i + j) * line), v);
+                        }
+                    }
+                }
+            }
+        }
     }
 }
