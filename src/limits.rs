@@ -76,6 +76,10 @@ pub const MAX_INNER: usize = 65_536;
 pub const MAX_VOCABULARY: usize = 1 << 23;
 /// The most positions of a text encoder.
 pub const MAX_POSITIONS: usize = 32_768;
+/// The most different titles that are held as tokens at a time.
+pub const MAX_WINDOW_TITLES: usize = 65_536;
+/// The most text, in bytes, whose tokens are held at a time; a single longer title is held too.
+pub const MAX_WINDOW_BYTES: usize = 16 << 20;
 /// The most tokens of one run of a text encoder.
 pub const MAX_RUN_TOKENS: usize = 1 << 20;
 
