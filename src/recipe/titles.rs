@@ -70,13 +70,7 @@ pub fn embed_titles(
     let decoded: Vec<Option<Cow<str>>> = listings
         .items
         .iter()
-        .map(|l| {
-            let title = title(l)?;
-            Some(match work.decode_escapes && title.contains("\\x") {
-                true => Cow::Owned(clean::decode_escapes(title)),
-                false => Cow::Borrowed(title),
-            })
-        })
+        .map(|l| title(l, work.decode_escapes))
         .collect();
     let unique = Unique::of(&decoded);
     let (mut rows, mut unfit) = (0, Vec::new());
@@ -107,11 +101,11 @@ pub fn embed_titles(
     let rejects = errors
         .iter()
         .map(|(row, e)| reject(&listings.items[*row as usize], TITLE, e));
-    let without = |l: &&Listing| !l.rejected && title(l).is_none();
+    let without = |(l, title): &(&Listing, &Option<_>)| !l.rejected && title.is_none();
     Ok(EmbeddedTitles {
         titles: unique.titles.len(),
         rows,
-        without: listings.items.iter().filter(without).count(),
+        without: listings.items.iter().zip(&decoded).filter(without).count(),
         rejects: rejects.collect(),
         flow,
     })
@@ -121,8 +115,12 @@ pub fn embed_titles(
 const MEND: &str = "change the title, or leave it out";
 
 /// A listing's title, if it says anything.
-fn title(listing: &Listing) -> Option<&str> {
+fn title(listing: &Listing, decode_escapes: bool) -> Option<Cow<'_, str>> {
     let title = listing.title.as_deref().filter(|_| !listing.rejected)?;
+    let title = match decode_escapes && title.contains("\\x") {
+        true => Cow::Owned(clean::decode_escapes(title)),
+        false => Cow::Borrowed(title),
+    };
     (!title.trim().is_empty()).then_some(title)
 }
 
