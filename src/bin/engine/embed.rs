@@ -8,7 +8,7 @@ use doppel::error::{Error, Result};
 use doppel::files::Partial;
 use doppel::image::ImageFolder;
 use doppel::listings::{Listings, Reject};
-use doppel::recipe::{self, Clock, EncoderSpec, ImageWork, Quiet, TextSpec, TitleWork};
+use doppel::recipe::{self, Clock, ImageWork, Quiet, TitleWork};
 use serde_json::{Value, json};
 
 use crate::common::{Common, Done, Progress, peak_memory, seconds, stages_json};
@@ -83,10 +83,9 @@ pub fn run(a: &Arguments) -> Result<Done> {
     drop(Partial::create(&a.out)?);
     let mut listings = Listings::read(&a.listings)?;
     let count = listings.items.len();
-    let mut made = match (&chosen.image, &chosen.title) {
-        (Some(spec), _) => images(a, spec, &listings, &mut clock)?,
-        (None, Some(spec)) => titles(a, spec, &listings, &mut clock)?,
-        (None, None) => return Err(Error::internal("no encoder was chosen")),
+    let mut made = match chosen.title {
+        None => images(a, &chosen, &listings, &mut clock)?,
+        Some(_) => titles(a, &chosen, &listings, &mut clock)?,
     };
     Manifest::of(&a.out, made.settings.take())?.write(&a.out)?;
     clock.note("manifest", 1);
@@ -128,7 +127,7 @@ struct Made {
 /// Embeds the images into the file.
 fn images(
     a: &Arguments,
-    spec: &EncoderSpec,
+    chosen: &Chosen,
     listings: &Listings,
     clock: &mut Clock<'_>,
 ) -> Result<Made> {
@@ -143,7 +142,9 @@ fn images(
     }
     let folder = ImageFolder::open(folder)?;
     clock.note("read", listings.items.len());
-    let (open, device) = encoder::open_image(spec, &a.common)?;
+    let Some((open, device)) = encoder::open(chosen, &a.common)?.image else {
+        return Err(Error::internal("no encoder of images was opened"));
+    };
     clock.note("weights", 1);
     let work = ImageWork {
         raw: a.raw,
@@ -155,8 +156,9 @@ fn images(
     let progress = Progress::new(&a.common);
     let mut sink = |row: usize, vector: &[f32]| rows.put(row, vector);
     let embedded = recipe::embed_images(listings, &folder, &work, &mut sink, &progress)?;
-    rows.finish()?;
     clock.note("embed", embedded.images);
+    let made_by = settings(a, open.settings()?, listings.items.len());
+    rows.finish()?;
     Ok(Made {
         what: "images",
         different: embedded.images,
@@ -166,7 +168,7 @@ fn images(
         lack: ("names no image", "name no image"),
         rejects: embedded.rejects,
         device,
-        settings: settings(a, open.settings()?, listings.items.len()),
+        settings: made_by,
         figures: json!({
             "overlap": {
                 "decode_thread_seconds": embedded.flow.load_seconds,
@@ -179,21 +181,23 @@ fn images(
 /// Embeds the titles into the file.
 fn titles(
     a: &Arguments,
-    spec: &TextSpec,
+    chosen: &Chosen,
     listings: &Listings,
     clock: &mut Clock<'_>,
 ) -> Result<Made> {
-    if a.images.is_some() {
-        a.common
-            .note("--images is ignored: this encoder reads titles");
-    }
     if !listings.has_titles() {
         return Err(Error::input("has no column title")
             .path(&a.listings)
             .mend("add that column, or embed the images with --encoder timm:ARCH"));
     }
     clock.note("read", listings.items.len());
-    let (open, device) = encoder::open_title(spec, &a.common)?;
+    let Some((open, device)) = encoder::open(chosen, &a.common)?.title else {
+        return Err(Error::internal("no encoder of titles was opened"));
+    };
+    if a.images.is_some() {
+        a.common
+            .note("--images is ignored: this encoder reads titles");
+    }
     clock.note("weights", 1);
     let work = TitleWork {
         raw: a.raw,
@@ -205,10 +209,10 @@ fn titles(
     let progress = Progress::new(&a.common);
     let mut sink = |row: usize, vector: &[f32]| rows.put(row, vector);
     let embedded = recipe::embed_titles(listings, &work, &mut sink, &progress)?;
-    rows.finish()?;
     clock.note("embed", embedded.titles);
-    let mut made_by = open.settings()?;
+    let mut made_by = settings(a, open.settings()?, listings.items.len());
     made_by["decode_escapes"] = json!(work.decode_escapes);
+    rows.finish()?;
     Ok(Made {
         what: "titles",
         different: embedded.titles,
@@ -218,7 +222,7 @@ fn titles(
         lack: ("has no title", "have no title"),
         rejects: embedded.rejects,
         device,
-        settings: settings(a, made_by, listings.items.len()),
+        settings: made_by,
         figures: json!({
             "tokens": embedded.flow.tokens,
             "tokenise_seconds": embedded.flow.tokenise_seconds,

@@ -318,25 +318,34 @@ impl Settings {
     }
 }
 
-/// Opens the images' encoder on the device of the run. Gives the kind of device that it is on.
-pub fn open_image(spec: &EncoderSpec, common: &Common) -> Result<(OpenEncoder, &'static str)> {
-    let (opened, kind) = on_device(common, &|device| spec.open(device))?;
-    note_ignored(common, &spec.weights, &opened.ignored);
-    Ok((opened, kind))
+/// The encoders of a run, ready, each with the kind of device that it is on.
+pub struct Opened {
+    pub image: Option<(OpenEncoder, &'static str)>,
+    pub title: Option<(OpenText, &'static str)>,
 }
 
-/// Opens the titles' encoder, likewise.
-pub fn open_title(spec: &TextSpec, common: &Common) -> Result<(OpenText, &'static str)> {
-    let read: ReadText = spec.read()?;
-    let (opened, kind) = on_device(common, &|device| read.open(device))?;
-    note_ignored(common, &spec.weights, &opened.ignored);
-    Ok((opened, kind))
-}
-
-fn note_ignored(common: &Common, weights: &Path, ignored: &str) {
-    if !ignored.is_empty() {
-        common.note(&format!("{}: {ignored}", weights.display()));
+/// Opens the encoders on the device of the run. What is quickly read is checked first; what there is to
+/// say about the weights is said when nothing is wrong with any of them.
+pub fn open(chosen: &Chosen, common: &Common) -> Result<Opened> {
+    let read = chosen.title.as_ref().map(TextSpec::read).transpose()?;
+    let image = |spec: &EncoderSpec| on_device(common, &|device| spec.open(device));
+    let title = |read: ReadText| on_device(common, &|device| read.open(device));
+    let opened = Opened {
+        image: chosen.image.as_ref().map(image).transpose()?,
+        title: read.map(title).transpose()?,
+    };
+    let note = |weights: &Path, ignored: &str| {
+        if !ignored.is_empty() {
+            common.note(&format!("{}: {ignored}", weights.display()));
+        }
+    };
+    if let (Some(spec), Some((open, _))) = (&chosen.image, &opened.image) {
+        note(&spec.weights, &open.ignored);
     }
+    if let (Some(spec), Some((open, _))) = (&chosen.title, &opened.title) {
+        note(&spec.weights, &open.ignored);
+    }
+    Ok(opened)
 }
 
 /// Opens an encoder on the device of the run; on the CPU where that was `auto` and the card lacks an

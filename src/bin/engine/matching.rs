@@ -126,18 +126,11 @@ pub fn match_listings(
             drop(Partial::create(path)?);
         }
     }
-    let image = chosen
-        .image
-        .as_ref()
-        .map(|s| encoder::open_image(s, common));
-    let image = image.transpose()?;
-    let title = chosen
-        .title
-        .as_ref()
-        .map(|s| encoder::open_title(s, common));
-    let title = title.transpose()?;
-    let image = image.as_ref().map(|(open, _)| settings.image_work(open));
-    let title = title.as_ref().map(|(open, _)| settings.title_work(open));
+    let opened = encoder::open(chosen, common)?;
+    let image = opened.image.as_ref();
+    let image = image.map(|(open, _)| settings.image_work(open));
+    let title = opened.title.as_ref();
+    let title = title.map(|(open, _)| settings.title_work(open));
     let job = Job {
         images,
         image: image.as_ref(),
