@@ -124,6 +124,7 @@ pub mod listings;
 pub mod lists;
 pub mod matching;
 pub mod nn;
+mod quiet;
 pub mod recipe;
 pub mod search;
 pub mod tensor;

@@ -82,6 +82,25 @@ pub const MAX_WINDOW_TITLES: usize = 65_536;
 pub const MAX_WINDOW_BYTES: usize = 16 << 20;
 /// The most tokens of one run of a text encoder.
 pub const MAX_RUN_TOKENS: usize = 1 << 20;
+/// The largest `tokenizer.json`, or file that one is built from, in bytes; multilingual ones take 35 MB.
+pub const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
+/// The most tokens of a vocabulary, and the most merges of one.
+pub const MAX_VOCABULARY: usize = 1 << 22;
+/// The longest token of a vocabulary, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 4096;
+/// The most bytes of all tokens of a Unigram vocabulary, which is held as a tree with a node for each.
+pub const MAX_UNIGRAM_BYTES: usize = 16 << 20;
+/// The longest word that WordPiece may cut up, in characters; its work grows with the square.
+pub const MAX_WORD_CHARS: usize = 512;
+/// The most characters of a title for each token that it may give; what comes after is cut off
+/// before tokenising.
+pub const MAX_CHARS_PER_TOKEN: usize = 250;
+/// The longest text that a tokenizer's normalizer may put in for a match, in bytes.
+pub const MAX_REPLACEMENT_BYTES: usize = 256;
+/// The most bytes that a title may become while it is normalized.
+pub const MAX_NORMALIZED_BYTES: usize = 16 << 20;
+/// How long a tokenizer's patterns may take for one title, in seconds.
+pub const MAX_PATTERN_SECONDS: u64 = 5;
 
 const _: () = assert!(MAX_MATCHES <= MAX_K, "a full answer must fit a search");
 const _: () = assert!(MAX_ROWS < u32::MAX as usize, "rows are stored as u32");

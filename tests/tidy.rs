@@ -9,6 +9,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("lists", &["error", "limits"]),
     ("files", &["error", "limits"]),
+    ("quiet", &[]),
     ("tensor", BASE),
     ("device", &["error", "limits", "lists", "files", "tensor"]),
     // Encoders: graphs for a device and the files that their weights come from.
@@ -17,8 +18,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["error", "limits", "lists", "files", "tensor", "device"],
     ),
     ("listings", BASE),
-    ("image", BASE),
-    ("text", WITH_TENSOR),
+    ("image", &["error", "limits", "lists", "files", "quiet"]),
+    (
+        "text",
+        &["error", "limits", "lists", "files", "quiet", "tensor"],
+    ),
     (
         "embed",
         &["error", "limits", "lists", "files", "tensor", "nn"],
@@ -42,7 +46,6 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
 ];
 const BASE: &[&str] = &["error", "limits", "lists", "files"];
-const WITH_TENSOR: &[&str] = &["error", "limits", "lists", "files", "tensor"];
 
 /// The longest source file, in lines.
 const LONGEST: usize = 700;

@@ -5,11 +5,11 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::quiet::quietly;
 use super::sniff::{self, CONVERT, Format, sniff};
 use super::{gif, jpeg};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DECODE_BYTES, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE};
+use crate::quiet::quietly;
 
 /// A picture as its file has it: its own samples (grey or colour, alpha, 8 or 16 bits; a palette is
 /// looked up), not turned by EXIF.

@@ -24,7 +24,6 @@ mod many;
 mod orient;
 mod phash;
 mod prepare;
-mod quiet;
 mod resample;
 mod resize;
 mod rgb;

@@ -1,4 +1,4 @@
-//! Panics of decoders, caught and kept off stderr.
+//! Panics of libraries that read untrusted files, caught and kept off stderr.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -14,7 +14,7 @@ thread_local! {
 ///
 /// The process's panic hook is wrapped once: the wrapper is silent on a thread that is inside
 /// `quietly`, and passes every other panic on to the hook that was there before.
-pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static INSTALL: Once = Once::new();
     // The hook cannot be changed by a thread that is panicking (a decode in some `drop`).
     if !std::thread::panicking() {
@@ -81,7 +81,7 @@ mod tests {
             assert_eq!(other, Ok(true));
             return;
         }
-        let printed = stderr_of_child("image::quiet::tests::only_panics_inside_are_silent");
+        let printed = stderr_of_child("quiet::tests::only_panics_inside_are_silent");
         assert!(!printed.contains("pumpkin"), "{printed}");
         assert!(printed.contains("gherkin"), "{printed}");
         assert!(printed.contains("turnip"), "{printed}");
