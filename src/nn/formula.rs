@@ -1,4 +1,4 @@
-//! Seeded weights and images for tests and benches: a counter-based formula, so that a test in another
+//! Seeded weights, images and titles for tests and benches: a counter-based formula, so that a test in another
 //! language has the very same bits without any file of weights (tests/golden/models/formula.py).
 //!
 //! Value `i` of tensor `key` comes from 24 bits of a hash of both (SplitMix64's finaliser over FNV-1a
@@ -18,8 +18,24 @@
 //! The gain is 2, and 16 in squeeze-excite, whose gates would hardly move otherwise. No tensor is all
 //! zero. Batch norms' biases are positive, where SiLU is nearer to a line: around zero it would shrink
 //! small signals layer after layer, until one image drowned the others.
+//!
+//! Text encoders have their own, [`Text`]:
+//!
+//! | tensor | value |
+//! |---|---|
+//! | tables of words, positions and types | `u / 20` |
+//! | matrices | `u sqrt(3 gain / depth)` |
+//! | layer norms' weights | `1 + u / 4` |
+//! | biases | `u / 10` |
+//!
+//! The gain is 3 for queries and keys, so that attention picks some tokens out of many, 1/4 for what
+//! attention mixes, without which all tokens of a title would soon be one, and 1 elsewhere.
+
+mod text;
 
 use std::collections::HashMap;
+
+pub use text::{TITLES, Text, title};
 
 use super::params;
 use crate::device::{Graph, Weights};

@@ -1,6 +1,8 @@
-//! Tests of the subject: encoders against timm.
+//! Tests of the subject: encoders against timm, transformers and sentence-transformers.
 
 mod common;
 mod goldens;
 mod noise;
 mod shapes;
+mod text;
+mod tiny;

@@ -1,4 +1,4 @@
-"""The seeded weights and images of src/nn/formula.rs, bit for bit. Needs NumPy."""
+"""The seeded weights, images and titles of src/nn/formula.rs and its parts, bit for bit. Needs NumPy."""
 
 import math
 
@@ -85,3 +85,30 @@ def image(which, size):
         edge = np.where(u + 0.5 * v > 0.8, 0.4, -0.3)
         value = 0.9 * noise(0 * c, y, x) + edge
     return value.astype(np.float32)
+
+
+TITLES = (3, 7, 16, 17, 33, 61)
+
+
+def text(key, dims, piece=1 << 20):
+    """A weight of a text encoder, in pieces of float32: a third of a billion values take no gigabytes."""
+    layer, _, part = key.rpartition(".")
+    seed, count = fnv(key), math.prod(dims)
+    first, by = 0.0, 0.1
+    if layer.startswith("embeddings.") and len(dims) == 2:
+        by = 0.05
+    elif len(dims) == 2:
+        meets = layer.endswith((".query", ".key", ".q_lin", ".k_lin"))
+        mixes = layer.endswith((".value", ".v_lin", ".attention.output.dense", ".out_lin"))
+        by = math.sqrt(3.0 * (3.0 if meets else 0.25 if mixes else 1.0) / dims[1])
+    elif part == "weight":
+        first, by = 1.0, 0.25
+    for start in range(0, count, piece):
+        u = whole(seed, np.arange(start, min(start + piece, count))).astype(np.float64) / ONE
+        yield (first + by * u).astype(np.float32)
+
+
+def title(which, vocabulary):
+    """Token ids: between a first and a last token that all titles share, any but the first four."""
+    m = whole(fnv(f"title.{which}"), np.arange(1, TITLES[which] - 1))
+    return [4, *(5 + ((m + (1 << 24)) // 2 * (vocabulary - 6) >> 24)).tolist(), vocabulary - 1]
