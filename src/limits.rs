@@ -72,8 +72,6 @@ pub const MAX_LAYERS: usize = 256;
 pub const MAX_HIDDEN: usize = 16_384;
 /// The most values of a token between the two last products of a text encoder's layer.
 pub const MAX_INNER: usize = 65_536;
-/// The most words of a text encoder.
-pub const MAX_VOCABULARY: usize = 1 << 23;
 /// The most positions of a text encoder.
 pub const MAX_POSITIONS: usize = 32_768;
 /// The most different titles that are held as tokens at a time.
@@ -84,7 +82,7 @@ pub const MAX_WINDOW_BYTES: usize = 16 << 20;
 pub const MAX_RUN_TOKENS: usize = 1 << 20;
 /// The largest `tokenizer.json`, or file that one is built from, in bytes; multilingual ones take 35 MB.
 pub const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
-/// The most tokens of a vocabulary, and the most merges of one.
+/// The most tokens of a vocabulary, the most merges of one, and the most words of a text encoder.
 pub const MAX_VOCABULARY: usize = 1 << 22;
 /// The longest token of a vocabulary, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4096;

@@ -137,7 +137,8 @@ impl OpenText {
         Ok(json!({
             "encoder": format!("hf:{family}"),
             "weights_sha256": weights_sha256(&self.folder.path)?,
-            "tokenizer_sha256": self.tokenizer_sha256()?,
+            "tokenizer_sha256": self.sha256(&["tokenizer.json", "vocab.txt", "vocab.json"])?,
+            "tokenizer_config_sha256": self.sha256(&["tokenizer_config.json"])?,
             "layers": config.layers,
             "pool": match self.encoder.pool() {
                 TextPool::Cls => "cls",
@@ -148,10 +149,9 @@ impl OpenText {
         }))
     }
 
-    /// The SHA-256 of the tokenizer's file: the one that is read where there are several.
-    fn tokenizer_sha256(&self) -> Result<Option<String>> {
-        let files = ["tokenizer.json", "vocab.txt", "vocab.json"];
-        let mut files = files.into_iter().map(|name| self.folder.path.join(name));
+    /// The SHA-256 of the first of these files of the folder that is there.
+    fn sha256(&self, names: &[&str]) -> Result<Option<String>> {
+        let mut files = names.iter().map(|name| self.folder.path.join(name));
         files
             .find(|file| file.is_file())
             .map(store::sha256)
