@@ -78,6 +78,10 @@ pub const MAX_POSITIONS: usize = 32_768;
 pub const MAX_WINDOW_TITLES: usize = 65_536;
 /// The most text, in bytes, whose tokens are held at a time; a single longer title is held too.
 pub const MAX_WINDOW_BYTES: usize = 16 << 20;
+/// The largest text encoder, in bytes of its weights as f32.
+pub const MAX_TEXT_BYTES: u64 = 64 << 30;
+/// The most modules that a folder of sentence-transformers may list.
+pub const MAX_TEXT_MODULES: usize = 64;
 /// The most tokens of one run of a text encoder.
 pub const MAX_RUN_TOKENS: usize = 1 << 20;
 /// The largest `tokenizer.json`, or file that one is built from, in bytes; multilingual ones take 35 MB.

@@ -26,3 +26,43 @@ pub fn text_known_extra(family: TextFamily, key: &str) -> bool {
     let known = own.iter().any(|prefix| key.starts_with(prefix));
     known || matches!(key, "embeddings.position_ids" | "embeddings.token_type_ids")
 }
+
+/// The same for a file whose encoder stands under `prefix`, which is taken off: heads stand beside the
+/// encoder (`cls.predictions.bias` beside `bert.encoder...`), so under a shorter prefix or none.
+pub(super) fn extra_beside(family: TextFamily, prefix: &str, key: &str) -> bool {
+    let shorter = prefix.match_indices('.').map(|(dot, _)| &prefix[..=dot]);
+    let mut rests = shorter.filter_map(|p| key.strip_prefix(p));
+    text_known_extra(family, key) || rests.any(|rest| text_known_extra(family, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_stand_beside_the_encoder_under_any_part_of_its_prefix() {
+        let bert = TextFamily::Bert;
+        for (prefix, key) in [
+            ("", "pooler.dense.weight"),
+            ("bert.", "cls.predictions.bias"),
+            ("model.bert.", "model.cls.predictions.bias"),
+            ("0.auto_model.", "embeddings.position_ids"),
+        ] {
+            assert!(extra_beside(bert, prefix, key), "{prefix} {key}");
+        }
+        for (prefix, key) in [
+            ("", "model.cls.predictions.bias"),
+            ("model.bert.", "other.cls.predictions.bias"),
+            ("bert.", "lm_head.bias"),
+            ("bert.", "encoder.layer.12.output.dense.bias"),
+            ("bert.", "clsx"),
+        ] {
+            assert!(!extra_beside(bert, prefix, key), "{prefix} {key}");
+        }
+        assert_eq!(
+            modern("bert.embeddings.LayerNorm.gamma").as_deref(),
+            Some("bert.embeddings.LayerNorm.weight")
+        );
+        assert_eq!(modern("gamma"), None);
+    }
+}

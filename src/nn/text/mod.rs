@@ -21,6 +21,7 @@ mod build;
 mod config;
 mod encoder;
 mod folder;
+mod json;
 mod keys;
 
 pub use build::{TextBuild, text_graph};

@@ -224,11 +224,19 @@ impl WeightFile {
     /// # Errors
     /// All of `wanted` stands there twice, under two prefixes; two names that become one.
     pub fn strip_prefix(self, wanted: &[(String, Vec<usize>)]) -> Result<WeightFile> {
-        let prefix = check::prefix(self.names(), wanted).map_err(|e| e.path(&self.path))?;
+        let prefix = self.prefix(wanted)?;
         if prefix.is_empty() {
             return Ok(self);
         }
         self.rename(&|name| name.strip_prefix(&prefix[..]).map(str::to_owned))
+    }
+
+    /// The prefix that [`WeightFile::strip_prefix`] takes off: empty, or ending with a dot.
+    ///
+    /// # Errors
+    /// All of `wanted` stands there twice, under two prefixes.
+    pub fn prefix(&self, wanted: &[(String, Vec<usize>)]) -> Result<String> {
+        check::prefix(self.names(), wanted).map_err(|e| e.path(&self.path))
     }
 
     /// These weights under other names: `map` gives a tensor's new name, or `None` to keep its own.
