@@ -216,15 +216,31 @@ impl Rule {
     /// What `match` does unless told otherwise: equal pHash, united with the TF-IDF sweep of Tan's
     /// table 1. The sweep does not see the hashes.
     pub fn default_text_phash(phash: usize, tfidf: usize) -> Rule {
-        Rule::Equal { source: phash }.or(Rule::sweep().over(tfidf, Steps::TFIDF).rule())
+        Rule::default_fusion(phash, tfidf, None, None)
     }
 
-    /// What `match` does with an image encoder: equal pHash, united with one sweep over image and
-    /// TF-IDF with the steps of Tan's table 1.
-    pub fn default_image_text_phash(image: usize, phash: usize, tfidf: usize) -> Rule {
-        let sweep = Rule::sweep()
-            .over(image, Steps::IMAGE)
-            .over(tfidf, Steps::TFIDF);
+    /// What `match` does with encoders: equal pHash, united with one sweep over those of image, TF-IDF
+    /// and title that there are, with the steps of Tan's table 1 (a title's are BERT's). With both it is
+    /// `DT(image + TF-IDF + SBert) + pHash` in the notation of his ladder, the last row, whose sweep
+    /// scored above `DT(image + TF-IDF) + SBert`: an encoder inside the sweep loosens with the
+    /// others only until the row has company.
+    pub fn default_fusion(
+        phash: usize,
+        tfidf: usize,
+        image: Option<usize>,
+        title: Option<usize>,
+    ) -> Rule {
+        let modalities = [
+            (image, Steps::IMAGE),
+            (Some(tfidf), Steps::TFIDF),
+            (title, Steps::BERT),
+        ];
+        let sweep = modalities
+            .into_iter()
+            .filter_map(|(source, steps)| Some((source?, steps)))
+            .fold(Rule::sweep(), |sweep, (source, steps)| {
+                sweep.over(source, steps)
+            });
         Rule::Equal { source: phash }.or(sweep.rule())
     }
 

@@ -75,6 +75,18 @@ impl Default for OpenOptions {
     }
 }
 
+/// The safetensors files that `path` stands for, as [`WeightFile::open`] takes it: one, or all that an
+/// index names, in order. None of them is opened.
+///
+/// # Errors
+/// A folder without weights, an index that is damaged.
+pub fn weight_files(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    Ok(match folder::files(path.as_ref())? {
+        Files::One(file) => vec![file],
+        Files::Several(_, parts) => parts.into_iter().map(|(file, _)| file).collect(),
+    })
+}
+
 /// Where one tensor is.
 struct Entry {
     shard: usize,
