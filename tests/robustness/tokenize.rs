@@ -505,6 +505,51 @@ fn long_titles_are_cut_at_the_end_that_truncation_cuts() {
     );
 }
 
+/// As in transformers 5: of these classes' `tokenizer.json`, the vocabulary alone counts.
+#[test]
+fn classes_have_settings_of_their_own() {
+    let of_class = |tokenizer: &Value, class: &str| {
+        let config = json!({"tokenizer_class": class}).to_string();
+        let files = [
+            ("tokenizer.json", tokenizer.to_string()),
+            ("tokenizer_config.json", config),
+        ];
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        Tokenizer::open(folder(&files).path(), &OPTIONS).unwrap()
+    };
+    let mut pieces = wordpiece(json!({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3, "##a": 4}));
+    pieces["model"]["max_input_chars_per_word"] = json!(1);
+    let own = of_class(&pieces, "TokenizersBackend");
+    assert_eq!(own.encode("aa A").unwrap(), [0]);
+    let bert = of_class(&pieces, "BertTokenizer");
+    assert_eq!(bert.encode("aa A").unwrap(), [1, 3, 4, 3, 2]);
+    // [PAD] and [MASK], which the vocabulary lacks, are added to it.
+    assert_eq!((own.ids(), bert.ids()), (5, 7));
+
+    let vocab = json!([
+        ["<s>", 0],
+        ["<pad>", 0],
+        ["</s>", 0],
+        ["<unk>", 0],
+        ["▁a", -1]
+    ]);
+    let model = json!({"type": "Unigram", "unk_id": 0, "vocab": vocab});
+    let unigram = tokenizer_json(model);
+    let own = of_class(&unigram, "PreTrainedTokenizerFast");
+    assert_eq!(own.encode("b").unwrap(), [0]);
+    let xlm = of_class(&unigram, "XLMRobertaTokenizer");
+    assert_eq!(xlm.encode("a b").unwrap(), [0, 4, 3, 2]);
+
+    let vocab = json!({"<s>": 0, "</s>": 1, "<unk>": 2, "a": 3, "b": 4, "ab": 5});
+    let mut merged = bpe(vocab, json!(["a b"]));
+    merged["model"]["dropout"] = json!(1.0);
+    merged["model"]["unk_token"] = json!("<unk>");
+    let own = of_class(&merged, "PreTrainedTokenizerFast");
+    assert_eq!(own.encode("abc").unwrap(), [5, 2]);
+    let roberta = of_class(&merged, "RobertaTokenizerFast");
+    assert_eq!(roberta.encode("abc").unwrap(), [0, 5, 1]);
+}
+
 #[test]
 fn dropout_is_off() {
     let vocab = json!({"a": 0, "b": 1, "ab": 2, "abab": 3});
