@@ -75,9 +75,9 @@ impl Plan {
             folds: &lowered.folds,
             source,
         };
-        let program = Program::of(&lowered.graph, Some(folds), HashMap::new(), device, how)?;
+        let program = Program::of(&lowered.graph, Some(folds), Arc::default(), device, how)?;
         source.finish()?;
-        Plan::over(Arc::new(program))
+        Plan::over(Arc::new(program), None)
     }
 
     /// A plan for `graph` over the weights of this one: the same network with other numbers of rows.
@@ -86,11 +86,21 @@ impl Plan {
     /// A weight that this plan does not have, or not in the layout that `graph` asks for (that of a
     /// product depends on the weight alone, that of a convolution on the image too); as [`Plan::new`].
     pub fn resized(&self, graph: &Graph) -> Result<Plan> {
+        self.resized_in(graph, None)
+    }
+
+    /// The same in the memory of a plan that is not needed any more, where that has enough of it.
+    ///
+    /// # Errors
+    /// As [`Plan::resized`].
+    pub fn resized_in(&self, graph: &Graph, spare: Option<Plan>) -> Result<Plan> {
         let own = &*self.program;
         let lowered = lower(graph, own.how)?;
-        let (device, kept) = (Arc::clone(&own.device), HashMap::clone(&own.weights));
+        let (device, kept) = (Arc::clone(&own.device), Arc::clone(&own.weights));
         let program = Program::of(&lowered.graph, None, kept, device, own.how)?;
-        Plan::over(Arc::new(program))
+        // The spare one's memory goes first where it is too small, so that the two never stand together.
+        let spare = spare.filter(|s| s.arena.bytes() >= program.arena);
+        Plan::over(Arc::new(program), spare.map(|s| s.arena))
     }
 
     /// Another plan over the same weights, with an arena of its own: the two can run at once.
@@ -98,12 +108,15 @@ impl Plan {
     /// # Errors
     /// Too little memory.
     pub fn twin(&self) -> Result<Plan> {
-        Plan::over(Arc::clone(&self.program))
+        Plan::over(Arc::clone(&self.program), None)
     }
 
-    fn over(program: Arc<Program>) -> Result<Plan> {
+    fn over(program: Arc<Program>, arena: Option<Arc<dyn Mem>>) -> Result<Plan> {
         let device = &*program.device;
-        let arena = device.alloc(program.arena)?;
+        let arena = match arena {
+            Some(arena) => arena,
+            None => device.alloc(program.arena)?,
+        };
         let workspace = match program.scratch {
             0 => None,
             n => Some(alloc(device, Desc::new(&[n.div_ceil(4)], DType::F32))?),
@@ -216,7 +229,7 @@ impl Program {
     fn of(
         lowered: &Graph,
         folds: Option<Folds<'_>>,
-        kept: Kept,
+        kept: Arc<Kept>,
         device: Arc<dyn Device>,
         how: Lower,
     ) -> Result<Program> {
@@ -237,7 +250,7 @@ impl Program {
         for node in graph.nodes() {
             steps.push(packer.step(node)?);
         }
-        let weights = Arc::new(packer.kept);
+        let weights = packer.kept;
         let shapes: Vec<(Op, Vec<Desc>)> = graph
             .nodes()
             .iter()
@@ -304,7 +317,7 @@ struct Packer<'a> {
     device: &'a dyn Device,
     /// Where values are; weights that stand as they are published come in as they are met.
     places: HashMap<Value, Place>,
-    kept: Kept,
+    kept: Arc<Kept>,
 }
 
 impl Packer<'_> {
@@ -367,7 +380,7 @@ impl Packer<'_> {
         let buf = Buf::packed(desc, mem)?;
         let mut row = |i: usize, out: &mut [f32]| rows.row(i, out);
         self.device.pack(&node.op, descs, at, &mut row, &buf)?;
-        self.kept.insert(name, buf.clone());
+        self.keep(name, &buf);
         Ok(Place::Param(buf))
     }
 
@@ -380,12 +393,20 @@ impl Packer<'_> {
                 let dims = &self.graph.desc(value).dims;
                 return Err(Error::shape("weights", &buf.desc.dims, dims).column(key));
             }
-            None => self.upload(key, value)?,
+            None => {
+                let buf = self.upload(key, value)?;
+                self.keep(name, &buf);
+                buf
+            }
         };
-        self.kept.insert(name, buf.clone());
         let place = Place::Param(buf);
         self.places.insert(value, place.clone());
         Ok(place)
+    }
+
+    /// Only a first plan adds weights, and nobody shares them yet: nothing is copied.
+    fn keep(&mut self, name: (String, Option<(Op, Vec<Desc>)>), buf: &Buf) {
+        Arc::make_mut(&mut self.kept).insert(name, buf.clone());
     }
 
     /// Copies a published weight piece by piece, so that no second copy of a large one is held.

@@ -45,16 +45,16 @@ pub fn text_graph(config: &TextConfig, build: &TextBuild) -> Result<Graph> {
     let positions = net.graph.input("positions", rows(build.tokens));
     let types = (config.types > 0).then(|| net.graph.input("types", rows(build.tokens)));
     let offsets = net.graph.input("offsets", rows(build.titles + 1));
+    let starts =
+        (build.pool == TextPool::Cls).then(|| net.graph.input("starts", rows(build.titles)));
     let mut x = net.embed(words, positions, types)?;
     for layer in 0..config.layers {
-        x = net.layer(x, offsets, layer)?;
+        let last = layer + 1 == config.layers;
+        x = net.layer(x, offsets, layer, starts.filter(|_| last))?;
     }
     let pooled = match build.pool {
         TextPool::Mean => net.graph.push(Op::SegmentMean, &[x, offsets])?,
-        TextPool::Cls => {
-            let starts = net.graph.input("starts", rows(build.titles));
-            net.graph.push(Op::Lookup, &[x, starts])?
-        }
+        TextPool::Cls => x,
     };
     net.graph.output(&[pooled]);
     Ok(net.graph)
@@ -127,8 +127,15 @@ impl Net<'_> {
         self.graph.push(Op::Lookup, &[table, rows])
     }
 
-    /// Attention and two products, a layer norm behind each (Vaswani et al. 2017, section 3.1).
-    fn layer(&mut self, x: Value, offsets: Value, layer: usize) -> Result<Value> {
+    /// Attention and two products, a layer norm behind each (Vaswani et al. 2017, section 3.1). With
+    /// `only`, what is behind the attention is done for these rows alone: nobody reads the others.
+    fn layer(
+        &mut self,
+        x: Value,
+        offsets: Value,
+        layer: usize,
+        only: Option<Value>,
+    ) -> Result<Value> {
         let (hidden, inner, heads) = (self.config.hidden, self.config.inner, self.config.heads);
         let at = format!("{}.{layer}", self.keys.layer);
         let key = |part: &str| format!("{at}.{part}");
@@ -137,7 +144,11 @@ impl Net<'_> {
         let v = self.linear(x, &key(self.keys.value), hidden)?;
         let scale = Scalar::new(1.0 / ((hidden / heads) as f32).sqrt());
         let op = Op::Attention { heads, scale };
-        let mixed = self.graph.push(op, &[q, k, v, offsets])?;
+        let (mut mixed, mut x) = (self.graph.push(op, &[q, k, v, offsets])?, x);
+        if let Some(rows) = only {
+            mixed = self.graph.push(Op::Lookup, &[mixed, rows])?;
+            x = self.graph.push(Op::Lookup, &[x, rows])?;
+        }
         let mixed = self.linear(mixed, &key(self.keys.mixed), hidden)?;
         let sum = self.graph.push(Op::Add, &[mixed, x])?;
         let x = self.norm(sum, &key(self.keys.mixed_norm))?;
