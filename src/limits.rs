@@ -100,7 +100,7 @@ pub const MAX_CHARS_PER_TOKEN: usize = 250;
 /// The longest text that a tokenizer's normalizer may put in for a match, in bytes.
 pub const MAX_REPLACEMENT_BYTES: usize = 256;
 /// The most bytes that a title may become while it is normalized.
-pub const MAX_NORMALIZED_BYTES: usize = 16 << 20;
+pub const MAX_NORMALIZED_BYTES: usize = 4 << 20;
 /// How long a tokenizer's patterns may take for one title, in seconds.
 pub const MAX_PATTERN_SECONDS: u64 = 5;
 

@@ -5,4 +5,5 @@ mod jpeg;
 mod memory;
 mod prepare;
 mod store;
+mod tokenize;
 mod weights;

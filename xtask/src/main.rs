@@ -26,7 +26,8 @@ cargo xtask COMMAND
   cuda-toolkit
             installs nvcc for the kernels under target/; needs Python with pip, and no card
   verified  which kernels ran on a real card as their sources stand now
-  goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash, timm
+  goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash, timm,
+            transformers
 ";
 
 fn main() -> ExitCode {
@@ -177,7 +178,8 @@ fn lint() {
 
 /// Runs every golden script; the scripts say which packages they need.
 fn goldens() {
-    let folders = ["scripts", "models", "weights"].map(|f| root().join("tests/golden").join(f));
+    let folders =
+        ["scripts", "models", "tokenize", "weights"].map(|f| root().join("tests/golden").join(f));
     let mut scripts: Vec<_> = folders
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
