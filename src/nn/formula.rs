@@ -26,7 +26,7 @@
 //! | tables of words, positions and types | `u / 20` |
 //! | matrices | `u sqrt(3 gain / depth)` |
 //! | layer norms' weights | `1 + u / 4` |
-//! | biases | `u / 10` |
+//! | biases | `u / 10`; of queries and keys `u / 2` |
 //!
 //! The gain is 3 for queries and keys, so that attention picks some tokens out of many, 1/4 for what
 //! attention mixes, without which all tokens of a title would soon be one, and 1 elsewhere.

@@ -2,7 +2,9 @@
 
 mod common;
 mod goldens;
+mod minilm;
 mod noise;
 mod shapes;
 mod text;
+mod text_noise;
 mod tiny;

@@ -1,9 +1,11 @@
-//! Whole folders as they are published, small: what is in them, and sentence-transformers' vectors.
+//! Whole folders as they are published, small: what is in them, and sentence-transformers' token ids and
+//! vectors.
 
 use std::fs;
 
 use doppel::nn::text::{TextEncoder, TextFolder, TextPool};
 use doppel::nn::weights::OpenOptions;
+use doppel::text::tokenize::{TokenizeOptions, Tokenizer};
 use serde::Deserialize;
 
 use crate::common::{cpu, farthest};
@@ -26,6 +28,14 @@ fn check(name: &str, pool: TextPool, max_tokens: usize, ignored: usize) {
     let text = fs::read_to_string(file(&format!("tiny/{name}/expected.json"))).unwrap();
     let want: Expected = serde_json::from_str(&text).unwrap();
     assert_eq!(want.titles.len(), 40);
+    let options = TokenizeOptions {
+        max_tokens,
+        lowercase: folder.lowercase,
+    };
+    let tokenizer = Tokenizer::open(&folder.path, &options).unwrap();
+    for (title, ids) in want.titles.iter().zip(&want.ids) {
+        assert_eq!(tokenizer.encode(title).unwrap(), *ids, "{name}: {title:?}");
+    }
     let (encoder, extras) =
         TextEncoder::open(&folder, pool, OpenOptions::default(), cpu()).unwrap();
     assert_eq!(extras.ignored.len(), ignored, "{name}: {extras:?}");

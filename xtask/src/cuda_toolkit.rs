@@ -57,6 +57,9 @@ fn install(root: &Path) -> Result<String, String> {
 
 /// Installs into a folder beside `folder`, checks it there, and gives it its name in one step.
 fn download(root: &Path, folder: &Path, path: &Path) -> Result<nvcc::Nvcc, String> {
+    if !crate::has("g++", "--version") {
+        return Err("nvcc needs g++, which is not in PATH (Debian: apt-get install g++)".into());
+    }
     let python = python()?;
     let new = root.join(format!(
         "{}.{}.unfinished",
@@ -105,11 +108,8 @@ fn download(root: &Path, folder: &Path, path: &Path) -> Result<nvcc::Nvcc, Strin
     })
 }
 
-/// A Python with pip, and a g++ for nvcc to preprocess with; or one line on what is missing.
-fn python() -> Result<String, String> {
-    if !crate::has("g++", "--version") {
-        return Err("nvcc needs g++, which is not in PATH (Debian: apt-get install g++)".into());
-    }
+/// A Python with pip, or one line on what is missing.
+pub fn python() -> Result<String, String> {
     let pythons: Vec<&str> = ["python3", "python"]
         .into_iter()
         .filter(|name| crate::has(name, "--version"))

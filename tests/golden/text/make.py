@@ -98,7 +98,7 @@ def make_bits():
     for key, *dims in [
         ("embeddings.word_embeddings.weight", 2000, 384), ("embeddings.token_type_embeddings.weight", 1, 768),
         ("embeddings.LayerNorm.weight", 384), ("embeddings.LayerNorm.bias", 384),
-        (layer + "attention.self.query.weight", 384, 384), (layer + "attention.self.key.bias", 384),
+        (layer + "attention.self.query.weight", 384, 384), (distil + "attention.q_lin.bias", 768), (layer + "attention.self.key.bias", 384),
         (layer + "attention.self.value.weight", 384, 384), (layer + "attention.output.dense.weight", 384, 384),
         (layer + "attention.output.LayerNorm.weight", 384), (layer + "intermediate.dense.weight", 1536, 384),
         (layer + "intermediate.dense.bias", 1536), (layer + "output.dense.weight", 384, 1536),

@@ -1,4 +1,4 @@
-"""Made-up titles of a marketplace, by the counter-based formula. Run alone, it prints some."""
+"""Made-up titles of a marketplace, by the counter-based formula of formula.py."""
 
 import sys
 from pathlib import Path
@@ -62,7 +62,3 @@ def title(seed):
     text = ("  " if kind == 11 else " ").join(words)
     return [text, text.title(), text.upper(), text.lower()][draw.below(4)]
 
-
-if __name__ == "__main__":
-    for i in range(40):
-        print(title(f"shown {i}"))
