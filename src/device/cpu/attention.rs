@@ -1,9 +1,10 @@
 //! Self-attention over sequences of different lengths that stand one after the other.
 //!
 //! A head of a sequence is two products with a softmax between them, both by the tiles of the
-//! convolutions: queries are the pixels, keys (transposed) and values the panels, packed for that head
-//! into memory of the thread. A sequence is computed by itself, in an order that its length alone
-//! decides, so that neither its neighbours nor the number of threads change a bit.
+//! convolutions: queries are the pixels, keys (transposed) and values the panels. Heads are brought
+//! together in memory of the thread first, as many as a cache holds. A sequence is computed by itself,
+//! in an order that its length alone decides, so that neither its neighbours nor the number of threads
+//! change a bit.
 
 use std::cell::RefCell;
 use std::ops::Range;
