@@ -353,6 +353,19 @@ mod tests {
     }
 
     #[test]
+    fn with_both_encoders_the_sweep_is_tans_final_one() {
+        let united = |sweep: Rule| Rule::Equal { source: 0 }.or(sweep);
+        let both = Rule::default_fusion(0, 1, Some(2), Some(3));
+        assert_eq!(both, united(Rule::tan_final(2, 1, 3)));
+        let title = Rule::sweep().over(1, Steps::TFIDF).over(2, Steps::BERT);
+        assert_eq!(
+            Rule::default_fusion(0, 1, None, Some(2)),
+            united(title.rule())
+        );
+        both.validate(4).unwrap();
+    }
+
+    #[test]
     fn the_first_step_is_the_one_that_walking_finds() {
         let mut random = fastrand::Rng::with_seed(5);
         let mut found = 0;

@@ -23,6 +23,9 @@ pub struct TextSpec {
     pub pool: Option<TextPool>,
     /// Tokens that a title is cut to, special ones included, in the place of what the folder says.
     pub max_tokens: Option<usize>,
+    /// The pooled vectors, before what the folder has behind its pooling (a Dense layer, say), which is
+    /// refused otherwise.
+    pub raw: bool,
     /// Map the weights; else they are read.
     pub mmap: bool,
 }
@@ -31,7 +34,6 @@ pub struct TextSpec {
 pub struct ReadText {
     folder: TextFolder,
     tokenizer: Arc<Tokenizer>,
-    pool: TextPool,
     mmap: bool,
 }
 
@@ -53,6 +55,7 @@ impl TextSpec {
             weights: weights.into(),
             pool: None,
             max_tokens: None,
+            raw: false,
             mmap: true,
         }
     }
@@ -70,7 +73,10 @@ impl TextSpec {
             };
             return Err(error.mend(format!("give the folder with {NEEDED}")));
         }
-        let folder = TextFolder::open(&self.weights)?;
+        let mut folder = TextFolder::open_with(&self.weights, self.pool)?;
+        if self.raw {
+            folder.refused = None;
+        }
         let most = folder.config.max_tokens();
         let max_tokens = self.max_tokens.unwrap_or(folder.max_tokens);
         if max_tokens == 0 || max_tokens > most {
@@ -81,7 +87,7 @@ impl TextSpec {
             max_tokens,
             lowercase: folder.lowercase,
         };
-        let tokenizer = Tokenizer::open(&self.weights, &options)?;
+        let tokenizer = Tokenizer::open(&folder.path, &options)?;
         let (ids, vocabulary) = (tokenizer.ids(), folder.config.vocabulary);
         if ids > vocabulary {
             let message = format!(
@@ -93,7 +99,6 @@ impl TextSpec {
                 .mend("fetch the tokenizer and the weights of the same encoder"));
         }
         Ok(ReadText {
-            pool: self.pool.unwrap_or(folder.pool),
             mmap: self.mmap,
             folder,
             tokenizer: Arc::new(tokenizer),
@@ -112,7 +117,7 @@ impl ReadText {
     /// a device that lacks an operation of text encoders.
     pub fn open(&self, device: Arc<dyn Device>) -> Result<OpenText> {
         let how = OpenOptions { mmap: self.mmap };
-        let (encoder, extras) = TextEncoder::open(&self.folder, self.pool, how, device)?;
+        let (encoder, extras) = TextEncoder::open(&self.folder, self.folder.pool, how, device)?;
         Ok(OpenText {
             encoder,
             tokenizer: Arc::clone(&self.tokenizer),

@@ -232,7 +232,8 @@ fn the_manifest_says_what_made_the_rows() {
     assert_eq!((manifest.rows, manifest.dims), (2, 32));
     let sha256 = |name: &str| store::sha256(bench.path(name)).unwrap();
     let wanted = json!({
-        "encoder": "hf:bert", "layers": 2, "pool": "mean", "max_tokens": 24, "lowercase": false,
+        "encoder": "hf:bert", "layers": 2, "pool": "mean", "lowercase": false,
+        "max_tokens": json_of(&golden("bert").join("sentence_bert_config.json"))["max_seq_length"],
         "decode_escapes": false, "values": "unit", "listings": 2,
         "listings_sha256": sha256("l.csv"),
         "weights_sha256": sha256("w/model.safetensors"),
@@ -247,6 +248,45 @@ fn the_manifest_says_what_made_the_rows() {
     let settings = &manifest.settings;
     let told = ["pool", "max_tokens", "decode_escapes", "values"].map(|key| settings[key].clone());
     assert_eq!(told, [json!("cls"), json!(9), json!(true), json!("raw")]);
+}
+
+#[test]
+fn weights_in_several_files_are_hashed_one_by_one() {
+    use safetensors::SafeTensors;
+    let bench = Bench::new();
+    copy(&bench, "bert", "w");
+    write_titles(&bench, "l.csv", ["phone case", "kopi luwak"]);
+    embed(&bench, "w", "--quiet", "whole.npy").ends(0);
+    let whole = std::fs::read(bench.path("w/model.safetensors")).unwrap();
+    std::fs::remove_file(bench.path("w/model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&whole).unwrap();
+    let mut map = serde_json::Map::new();
+    for (part, file) in ["one.safetensors", "two.safetensors"].iter().enumerate() {
+        let mine = |(name, _): &(String, _)| usize::from(name.len() % 2 == 0) == part;
+        let some: Vec<_> = tensors.tensors().into_iter().filter(mine).collect();
+        assert!(!some.is_empty());
+        for (name, _) in &some {
+            map.insert(name.clone(), json!(file));
+        }
+        bench.write(
+            &format!("w/{file}"),
+            safetensors::serialize(some, None).unwrap(),
+        );
+    }
+    let index = json!({"metadata": {}, "weight_map": map}).to_string();
+    bench.write("w/model.safetensors.index.json", index);
+    embed(&bench, "w", "--quiet", "parts.npy").ends(0);
+    assert_eq!(
+        rows(&bench, "whole.npy").data(),
+        rows(&bench, "parts.npy").data()
+    );
+    let manifest = store::check(bench.path("parts.npy")).unwrap().unwrap();
+    let sha256 = |name: &str| store::sha256(bench.path(name)).unwrap();
+    let wanted = json!({
+        "one.safetensors": sha256("w/one.safetensors"),
+        "two.safetensors": sha256("w/two.safetensors"),
+    });
+    assert_eq!(manifest.settings["weights_sha256"], wanted);
 }
 
 #[test]

@@ -74,11 +74,11 @@ impl DtypeName {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
+    let mut clock = Clock::new(&Quiet);
+    let chosen = Chosen::of(std::slice::from_ref(&a.encoder), &a.settings, a.raw)?;
     let named = [Some(&a.listings), Some(&a.out)];
     let weights = a.settings.weights.iter().map(Some);
     different(&named.into_iter().chain(weights).collect::<Vec<_>>())?;
-    let mut clock = Clock::new(&Quiet);
-    let chosen = Chosen::of(std::slice::from_ref(&a.encoder), &a.settings, a.raw)?;
     // Before any work: whether the rows can stand where they are wanted.
     drop(Partial::create(&a.out)?);
     let mut listings = Listings::read(&a.listings)?;

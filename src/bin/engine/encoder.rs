@@ -124,7 +124,7 @@ impl Chosen {
                 }
                 Named::Title(repository) => {
                     once(chosen.title.is_some(), "hf:", "titles")?;
-                    chosen.title = Some(settings.title(name, repository, weights)?);
+                    chosen.title = Some(settings.title(name, repository, weights, raw)?);
                 }
             }
         }
@@ -227,7 +227,13 @@ impl Settings {
     }
 
     /// The titles' encoder.
-    fn title(&self, name: &str, repository: &str, weights: Option<&Path>) -> Result<TextSpec> {
+    fn title(
+        &self,
+        name: &str,
+        repository: &str,
+        weights: Option<&Path>,
+        raw: bool,
+    ) -> Result<TextSpec> {
         let Some(weights) = weights else {
             let repository = if repository.is_empty() {
                 MINILM
@@ -248,6 +254,7 @@ impl Settings {
                 _ => None,
             }),
             max_tokens: self.max_tokens,
+            raw,
             mmap: !self.no_mmap,
         })
     }

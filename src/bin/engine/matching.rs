@@ -61,10 +61,10 @@ pub struct Summary {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
+    let chosen = Chosen::of(&a.encoder, &a.settings, false)?;
     let named = [Some(&a.listings), Some(&a.out), a.pairs.as_ref()];
     let weights = a.settings.weights.iter().map(Some);
     different(&named.into_iter().chain(weights).collect::<Vec<_>>())?;
-    let chosen = Chosen::of(&a.encoder, &a.settings, false)?;
     if chosen.image.is_some() && a.images.is_none() {
         return Err(
             Error::input("an encoder of images (timm:) needs their folder")

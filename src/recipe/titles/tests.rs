@@ -47,11 +47,10 @@ fn listings(folder: &Path, text: &str) -> Listings {
     Listings::read(&path).unwrap()
 }
 
-/// The rows that came, in the order in which they came.
-fn embed(
-    text: &str,
-    change: impl FnOnce(&mut TitleWork),
-) -> (Vec<(usize, Vec<f32>)>, EmbeddedTitles, Vec<String>) {
+type Rows = Vec<(usize, Vec<f32>)>;
+
+/// The rows in the order in which they came, and the titles that were tokenised.
+fn embed(text: &str, change: impl FnOnce(&mut TitleWork)) -> (Rows, EmbeddedTitles, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let listings = listings(folder.path(), text);
     let encoder = Letters::default();
