@@ -13,11 +13,11 @@
 //!        |
 //!        +----------------------------+
 //!        |                            |
-//!     [image]  decode, perceptual   [text]  clean, TF-IDF
+//!     [image]  decode, perceptual   [text]  clean, TF-IDF, tokenise
 //!        |     hash, prepare          |
-//!     [embed]  load || encode by      |      [embed] keeps rows on disk: .npy, .npz, manifests
+//!     [embed]  load || encode by   [embed]  sort by length, encode by [nn], write
 //!        |     [nn] || write          |
-//!        +-------------+--------------+
+//!        +-------------+--------------+     [embed] keeps rows on disk: .npy, .npz, manifests
 //!                      |
 //!                  [search]   exact top-k: dense, sparse, Hamming, combined      --> NN.csv
 //!                      |      (its arithmetic is in [device])
@@ -42,7 +42,7 @@
 //!
 //! ```
 //! use doppel::listings::Listings;
-//! use doppel::recipe::{Job, Quiet, text_phash};
+//! use doppel::recipe::{self, Job, Quiet};
 //!
 //! # fn main() -> doppel::Result<()> {
 //! # let folder = tempfile::tempdir().map_err(|e| doppel::Error::io(e, "."))?;
@@ -53,8 +53,7 @@
 //! #     c,Boneka Beruang Besar\n").map_err(|e| doppel::Error::io(e, &path))?;
 //! let listings = Listings::read(&path)?;
 //! let device = doppel::device::open("auto")?; // the card if there is one, else the CPU
-//! let job = Job { listings: &listings, images: None, device: &*device };
-//! let outcome = text_phash(&job, &Quiet)?;
+//! let outcome = recipe::run(&Job::new(&listings, &*device), &Quiet)?;
 //! let rows: Vec<u32> = outcome.matches.row(0).iter().map(|m| m.row).collect();
 //! assert_eq!(rows, [0, 1]); // itself first, then the other bottle of oil
 //! # Ok(())

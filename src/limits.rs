@@ -74,6 +74,10 @@ pub const MAX_HIDDEN: usize = 16_384;
 pub const MAX_INNER: usize = 65_536;
 /// The most positions of a text encoder.
 pub const MAX_POSITIONS: usize = 32_768;
+/// The most different titles that are held as tokens at a time.
+pub const MAX_WINDOW_TITLES: usize = 65_536;
+/// The most text, in bytes, whose tokens are held at a time; a single longer title is held too.
+pub const MAX_WINDOW_BYTES: usize = 16 << 20;
 /// The largest text encoder, in bytes of its weights as f32.
 pub const MAX_TEXT_BYTES: u64 = 64 << 30;
 /// The most modules that a folder of sentence-transformers may list.
@@ -82,7 +86,7 @@ pub const MAX_TEXT_MODULES: usize = 64;
 pub const MAX_RUN_TOKENS: usize = 1 << 20;
 /// The largest `tokenizer.json`, or file that one is built from, in bytes; multilingual ones take 35 MB.
 pub const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
-/// The most tokens of a vocabulary, and the most merges of one.
+/// The most tokens of a vocabulary, the most merges of one, and the most words of a text encoder.
 pub const MAX_VOCABULARY: usize = 1 << 22;
 /// The longest token of a vocabulary, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4096;
@@ -96,7 +100,7 @@ pub const MAX_CHARS_PER_TOKEN: usize = 250;
 /// The longest text that a tokenizer's normalizer may put in for a match, in bytes.
 pub const MAX_REPLACEMENT_BYTES: usize = 256;
 /// The most bytes that a title may become while it is normalized.
-pub const MAX_NORMALIZED_BYTES: usize = 16 << 20;
+pub const MAX_NORMALIZED_BYTES: usize = 4 << 20;
 /// How long a tokenizer's patterns may take for one title, in seconds.
 pub const MAX_PATTERN_SECONDS: u64 = 5;
 

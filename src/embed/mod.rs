@@ -1,15 +1,20 @@
-//! Embeddings: the streaming pipeline that makes them, and how they stand on disk.
+//! Embeddings: the streaming pipelines that make them, and how they stand on disk.
 //!
 //! ```text
 //!   Items  --load, in parallel-->  batches of prepared items  --Encode-->  vectors  --sink-->  NpyRows
 //!          (at most MAX_LIVE_BATCHES of them, in order)               (a thread of its own)
+//!
+//!   titles  --tokens, in parallel-->  a window, sorted by length  --EncodeTitles-->  vectors  --sink-->  NpyRows
+//!           (at most MAX_WINDOW_TITLES of them)                    (piece by piece)
 //! ```
 
 mod flow;
 mod pipeline;
 pub mod store;
+mod titles;
 mod unit;
 
 pub use flow::{Failure, Flow};
 pub use pipeline::{Encode, Items, batch_for, stream};
+pub use titles::{EncodeTitles, TitleFlow, Window, stream_titles};
 pub use unit::normalize;

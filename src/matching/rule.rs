@@ -216,15 +216,31 @@ impl Rule {
     /// What `match` does unless told otherwise: equal pHash, united with the TF-IDF sweep of Tan's
     /// table 1. The sweep does not see the hashes.
     pub fn default_text_phash(phash: usize, tfidf: usize) -> Rule {
-        Rule::Equal { source: phash }.or(Rule::sweep().over(tfidf, Steps::TFIDF).rule())
+        Rule::default_fusion(phash, tfidf, None, None)
     }
 
-    /// What `match` does with an image encoder: equal pHash, united with one sweep over image and
-    /// TF-IDF with the steps of Tan's table 1.
-    pub fn default_image_text_phash(image: usize, phash: usize, tfidf: usize) -> Rule {
-        let sweep = Rule::sweep()
-            .over(image, Steps::IMAGE)
-            .over(tfidf, Steps::TFIDF);
+    /// What `match` does with encoders: equal pHash, united with one sweep over those of image, TF-IDF
+    /// and title that there are, with the steps of Tan's table 1 (a title's are BERT's). With both it is
+    /// `DT(image + TF-IDF + SBert) + pHash` in the notation of his ladder, the last row, whose sweep
+    /// scored above `DT(image + TF-IDF) + SBert`: an encoder inside the sweep loosens with the
+    /// others only until the row has company.
+    pub fn default_fusion(
+        phash: usize,
+        tfidf: usize,
+        image: Option<usize>,
+        title: Option<usize>,
+    ) -> Rule {
+        let modalities = [
+            (image, Steps::IMAGE),
+            (Some(tfidf), Steps::TFIDF),
+            (title, Steps::BERT),
+        ];
+        let sweep = modalities
+            .into_iter()
+            .filter_map(|(source, steps)| Some((source?, steps)))
+            .fold(Rule::sweep(), |sweep, (source, steps)| {
+                sweep.over(source, steps)
+            });
         Rule::Equal { source: phash }.or(sweep.rule())
     }
 
@@ -334,6 +350,19 @@ mod tests {
     fn tfidf_takes_three_thresholds() {
         let at: Vec<f64> = (0..4).map(|t| Steps::TFIDF.at(t)).collect();
         assert_eq!(at, [0.25, 0.45, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn with_both_encoders_the_sweep_is_tans_final_one() {
+        let united = |sweep: Rule| Rule::Equal { source: 0 }.or(sweep);
+        let both = Rule::default_fusion(0, 1, Some(2), Some(3));
+        assert_eq!(both, united(Rule::tan_final(2, 1, 3)));
+        let title = Rule::sweep().over(1, Steps::TFIDF).over(2, Steps::BERT);
+        assert_eq!(
+            Rule::default_fusion(0, 1, None, Some(2)),
+            united(title.rule())
+        );
+        both.validate(4).unwrap();
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::stages::Watch;
 use crate::embed::{Encode, Flow, Items, batch_for, normalize, stream};
 use crate::error::{Error, Result};
 use crate::image::{ImageFolder, Prepare, Unique, decode_prepare};
-use crate::listings::{Listing, Listings, Reject};
+use crate::listings::{IMAGE, Listing, Listings, Reject};
 
 /// How listings' images become vectors.
 pub struct ImageWork<'a> {
@@ -94,7 +94,7 @@ pub fn embed_images(
         work.encoder,
         batch,
         &mut |item, vector| {
-            if let Err(error) = finish(vector, work) {
+            if let Err(error) = finish(vector, work.raw, work.ceiling, MEND) {
                 lock(&unfit).push((item, error));
                 return Ok(());
             }
@@ -116,7 +116,7 @@ pub fn embed_images(
     errors.sort_by_key(|(row, _)| *row);
     let rejects = errors
         .iter()
-        .map(|(row, e)| reject(&listings.items[*row], e));
+        .map(|(row, e)| reject(&listings.items[*row], IMAGE, e));
     let without = |l: &&Listing| !l.rejected && l.image.is_none();
     Ok(Embedded {
         images: unique.files.len(),
@@ -132,16 +132,18 @@ fn name(listing: &Listing) -> Option<&str> {
     listing.image.as_deref().filter(|_| !listing.rejected)
 }
 
-/// Makes a vector a row: of unit length, and of values that the row can hold.
-fn finish(vector: &mut [f32], work: &ImageWork<'_>) -> Result<()> {
-    let mend = "encode it at another --size, or leave the image out";
+/// What may help an image whose vector is of no use.
+const MEND: &str = "encode it at another --size, or leave the image out";
+
+/// Makes a vector a row: of unit length unless `raw`, and of values up to `ceiling`.
+pub(super) fn finish(vector: &mut [f32], raw: bool, ceiling: f32, mend: &str) -> Result<()> {
     if vector.iter().any(|x| !x.is_finite()) {
         return Err(Error::input("the encoder's answer is not finite").mend(mend));
     }
-    if !work.raw {
+    if !raw {
         normalize(vector);
     }
-    match vector.iter().find(|x| x.abs() > work.ceiling) {
+    match vector.iter().find(|x| x.abs() > ceiling) {
         Some(value) => Err(Error::limit(format!(
             "the encoder's answer has {value}, more than float16 can hold"
         ))
@@ -150,13 +152,13 @@ fn finish(vector: &mut [f32], work: &ImageWork<'_>) -> Result<()> {
     }
 }
 
-/// The entry of the ledger for a listing whose image could not be used.
-pub(super) fn reject(listing: &Listing, error: &Error) -> Reject {
+/// The entry of the ledger for a listing whose `column` could not be used.
+pub(super) fn reject(listing: &Listing, column: &str, error: &Error) -> Reject {
     Reject {
         row: listing.row,
         line: listing.line,
         posting_id: listing.posting_id.clone(),
-        column: crate::listings::IMAGE.into(),
+        column: column.into(),
         reason: error.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! An image encoder as a run names it: architecture, weights, preparation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::embed::{Encode, store};
 use crate::error::{Error, Result};
 use crate::image::{Crop, Filter, Normal, Prepare};
-use crate::nn::weights::{OpenOptions, WeightFile};
+use crate::nn::weights::{OpenOptions, weight_files};
 use crate::nn::{self, Arch, GlobalPool, ImageEncoder, ImageOptions};
 
 /// What is done about an image's aspect.
@@ -47,8 +47,7 @@ pub struct OpenEncoder {
     pub orient: bool,
     /// What the weights hold that was not used: a line, or nothing.
     pub ignored: String,
-    /// What made the vectors, for their manifest.
-    pub settings: Value,
+    spec: EncoderSpec,
 }
 
 impl EncoderSpec {
@@ -83,26 +82,31 @@ impl EncoderSpec {
     pub fn open(&self, device: Arc<dyn Device>) -> Result<OpenEncoder> {
         let prepare = self.prepare()?;
         let how = OpenOptions { mmap: self.mmap };
-        // Of a folder, the file in it.
-        let file = WeightFile::open(&self.weights, how)?.path().to_path_buf();
-        let (encoder, extras) = ImageEncoder::open(&self.options, &file, how, device)?;
+        let (encoder, extras) = ImageEncoder::open(&self.options, &self.weights, how, device)?;
         Ok(OpenEncoder {
-            settings: self.settings(&encoder, &prepare, &store::sha256(file)?),
             encoder,
             prepare,
             orient: self.orient,
             ignored: extras.to_string(),
+            spec: self.clone(),
         })
     }
+}
 
-    fn settings(&self, encoder: &ImageEncoder, prepare: &Prepare, weights: &str) -> Value {
-        let pool = match encoder.pool() {
+impl OpenEncoder {
+    /// What made the vectors, for their manifest. Reads all of the weights for their SHA-256.
+    ///
+    /// # Errors
+    /// Weights that cannot be read any more.
+    pub fn settings(&self) -> Result<Value> {
+        let (options, prepare) = (&self.spec.options, &self.prepare);
+        let pool = match self.encoder.pool() {
             GlobalPool::Average => "avg",
             GlobalPool::Gem => "gem",
         };
-        json!({
-            "encoder": format!("timm:{}", encoder.arch().name),
-            "weights_sha256": weights,
+        Ok(json!({
+            "encoder": format!("timm:{}", self.encoder.arch().name),
+            "weights_sha256": weights_sha256(&self.spec.weights)?,
             "size": prepare.size,
             "crop": match prepare.crop {
                 Crop::Squash => json!("squash"),
@@ -111,12 +115,27 @@ impl EncoderSpec {
             "filter": format!("{:?}", prepare.filter).to_lowercase(),
             "mean": prepare.normal.mean.map(decimal),
             "std": prepare.normal.std.map(decimal),
-            "activation": self.options.activation.map(|a| format!("{a:?}").to_lowercase()),
+            "activation": options.activation.map(|a| format!("{a:?}").to_lowercase()),
             "pool": pool,
-            "raw": self.options.raw,
+            "raw": options.raw,
             "exif": self.orient,
-        })
+        }))
     }
+}
+
+/// The SHA-256 of the weights at `path`: of the one file, or of each by its name.
+pub(super) fn weights_sha256(path: &Path) -> Result<Value> {
+    let files = weight_files(path)?;
+    if let [one] = &files[..] {
+        return Ok(json!(store::sha256(one)?));
+    }
+    let named = |file: &PathBuf| -> Result<(String, Value)> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Ok((name.into_owned(), json!(store::sha256(file)?)))
+    };
+    Ok(Value::Object(
+        files.iter().map(named).collect::<Result<_>>()?,
+    ))
 }
 
 /// The f64 with the same shortest decimal form: what the figure was meant to be.

@@ -1,16 +1,21 @@
 //! A pipeline, from listings to matches: which evidence is gathered and how it is fused.
 //!
-//! [`text_phash`] is what `engine match` does unless told otherwise, since it needs no weights: equal
-//! perceptual hashes united with the TF-IDF sweep of Tan's Table 1. [`image_text_phash`] adds an image
-//! encoder to the sweep. [`embed_images`] makes an encoder's vectors of listings.
+//! [`run`] is what `engine match` does. Unless told otherwise it needs no weights: equal perceptual
+//! hashes united with the TF-IDF sweep of Tan's Table 1. A [`Job`] may have an encoder of images, one of
+//! titles, or both: their neighbours join the sweep. [`embed_images`] and [`embed_titles`] make an
+//! encoder's vectors of listings.
 
 mod embed;
 mod encoder;
+mod matches;
 mod stages;
 mod sweep;
-mod text_phash;
+mod text;
+mod titles;
 
 pub use embed::{Embedded, ImageWork, embed_images};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
-pub use stages::{Quiet, Stage, Watch};
-pub use text_phash::{Job, Outcome, image_text_phash, text_phash, tfidf_options};
+pub use matches::{Job, Outcome, run, tfidf_options};
+pub use stages::{Clock, Quiet, Stage, Watch};
+pub use text::{NEEDED, OpenText, ReadText, TextSpec};
+pub use titles::{EmbeddedTitles, TitleWork, embed_titles};

@@ -36,35 +36,48 @@ pub struct Stage {
 }
 
 /// Times stages as they run, and tells the watcher.
-pub(crate) struct Clock<'a> {
+pub struct Clock<'a> {
     watch: &'a dyn Watch,
+    start: Instant,
+    last: Instant,
+    /// The stages so far.
     pub stages: Vec<Stage>,
 }
 
 impl<'a> Clock<'a> {
+    /// A clock that starts now.
     pub fn new(watch: &'a dyn Watch) -> Self {
+        let start = Instant::now();
         Clock {
             watch,
+            start,
+            last: start,
             stages: Vec::new(),
         }
     }
 
-    /// Notes stage `name`, begun at `start`, which told the watcher itself.
-    pub fn note(&mut self, name: &'static str, start: Instant, items: usize) {
+    /// Notes stage `name`, which began where the one before ended, and told the watcher itself.
+    pub fn note(&mut self, name: &'static str, items: usize) {
         self.stages.push(Stage {
             name,
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: self.last.elapsed().as_secs_f64(),
             items,
         });
+        self.last = Instant::now();
     }
 
     /// Runs `work` as stage `name` over `items` items.
     pub fn run<T>(&mut self, name: &'static str, items: usize, work: impl FnOnce() -> T) -> T {
         self.watch.begin(name, items);
-        let start = Instant::now();
+        self.last = Instant::now();
         let result = work();
-        self.note(name, start, items);
+        self.note(name, items);
         self.watch.end();
         result
+    }
+
+    /// Seconds since the clock started.
+    pub fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
     }
 }

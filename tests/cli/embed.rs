@@ -335,7 +335,7 @@ fn wrong_encoders_and_weights_are_one_line_and_nothing_is_written() {
         (
             "hf:bert-base-uncased",
             "--weights W",
-            &["hf:bert", "text encoders are not there yet"],
+            &["l.csv", "no column title", "timm:ARCH"],
         ),
         ("resnet18", "--weights W", &["shipped", "timm:resnet18"]),
         ("torch:resnet18", "--weights W", &["torch", "timm:"]),
@@ -545,11 +545,14 @@ fn options_of_an_encoder_need_one() {
     for line in [
         "match l.csv --out m.csv --images photos --size 64",
         "match l.csv --out m.csv --images photos --weights w",
-        "match l.csv --out m.csv --encoder timm:resnet18",
         "demo --weights w",
     ] {
         let ran = bench.engine(line).ends(2);
         assert!(ran.err.contains("required"), "{line}: {}", ran.err);
+    }
+    for verb in ["match l.csv --out m.csv", "embed l.csv --out x.npy"] {
+        let line = format!("{verb} --encoder timm:resnet18 --weights {}", weights());
+        bench.engine(&line).fails_with(&["images", "--images DIR"]);
     }
     let line = "match l.csv --out m.csv --images photos --encoder timm:resnet18";
     bench

@@ -6,5 +6,6 @@ mod embed;
 mod matching;
 mod search;
 mod simt;
+mod titles;
 mod tools;
 mod verbs;

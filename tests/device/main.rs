@@ -10,3 +10,4 @@ mod modes;
 mod neighbours;
 mod sweep;
 mod text;
+mod text_plans;

@@ -6,3 +6,4 @@ mod phash;
 mod prepare;
 mod store;
 mod tfidf;
+mod tokenize;

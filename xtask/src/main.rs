@@ -181,8 +181,8 @@ fn lint() {
 
 /// Runs every golden script; the scripts say which packages they need.
 fn goldens() {
-    let folders =
-        ["scripts", "models", "weights", "text"].map(|f| root().join("tests/golden").join(f));
+    let folders = ["scripts", "models", "tokenize", "text", "weights"]
+        .map(|f| root().join("tests/golden").join(f));
     let mut scripts: Vec<_> = folders
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())

@@ -175,10 +175,10 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
-/// `12.3 images/s`.
-fn images_per_second(state: &ProgressState, to: &mut dyn std::fmt::Write) {
+/// `12.3`, for a rate in a unit that the template has.
+fn rate(state: &ProgressState, to: &mut dyn std::fmt::Write) {
     // Nothing is to be done when a bar cannot be drawn.
-    let _ = write!(to, "{:.1} images/s", state.per_sec());
+    let _ = write!(to, "{:.1}", state.per_sec());
 }
 
 /// Progress bars on stderr, when it is a terminal and nobody asked for quiet.
@@ -209,13 +209,18 @@ impl Watch for Progress {
     fn begin(&self, name: &'static str, total: usize) {
         self.with(|slot| {
             let style = match name {
-                "embed" => "{prefix:>8} {bar:30} {human_pos}/{human_len}  {images}  {eta} left",
+                "embed" => {
+                    "{prefix:>8} {bar:30} {human_pos}/{human_len}  {rate} images/s  {eta} left"
+                }
+                "titles" => {
+                    "{prefix:>8} {bar:30} {human_pos}/{human_len}  {rate} titles/s  {eta} left"
+                }
                 _ => "{prefix:>8} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left",
             };
             let bar =
                 ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style.with_key("images", images_per_second));
+                bar.set_style(style.with_key("rate", rate));
             }
             bar.set_prefix(name);
             bar.tick();

@@ -13,8 +13,8 @@ use include_dir::{Dir, include_dir};
 use serde_json::json;
 
 use crate::common::{Common, Done, peak_memory, seconds, stages_json};
-use crate::encoder::Settings;
-use crate::matching::{Chosen, Summary, match_listings};
+use crate::encoder::{Chosen, Settings};
+use crate::matching::{Summary, match_listings};
 
 /// The demo's listings and photographs, inside the binary.
 static DATA: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/demo");
@@ -28,9 +28,10 @@ pub struct Arguments {
     /// The folder for the listings, the photographs and the results; it is made when it is not there
     #[arg(long, value_name = "DIR", default_value = "doppel-demo")]
     out: PathBuf,
-    /// An encoder that looks at the photographs too: timm:ARCH (`engine info` lists them)
+    /// An encoder that looks at the photographs too: timm:ARCH (`engine info` lists them), or one that
+    /// reads the titles: hf: or hf:NAME; may be given once for each
     #[arg(long, value_name = "NAME")]
-    encoder: Option<String>,
+    encoder: Vec<String>,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -38,14 +39,15 @@ pub struct Arguments {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
-    let chosen = Chosen::of(a.encoder.as_deref(), &a.settings)?;
+    let chosen = Chosen::of(&a.encoder, &a.settings, false)?;
     unpack(&a.out)?;
     let start = Instant::now();
     let listings = Listings::read(&a.out.join("listings.csv"))?;
     let (matches, pairs) = (a.out.join("matches.csv"), a.out.join("pairs.csv"));
     let images = a.out.join("images");
     let files = (matches.as_path(), Some(pairs.as_path()));
-    let mut summary = match_listings(&listings, Some(&images), files, chosen.as_ref(), &a.common)?;
+    let encoders = (&chosen, &a.settings);
+    let mut summary = match_listings(&listings, Some(&images), files, encoders, &a.common)?;
     summary.seconds = start.elapsed().as_secs_f64();
     let answers = read_matches(&matches)?;
     let (figures, _) = evaluate_file(&answers, &listings.index_by_id(), &listings.labels())?;
@@ -109,7 +111,7 @@ fn story(listings: &Listings, s: &Summary, f: &Figures, a: &Arguments) -> String
          pair matched)\n         {place}/images/      (look at them)\n\nnow yours:\n  engine match \
          listings.csv --images photos/ --out matches.csv --pairs pairs.csv\n  engine match --help"
     ));
-    if a.encoder.is_none() {
+    if a.encoder.is_empty() {
         text.push_str(&with_encoder(&a.out));
     }
     text

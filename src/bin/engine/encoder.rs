@@ -1,43 +1,71 @@
-//! The options that say which encoder, for all verbs that take one.
+//! The options that say which encoders, for all verbs that take one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use doppel::device::{Act, Device};
 use doppel::error::{Error, Kind, Result};
+use doppel::nn::text::TextPool;
 use doppel::nn::{self, Arch, GlobalPool, ImageOptions};
-use doppel::recipe::{EncoderSpec, Framing, ImageWork, OpenEncoder};
+use doppel::recipe::{
+    EncoderSpec, Framing, ImageWork, NEEDED, OpenEncoder, OpenText, ReadText, TextSpec, TitleWork,
+};
 
 use crate::common::Common;
 
-/// How an encoder is run. The verb itself has `--encoder`.
+/// Text encoders that `--encoder hf:` takes: what they are called, and a repository that has one.
+pub const TEXT_ENCODERS: [(&str, &str); 7] = [
+    ("bert", "google-bert/bert-base-uncased"),
+    ("distilbert", "distilbert/distilbert-base-uncased"),
+    ("roberta", "FacebookAI/roberta-base"),
+    (
+        "distilroberta",
+        "sentence-transformers/all-distilroberta-v1",
+    ),
+    ("xlm-roberta", "FacebookAI/xlm-roberta-base"),
+    ("camembert", "almanach/camembert-base"),
+    ("minilm", MINILM),
+];
+
+/// A small text encoder that is good at similar sentences.
+const MINILM: &str = "sentence-transformers/all-MiniLM-L6-v2";
+
+/// How encoders are run. The verb itself has `--encoder`.
 #[derive(Args)]
 pub struct Settings {
-    /// Its weights: a .safetensors file, an index of several, or a folder with model.safetensors
+    /// Its weights. For timm: a .safetensors file, an index of several, or a folder with
+    /// model.safetensors; for hf: a Hugging Face folder
     #[arg(long, value_name = "FILE|DIR", requires = "encoder")]
-    pub weights: Option<PathBuf>,
-    /// Pixels on a side of what the encoder sees [default: the encoder's own]
+    pub weights: Vec<PathBuf>,
+    /// Images: pixels on a side of what the encoder sees [default: the encoder's own]
     #[arg(long, value_name = "PX", requires = "encoder")]
     size: Option<usize>,
-    /// Squash images to the square, or resize and crop as timm does for the encoder
-    #[arg(long, value_enum, default_value = "squash", requires = "encoder")]
-    crop: CropName,
-    /// Another activation in the place of the encoder's own
+    /// Images: squash them to the square, or resize and crop as timm does for the encoder [default:
+    /// squash]
+    #[arg(long, value_enum, requires = "encoder")]
+    crop: Option<CropName>,
+    /// Images: another activation in the place of the encoder's own
     #[arg(long, value_enum, requires = "encoder")]
     activation: Option<ActivationName>,
-    /// How the features of all pixels become one: the mean, or the generalised mean [default: as the
-    /// weights have it, else the mean]
+    /// How the features of all pixels (avg, gem) or all tokens (cls, mean) become one [default: as
+    /// the weights have it, else the mean]
     #[arg(long, value_enum, requires = "encoder")]
-    pool: Option<PoolName>,
+    pool: Vec<PoolName>,
+    /// Titles: tokens that a title is cut to, special ones included [default: as the folder says]
+    #[arg(long, value_name = "N", requires = "encoder")]
+    max_tokens: Option<usize>,
+    /// Titles: turn literal \xNN escapes into text before they are encoded
+    #[arg(long, requires = "encoder")]
+    decode_escapes: bool,
     /// Read the weights instead of mapping them, as for network folders
     #[arg(long, requires = "encoder")]
     no_mmap: bool,
-    /// Take images as they are stored, not turned as their EXIF says
+    /// Images: take them as they are stored, not turned as their EXIF says
     #[arg(long, requires = "encoder")]
     no_exif: bool,
-    /// Images that are encoded together, fewer where they would take too much memory [default: one
-    /// a thread, 8 to 64]
+    /// Images: how many are encoded together, fewer where they would take too much memory [default:
+    /// one a thread, 8 to 64]
     #[arg(long, value_name = "N", requires = "encoder")]
     batch: Option<usize>,
 }
@@ -53,17 +81,119 @@ enum ActivationName {
     Mish,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum PoolName {
     Avg,
     Gem,
+    Cls,
+    Mean,
+}
+
+impl PoolName {
+    fn of_images(self) -> bool {
+        matches!(self, PoolName::Avg | PoolName::Gem)
+    }
+
+    fn shown(self) -> &'static str {
+        match self {
+            PoolName::Avg => "--pool avg",
+            PoolName::Gem => "--pool gem",
+            PoolName::Cls => "--pool cls",
+            PoolName::Mean => "--pool mean",
+        }
+    }
+}
+
+/// The encoders of a run, at most one of each kind; nothing is opened.
+#[derive(Default)]
+pub struct Chosen {
+    pub image: Option<EncoderSpec>,
+    pub title: Option<TextSpec>,
+}
+
+impl Chosen {
+    /// The encoders `names` with these settings; the first has the first weights, and so on.
+    pub fn of(names: &[String], settings: &Settings, raw: bool) -> Result<Chosen> {
+        let mut chosen = Chosen::default();
+        for (at, name) in names.iter().enumerate() {
+            let weights = settings.weights.get(at).map(PathBuf::as_path);
+            match parse(name)? {
+                Named::Image(arch) => {
+                    once(chosen.image.is_some(), "timm:", "images")?;
+                    chosen.image = Some(settings.image(name, arch, weights, raw)?);
+                }
+                Named::Title(repository) => {
+                    once(chosen.title.is_some(), "hf:", "titles")?;
+                    chosen.title = Some(settings.title(name, repository, weights, raw)?);
+                }
+            }
+        }
+        if settings.weights.len() > names.len() {
+            let (weights, names) = (settings.weights.len(), names.len());
+            let message = format!("--weights comes {weights} times, --encoder {names}");
+            return Err(Error::input(message).mend("give each encoder its weights, in turn"));
+        }
+        settings.fit(&chosen)?;
+        Ok(chosen)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.image.is_none() && self.title.is_none()
+    }
+}
+
+/// Refuses a second encoder of a kind.
+fn once(again: bool, prefix: &str, of: &str) -> Result<()> {
+    match again {
+        true => Err(Error::input(format!("--encoder {prefix} comes twice"))
+            .mend(format!("give one encoder of {of}"))),
+        false => Ok(()),
+    }
+}
+
+/// What `--encoder` names.
+enum Named<'a> {
+    /// An architecture of timm's.
+    Image(&'static Arch),
+    /// A repository of Hugging Face's, which may be left out: the weights say what they are.
+    Title(&'a str),
+}
+
+fn parse(name: &str) -> Result<Named<'_>> {
+    let shown = || format!("--encoder {name}");
+    match name.split_once(':') {
+        Some(("timm", arch)) => nn::arch(arch).map(Named::Image),
+        Some(("hf", repository)) => Ok(Named::Title(repository.trim())),
+        Some((family, _)) => Err(Error::input(format!(
+            "{}: {family} is not a family of encoders",
+            shown()
+        ))
+        .mend("give timm:ARCH for images, as in timm:efficientnet_b0, or hf: for titles")),
+        None => Err(Error::unsupported(format!(
+            "{}: no encoder of that name is shipped yet",
+            shown()
+        ))
+        .mend(match nn::arch(name) {
+            Ok(arch) => format!("give timm:{} with --weights", arch.name),
+            Err(_) => {
+                "give timm:ARCH for images (`engine info` lists them) or hf: for titles, with --weights"
+                    .to_string()
+            }
+        })),
+    }
 }
 
 impl Settings {
-    /// The encoder `name` with these settings; nothing is opened.
-    pub fn spec(&self, name: &str, raw: bool) -> Result<EncoderSpec> {
-        let arch = architecture(name)?;
-        let Some(weights) = self.weights.clone() else {
+    /// The images' encoder.
+    fn image(
+        &self,
+        name: &str,
+        arch: &Arch,
+        weights: Option<&Path>,
+        raw: bool,
+    ) -> Result<EncoderSpec> {
+        let Some(weights) = weights else {
             let message = format!("--encoder {name} has no weights");
             return Err(Error::input(message).mend(format!(
                 "give --weights FILE; published ones: hf download {} model.safetensors --local-dir \
@@ -76,17 +206,18 @@ impl Settings {
                 arch: arch.name.to_string(),
                 size: self.size,
                 activation: self.activation.map(|ActivationName::Mish| Act::Mish),
-                pool: self.pool.map(|name| match name {
-                    PoolName::Avg => GlobalPool::Average,
-                    PoolName::Gem => GlobalPool::Gem,
+                pool: self.pool.iter().find_map(|name| match name {
+                    PoolName::Avg => Some(GlobalPool::Average),
+                    PoolName::Gem => Some(GlobalPool::Gem),
+                    _ => None,
                 }),
                 raw,
             },
-            weights,
+            weights: weights.to_path_buf(),
             mmap: !self.no_mmap,
             framing: match self.crop {
-                CropName::Squash => Framing::Squash,
-                CropName::Timm => Framing::Timm,
+                Some(CropName::Timm) => Framing::Timm,
+                _ => Framing::Squash,
             },
             orient: !self.no_exif,
         };
@@ -95,8 +226,86 @@ impl Settings {
         Ok(spec)
     }
 
+    /// The titles' encoder.
+    fn title(
+        &self,
+        name: &str,
+        repository: &str,
+        weights: Option<&Path>,
+        raw: bool,
+    ) -> Result<TextSpec> {
+        let Some(weights) = weights else {
+            let repository = if repository.is_empty() {
+                MINILM
+            } else {
+                repository
+            };
+            let message = format!("--encoder {name} has no weights");
+            return Err(Error::input(message).mend(format!(
+                "give --weights DIR, a folder with {NEEDED}; published ones: hf download {repository} \
+                 --local-dir weights/"
+            )));
+        };
+        Ok(TextSpec {
+            weights: weights.to_path_buf(),
+            pool: self.pool.iter().find_map(|name| match name {
+                PoolName::Cls => Some(TextPool::Cls),
+                PoolName::Mean => Some(TextPool::Mean),
+                _ => None,
+            }),
+            max_tokens: self.max_tokens,
+            raw,
+            mmap: !self.no_mmap,
+        })
+    }
+
+    /// Refuses options that no encoder of the run has a use for, and two that say different things.
+    fn fit(&self, chosen: &Chosen) -> Result<()> {
+        let pool = |images: bool| {
+            let mut given = self.pool.iter().filter(move |p| p.of_images() == images);
+            (given.next(), given.next())
+        };
+        let (avg, cls) = (pool(true), pool(false));
+        for (one, two) in [avg, cls] {
+            if let (Some(one), Some(two)) = (one, two) {
+                let message = format!("{} and {} together", one.shown(), two.shown());
+                return Err(Error::input(message).mend("give one of them"));
+            }
+        }
+        let shown = |pool: Option<&PoolName>| pool.map(|name| name.shown());
+        let of_images = [
+            self.size.map(|_| "--size"),
+            self.crop.map(|_| "--crop"),
+            self.activation.map(|_| "--activation"),
+            self.no_exif.then_some("--no-exif"),
+            self.batch.map(|_| "--batch"),
+            shown(avg.0),
+        ];
+        let of_titles = [
+            self.max_tokens.map(|_| "--max-tokens"),
+            self.decode_escapes.then_some("--decode-escapes"),
+            shown(cls.0),
+        ];
+        let refuse = |option: &str, of: &str, other: &str| {
+            let message = format!("{option} is for encoders of {of} ({other})");
+            Err(Error::input(message).mend("leave it out, or give such an encoder"))
+        };
+        match (
+            of_images.into_iter().flatten().next(),
+            of_titles.into_iter().flatten().next(),
+        ) {
+            (Some(option), _) if chosen.image.is_none() && chosen.title.is_some() => {
+                refuse(option, "images", "timm:")
+            }
+            (_, Some(option)) if chosen.title.is_none() && chosen.image.is_some() => {
+                refuse(option, "titles", "hf:")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What `encoder` does with images: unit rows of float32.
-    pub fn work<'a>(&self, open: &'a OpenEncoder) -> ImageWork<'a> {
+    pub fn image_work<'a>(&self, open: &'a OpenEncoder) -> ImageWork<'a> {
         ImageWork {
             encoder: &open.encoder,
             prepare: open.prepare,
@@ -106,54 +315,66 @@ impl Settings {
             batch: self.batch,
         }
     }
-}
 
-/// The architecture that `--encoder` names.
-fn architecture(name: &str) -> Result<&'static Arch> {
-    let shown = || format!("--encoder {name}");
-    match name.split_once(':') {
-        Some(("timm", arch)) => nn::arch(arch),
-        Some(("hf", _)) => Err(Error::unsupported(format!(
-            "{}: text encoders are not there yet",
-            shown()
-        ))
-        .mend("use timm:ARCH for images; titles match by TF-IDF")),
-        Some((family, _)) => Err(Error::input(format!(
-            "{}: {family} is not a family of encoders",
-            shown()
-        ))
-        .mend("give timm:ARCH, as in timm:efficientnet_b0")),
-        None => Err(Error::unsupported(format!(
-            "{}: no encoder of that name is shipped yet",
-            shown()
-        ))
-        .mend(match nn::arch(name) {
-            Ok(arch) => format!("give timm:{} with --weights", arch.name),
-            Err(_) => "give timm:ARCH with --weights; `engine info` lists them".to_string(),
-        })),
+    /// What `encoder` does with titles: unit rows of float32.
+    pub fn title_work<'a>(&self, open: &'a OpenText) -> TitleWork<'a> {
+        TitleWork {
+            decode_escapes: self.decode_escapes,
+            ..TitleWork::new(open)
+        }
     }
 }
 
-/// Opens the encoder on the device of the run; on the CPU where that was `auto` and the card has no
-/// convolutions. Gives the kind of device that it is on.
-pub fn open(spec: &EncoderSpec, common: &Common) -> Result<(OpenEncoder, &'static str)> {
+/// The encoders of a run, ready, each with the kind of device that it is on.
+pub struct Opened {
+    pub image: Option<(OpenEncoder, &'static str)>,
+    pub title: Option<(OpenText, &'static str)>,
+}
+
+/// Opens the encoders on the device of the run. What is quickly read is checked first; what there is to
+/// say about the weights is said when nothing is wrong with any of them.
+pub fn open(chosen: &Chosen, common: &Common) -> Result<Opened> {
+    let read = chosen.title.as_ref().map(TextSpec::read).transpose()?;
+    let image = |spec: &EncoderSpec| on_device(common, &|device| spec.open(device));
+    let title = |read: ReadText| on_device(common, &|device| read.open(device));
+    let opened = Opened {
+        image: chosen.image.as_ref().map(image).transpose()?,
+        title: read.map(title).transpose()?,
+    };
+    let note = |weights: &Path, ignored: &str| {
+        if !ignored.is_empty() {
+            common.note(&format!("{}: {ignored}", weights.display()));
+        }
+    };
+    if let (Some(spec), Some((open, _))) = (&chosen.image, &opened.image) {
+        note(&spec.weights, &open.ignored);
+    }
+    if let (Some(spec), Some((open, _))) = (&chosen.title, &opened.title) {
+        note(&spec.weights, &open.ignored);
+    }
+    Ok(opened)
+}
+
+/// Opens an encoder on the device of the run; on the CPU where that was `auto` and the card lacks an
+/// operation of it. Gives the kind of device that it is on.
+fn on_device<T>(
+    common: &Common,
+    open: &dyn Fn(Arc<dyn Device>) -> Result<T>,
+) -> Result<(T, &'static str)> {
     let device = common.shared_device()?;
     let (kind, card) = (device.info().kind, device.info().is_card());
-    let (opened, kind) = match spec.open(device) {
+    match open(device) {
         Err(e) if card && e.kind() == Kind::Unsupported => {
+            // What is wrong with the weights themselves is told as on any device.
+            let opened = open(doppel::device::open("cpu")?)?;
             if common.insists_on_card() {
                 let message = format!("--device {}: {}", common.device, e.message());
                 return Err(Error::unsupported(message)
                     .mend("use --device cpu: encoders have no card form in this version"));
             }
             common.note("encoders have no card form in this version: this one runs on the CPU");
-            let cpu: Arc<dyn Device> = doppel::device::open("cpu")?;
-            (spec.open(cpu)?, "cpu")
+            Ok((opened, "cpu"))
         }
-        done => (done?, kind),
-    };
-    if !opened.ignored.is_empty() {
-        common.note(&format!("{}: {}", spec.weights.display(), opened.ignored));
+        done => Ok((done?, kind)),
     }
-    Ok((opened, kind))
 }

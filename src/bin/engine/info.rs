@@ -7,6 +7,7 @@ use doppel::nn;
 use serde_json::{Value, json};
 
 use crate::common::{Common, Done};
+use crate::encoder::TEXT_ENCODERS;
 
 #[derive(Args)]
 #[command(after_help = "Example:\n  engine info --json")]
@@ -21,13 +22,16 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let names: Vec<&str> = nn::architectures().iter().map(|e| e.name).collect();
     let lines: Vec<String> = names.chunks(5).map(|few| few.join(" ")).collect();
     a.common.print(&format!(
-        "doppel     {}\ndevice     {}\ncpu        {} threads, kernels {}\nencoders   timm:ARCH with \
-         --weights; ARCH is one of\n           {}\nevidence   perceptual hashes, TF-IDF of titles\n{}",
+        "doppel     {}\ndevice     {}\ncpu        {} threads, kernels {}\nencoders   of images: timm:ARCH with \
+         --weights; ARCH is one of\n           {}\n           of titles: hf: with --weights DIR, a Hugging Face \
+         folder of one of\n           {}\nevidence   perceptual hashes, TF-IDF of titles, encoders of \
+         images and titles\n{}",
         env!("CARGO_PKG_VERSION"),
         chosen.name,
         rayon::current_num_threads(),
         cpu.join(" "),
         lines.join("\n           "),
+        TEXT_ENCODERS.map(|(name, _)| name).join(" "),
         gpu::describe()
     ));
     a.common.result(&json!({
@@ -38,12 +42,12 @@ pub fn run(a: &Arguments) -> Result<Done> {
         "gpu": cards(),
         "kernels": kernels(),
         "encoders": encoders(),
-        "evidence": ["phash", "tfidf", "image"],
+        "evidence": ["phash", "tfidf", "image", "title"],
     }));
     Ok(Done::Clean)
 }
 
-/// The architectures that `--encoder` takes with `--weights`.
+/// The architectures and the kinds of text encoders that `--encoder` takes with `--weights`.
 fn encoders() -> Vec<Value> {
     let encoder = |e: &nn::Arch| {
         json!({
@@ -54,7 +58,9 @@ fn encoders() -> Vec<Value> {
             "weights": e.published,
         })
     };
-    nn::architectures().iter().map(encoder).collect()
+    let text = |(name, weights): (&str, &str)| json!({"name": format!("hf:{name}"), "kind": "title", "weights": weights});
+    let images = nn::architectures().iter().map(encoder);
+    images.chain(TEXT_ENCODERS.map(text)).collect()
 }
 
 /// The cards, or why there is none.

@@ -39,7 +39,7 @@ struct Cli {
 enum Verb {
     /// Answer for each listing which others are the same product
     Match(matching::Arguments),
-    /// Turn images into vectors, by an encoder with published weights
+    /// Turn images or titles into vectors, by an encoder with published weights
     Embed(embed::Arguments),
     /// Turn titles into TF-IDF rows, as scikit-learn's TfidfVectorizer does
     Tfidf(tfidf::Arguments),

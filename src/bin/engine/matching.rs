@@ -8,19 +8,23 @@ use doppel::error::{Error, Result};
 use doppel::files::Partial;
 use doppel::listings::Listings;
 use doppel::matching::{write_matches, write_pairs};
-use doppel::recipe::{self, EncoderSpec, Job, Outcome};
+use doppel::recipe::{self, Job, Outcome};
 use serde_json::{Value, json};
 
 use crate::common::{Common, Done, Progress, peak_memory, seconds, stages_json};
-use crate::encoder::{self, Settings};
+use crate::encoder::{self, Chosen, Settings};
 
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  engine match listings.csv --images photos/ --out matches.csv \
     --pairs pairs.csv\n\nThe evidence: equal perceptual hashes (from the image_phash column, else from \
     the images) and TF-IDF of the titles, fused by a dynamic threshold. With --encoder, what the \
-    encoder sees in the images joins the threshold:\n  engine match listings.csv --images photos/ \
-    --encoder timm:efficientnet_b0 --weights weights/ --out matches.csv"
+    encoder sees in the images (timm:) or reads in the titles (hf:) joins the threshold:\n  engine \
+    match listings.csv --images photos/ --encoder timm:efficientnet_b0 --weights weights/ --out \
+    matches.csv\n  engine match listings.csv --encoder hf: --weights minilm/ --out matches.csv\n\nOne of \
+    each kind work together; each has its own --weights, in the same order:\n  engine match listings.csv \
+    --images photos/ --encoder timm:efficientnet_b0 --weights weights/ --encoder hf: --weights minilm/ \
+    --out matches.csv"
 )]
 pub struct Arguments {
     /// The listings: posting_id and one of image, image_phash, title
@@ -35,9 +39,10 @@ pub struct Arguments {
     /// Where the pairs go: from,to,score,source,threshold
     #[arg(long, value_name = "FILE")]
     pub pairs: Option<PathBuf>,
-    /// An encoder whose vectors of the images are evidence too: timm:ARCH (`engine info` lists them)
-    #[arg(long, value_name = "NAME", requires = "images")]
-    pub encoder: Option<String>,
+    /// An encoder whose vectors are evidence too: timm:ARCH of the images (`engine info` lists them),
+    /// hf: or hf:NAME of the titles; may be given once for each
+    #[arg(long, value_name = "NAME")]
+    pub encoder: Vec<String>,
     #[command(flatten)]
     pub settings: Settings,
     #[command(flatten)]
@@ -56,13 +61,16 @@ pub struct Summary {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
-    different(&[
-        Some(&a.listings),
-        Some(&a.out),
-        a.pairs.as_ref(),
-        a.settings.weights.as_ref(),
-    ])?;
-    let chosen = Chosen::of(a.encoder.as_deref(), &a.settings)?;
+    let chosen = Chosen::of(&a.encoder, &a.settings, false)?;
+    let named = [Some(&a.listings), Some(&a.out), a.pairs.as_ref()];
+    let weights = a.settings.weights.iter().map(Some);
+    different(&named.into_iter().chain(weights).collect::<Vec<_>>())?;
+    if chosen.image.is_some() && a.images.is_none() {
+        return Err(
+            Error::input("an encoder of images (timm:) needs their folder")
+                .mend("name it with --images DIR"),
+        );
+    }
     let start = Instant::now();
     let listings = Listings::read(&a.listings)?;
     let read = start.elapsed().as_secs_f64();
@@ -70,7 +78,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
         &listings,
         a.images.as_deref(),
         (&a.out, a.pairs.as_deref()),
-        chosen.as_ref(),
+        (&chosen, &a.settings),
         &a.common,
     )?;
     summary.seconds = start.elapsed().as_secs_f64();
@@ -99,52 +107,37 @@ pub fn run(a: &Arguments) -> Result<Done> {
     Ok(done)
 }
 
-/// An encoder that was asked for, and how it is run.
-pub struct Chosen<'a> {
-    spec: EncoderSpec,
-    settings: &'a Settings,
-}
-
-impl<'a> Chosen<'a> {
-    /// The encoder `name`, when there is one; nothing is opened.
-    pub fn of(name: Option<&str>, settings: &'a Settings) -> Result<Option<Self>> {
-        let chosen = |name| {
-            let spec = settings.spec(name, false)?;
-            Ok(Chosen { spec, settings })
-        };
-        name.map(chosen).transpose()
-    }
-}
-
-/// Runs the pipeline, the default one or with an encoder, and writes its files: the matches, and the
+/// Runs the pipeline, the default one or with encoders, and writes its files: the matches, and the
 /// pairs where they are wanted.
 pub fn match_listings(
     listings: &Listings,
     images: Option<&Path>,
     (out, pairs): (&Path, Option<&Path>),
-    chosen: Option<&Chosen<'_>>,
+    (chosen, settings): (&Chosen, &Settings),
     common: &Common,
 ) -> Result<Summary> {
     let progress = Progress::new(common);
-    let job = Job {
-        listings,
-        images,
-        device: common.device()?,
-    };
-    let mut outcome = match chosen {
-        None => recipe::text_phash(&job, &progress)?,
-        Some(chosen) => {
-            // Before hours of work: whether the answer can stand where it is wanted.
-            for path in [Some(out), pairs].into_iter().flatten() {
-                if path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
-                    continue; // A pipe or a device is written straight.
-                }
-                drop(Partial::create(path)?);
+    if !chosen.is_empty() {
+        // Before hours of work: whether the answer can stand where it is wanted.
+        for path in [Some(out), pairs].into_iter().flatten() {
+            if path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+                continue; // A pipe or a device is written straight.
             }
-            let (open, _) = encoder::open(&chosen.spec, common)?;
-            recipe::image_text_phash(&job, &chosen.settings.work(&open), &progress)?
+            drop(Partial::create(path)?);
         }
+    }
+    let opened = encoder::open(chosen, common)?;
+    let image = opened.image.as_ref();
+    let image = image.map(|(open, _)| settings.image_work(open));
+    let title = opened.title.as_ref();
+    let title = title.map(|(open, _)| settings.title_work(open));
+    let job = Job {
+        images,
+        image: image.as_ref(),
+        title: title.as_ref(),
+        ..Job::new(listings, common.device()?)
     };
+    let mut outcome = recipe::run(&job, &progress)?;
     let start = Instant::now();
     let ids: Vec<&str> = listings
         .items

@@ -1,9 +1,10 @@
 //! Self-attention over sequences of different lengths that stand one after the other.
 //!
 //! A head of a sequence is two products with a softmax between them, both by the tiles of the
-//! convolutions: queries are the pixels, keys (transposed) and values the panels, packed for that head
-//! into memory of the thread. A sequence is computed by itself, in an order that its length alone
-//! decides, so that neither its neighbours nor the number of threads change a bit.
+//! convolutions: queries are the pixels, keys (transposed) and values the panels. Heads are brought
+//! together in memory of the thread first, as many as a cache holds. A sequence is computed by itself,
+//! in an order that its length alone decides, so that neither its neighbours nor the number of threads
+//! change a bit.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -14,7 +15,7 @@ use super::Kernel;
 use super::conv::run::pieces;
 use super::conv::tile::{Factors, Place, Unit, tile};
 use super::kernel::Level;
-use super::lanes::{self, Job, Lanes, all, load_some, run};
+use super::lanes::{self, Job, Lanes, all, load_some, run, store_some};
 use super::math::exp;
 use super::shape::Tail;
 use crate::device::op::Act;
@@ -23,6 +24,8 @@ use crate::device::op::Act;
 const TASK: usize = 1_000_000;
 /// Tasks of a thread, so that a thread that falls behind hands some over.
 const TASKS: usize = 4;
+/// Floats of the queries of a part, and of its keys and values as many: of all three, 384 KiB.
+const PACKED: usize = 32 * 1024;
 /// Queries whose scores are kept at once: of 512 keys, 96 KiB.
 const QUERIES: usize = 48;
 /// The most queries of a tile.
@@ -116,9 +119,11 @@ struct Sums([f32; 24 * 16]);
 
 /// The memory of a task, cut.
 struct Room<'a> {
-    /// `[panel][value of the head][key]`
+    /// `[head][row][value of the head]`
+    queries: &'a mut [f32],
+    /// `[head][panel][value of the head][row]`
     keys: &'a mut [f32],
-    /// `[panel][key][value of the head]`
+    /// `[head][panel][row][value of the head]`
     values: &'a mut [f32],
     /// `[query][key]`
     scores: &'a mut [f32],
@@ -128,21 +133,21 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
-    fn cut(lines: &mut Vec<Line>, sizes: [usize; 5]) -> Room<'_> {
-        let sizes = sizes.map(|n| n.next_multiple_of(16));
-        let all: usize = sizes.iter().sum();
+    fn cut(lines: &mut Vec<Line>, sizes: [usize; 6]) -> Room<'_> {
+        let all: usize = sizes.iter().map(|n| n.next_multiple_of(16)).sum();
         if lines.len() * 16 < all {
             lines.resize(all / 16, Line([0.0; 16]));
         }
         // SAFETY: a line is sixteen floats and nothing else.
         let mut rest =
             unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<f32>(), all) };
-        let [keys, values, scores, scale, bias] = sizes.map(|n| {
-            let (one, more) = std::mem::take(&mut rest).split_at_mut(n);
+        let [queries, keys, values, scores, scale, bias] = sizes.map(|n| {
+            let (one, more) = std::mem::take(&mut rest).split_at_mut(n.next_multiple_of(16));
             rest = more;
-            one
+            &mut one[..n]
         });
         Room {
+            queries,
             keys,
             values,
             scores,
@@ -154,10 +159,15 @@ impl Room<'_> {
 
 impl Attention<'_> {
     fn run<U: Unit>(&self, heads: usize, offsets: &[u32]) {
-        let parts = self.parts(heads, offsets);
-        let tasks = self.tasks(&parts);
-        let one = |task: &[Part]| {
-            SCRATCH.with_borrow_mut(|lines| task.iter().for_each(|p| self.part::<U>(p, lines)));
+        let rows = |pair: &[u32]| (pair[1] - pair[0]) as usize;
+        let all = offsets.windows(2).map(|pair| self.work(rows(pair), heads));
+        let all = all.fold(0, usize::saturating_add);
+        // The cut depends on the number of threads, the values do not.
+        let tasks = (all / TASK).clamp(1, TASKS * rayon::current_num_threads());
+        let parts = self.parts(heads, all / tasks, offsets);
+        let tasks = self.tasks(all / tasks, &parts);
+        let one = |parts: &[Part]| {
+            SCRATCH.with_borrow_mut(|lines| parts.iter().for_each(|p| self.part::<U>(p, lines)));
         };
         match tasks[..] {
             [_] => one(&parts),
@@ -168,20 +178,23 @@ impl Attention<'_> {
         }
     }
 
-    /// Multiply-adds of a head of a sequence, and what packing it costs.
-    fn work(&self, rows: usize) -> usize {
-        (2 * rows + 32).saturating_mul(rows * self.width)
+    /// Multiply-adds of heads of a sequence, and what packing them costs.
+    fn work(&self, rows: usize, heads: usize) -> usize {
+        (2 * rows + 32).saturating_mul(rows * heads * self.width)
     }
 
-    /// Sequences that are not empty, the heads of long ones apart.
-    fn parts(&self, heads: usize, offsets: &[u32]) -> Vec<Part> {
+    /// Sequences that are not empty, whole or a few heads at a time: as many as a cache holds, and no
+    /// more than a task should do.
+    fn parts(&self, heads: usize, task: usize, offsets: &[u32]) -> Vec<Part> {
         let mut parts = Vec::with_capacity(offsets.len());
         for pair in offsets.windows(2) {
             let rows = pair[0] as usize..pair[1] as usize;
             if rows.is_empty() {
                 continue;
             }
-            let groups = (self.work(rows.len()).saturating_mul(heads) / TASK).clamp(1, heads);
+            let work = self.work(rows.len(), heads) / task;
+            let floats = (rows.len() * heads * self.width).div_ceil(PACKED);
+            let groups = work.max(floats).clamp(1, heads);
             parts.extend((0..groups).map(|i| Part {
                 rows: rows.clone(),
                 heads: i * heads / groups..(i + 1) * heads / groups,
@@ -190,17 +203,12 @@ impl Attention<'_> {
         parts
     }
 
-    /// Runs of parts of about the same work. The cut depends on the number of threads, the values do
-    /// not.
-    fn tasks(&self, parts: &[Part]) -> Vec<Range<usize>> {
-        let work = |p: &Part| self.work(p.rows.len()).saturating_mul(p.heads.len());
-        let all = parts.iter().map(work).fold(0, usize::saturating_add);
-        let most = TASKS * rayon::current_num_threads();
-        let each = all / (all / TASK).clamp(1, most);
+    /// Runs of parts of about the work of a task.
+    fn tasks(&self, task: usize, parts: &[Part]) -> Vec<Range<usize>> {
         let (mut tasks, mut start, mut sum) = (Vec::new(), 0, 0usize);
         for (i, part) in parts.iter().enumerate() {
-            sum = sum.saturating_add(work(part));
-            if sum >= each || i + 1 == parts.len() {
+            sum = sum.saturating_add(self.work(part.rows.len(), part.heads.len()));
+            if sum >= task || i + 1 == parts.len() {
                 tasks.push(start..i + 1);
                 (start, sum) = (i + 1, 0);
             }
@@ -209,12 +217,13 @@ impl Attention<'_> {
     }
 
     fn part<U: Unit>(&self, part: &Part, lines: &mut Vec<Line>) {
-        let (rows, width) = (part.rows.len(), self.width);
+        let (rows, width, heads) = (part.rows.len(), self.width, part.heads.len());
         let (keys, values) = (rows.div_ceil(U::N), width.div_ceil(U::N));
         let line = keys * U::N;
         let sizes = [
-            line * width,
-            values * U::N * rows,
+            heads * rows * width,
+            heads * line * width,
+            heads * values * U::N * rows,
             QUERIES.min(rows) * line,
             line,
             line,
@@ -230,30 +239,35 @@ impl Attention<'_> {
             act: Act::None,
         };
         let start = part.rows.start * self.columns;
-        let [q, k, v] = self.from.map(|x| x[start..].as_ptr());
+        let pack = Pack {
+            from: self
+                .from
+                .map(|x| x[start + part.heads.start * width..].as_ptr()),
+            step: self.columns,
+            heads,
+            rows,
+            width,
+            queries: room.queries.as_mut_ptr(),
+            keys: room.keys.as_mut_ptr(),
+            values: room.values.as_mut_ptr(),
+        };
+        // SAFETY: the heads are `rows` runs of `heads * width` floats, `step` apart, and the room was
+        // cut for their panels.
+        unsafe { run(self.kernel, pack) };
         let scores = room.scores.as_mut_ptr();
         let mut sums = Sums([0.0; 24 * 16]);
-        for head in part.heads.clone() {
-            let shift = head * width;
-            let pack = |from: *const f32, to: &mut [f32]| Pack {
-                from: from.wrapping_add(shift),
-                step: self.columns,
-                rows,
-                width,
-                to: to.as_mut_ptr(),
-            };
-            // SAFETY: a head of the sequence is `rows` runs of `width` floats from `shift` on, and the
-            // room was cut for its panels.
-            unsafe {
-                run(self.kernel, Keys(pack(k, room.keys)));
-                run(self.kernel, Values(pack(v, room.values)));
-            }
+        let sums = sums.0.as_mut_ptr();
+        for head in 0..heads {
+            let shift = (part.heads.start + head) * width;
+            let q = room.queries[head * rows * width..].as_ptr();
+            let key_panels = &room.keys[head * line * width..][..line * width];
+            let size = values * U::N * rows;
+            let value_panels = &room.values[head * size..][..size];
             for queries in pieces(0..rows, QUERIES) {
-                let (count, q) = (queries.len(), q.wrapping_add(queries.start * self.columns));
+                let count = queries.len();
                 for (first, wide) in panels(keys) {
-                    let weights = room.keys[first * U::N * width..].as_ptr();
                     let place = Place {
-                        sums: sums.0.as_mut_ptr(),
+                        sums,
                         width: wide * U::N,
                         pixels: 0,
                         filter: first * U::N,
@@ -268,13 +282,14 @@ impl Attention<'_> {
                         runs: std::ptr::null(),
                         taps: 1,
                         run: width,
-                        shift,
-                        weights,
+                        shift: 0,
+                        weights: key_panels[first * U::N * width..].as_ptr(),
                     };
-                    // SAFETY: the unit is that of the kernel's level; a query is `width` floats from
-                    // `shift` on in its row, the panel `width` times `wide` vectors, and the scores
-                    // are `count` lines, like scale and bias as long as all panels.
-                    unsafe { product::<U>(count, (q, self.columns), factors, place) };
+                    let from = (q.wrapping_add(queries.start * width), width);
+                    // SAFETY: the unit is that of the kernel's level; a query is `width` floats, the
+                    // panel `width` times `wide` vectors, and the scores are `count` lines, like
+                    // scale and bias as long as all panels.
+                    unsafe { product::<U>(count, from, factors, place) };
                 }
                 let softmax = Softmax {
                     scores,
@@ -286,7 +301,7 @@ impl Attention<'_> {
                 for (first, wide) in panels(values) {
                     let columns = (wide * U::N).min(width - first * U::N);
                     let place = Place {
-                        sums: sums.0.as_mut_ptr(),
+                        sums,
                         width: wide * U::N,
                         pixels: 0,
                         filter: shift + first * U::N,
@@ -302,7 +317,7 @@ impl Attention<'_> {
                         taps: 1,
                         run: rows,
                         shift: 0,
-                        weights: room.values[first * U::N * rows..].as_ptr(),
+                        weights: value_panels[first * U::N * rows..].as_ptr(),
                     };
                     // SAFETY: as above: a line of scores has `rows` weights, the panel as many times
                     // `wide` vectors; the rows and columns are those of this sequence's head, which
@@ -358,59 +373,69 @@ fn panels(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// A head of a sequence, to be packed into panels.
+/// Heads of a sequence, to be brought together: row by row, so that memory is read in its order.
 struct Pack {
-    /// The first row's first float.
-    from: *const f32,
+    /// q, k and v: the first row's first float.
+    from: [*const f32; 3],
     /// Floats from a row to the next.
     step: usize,
+    heads: usize,
     rows: usize,
-    /// Floats of a row.
+    /// Floats of a head.
     width: usize,
-    to: *mut f32,
+    /// `[head][row][float]`
+    queries: *mut f32,
+    /// `[head][panel][float][row]`, zeros for rows that fill the last vector.
+    keys: *mut f32,
+    /// `[head][panel][row][float]`, zeros for floats that fill the last vector.
+    values: *mut f32,
 }
 
-/// `[panel][float of a row][row]`, zeros for rows that fill the last vector.
-struct Keys(Pack);
-
-impl Job for Keys {
+impl Job for Pack {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let p = self.0;
-        for (first, wide) in panels(p.rows.div_ceil(L::N)) {
-            for v in first..first + wide {
-                for c in (0..p.width).step_by(L::N) {
-                    let size = (L::N.min(p.rows - v * L::N), L::N.min(p.width - c));
-                    // SAFETY: the caller has the unit; the block is within the rows, and the panel
-                    // has `wide` vectors for each of their floats.
-                    unsafe {
-                        let from = p.from.add(v * L::N * p.step + c);
-                        let at = first * L::N * p.width + (c * wide + v - first) * L::N;
-                        L::transpose(from, p.step, size, p.to.add(at), wide * L::N);
+        let [q, k, v] = self.from;
+        let (rows, width) = (self.rows, self.width);
+        // SAFETY: the caller has the unit; a row of the three is `heads * width` floats, and the
+        // panels of a head hold its rows or floats as whole vectors.
+        unsafe {
+            for row in 0..rows {
+                for head in 0..self.heads {
+                    let from = q.add(row * self.step + head * width);
+                    let to = self.queries.add((head * rows + row) * width);
+                    for c in (0..width).step_by(L::N) {
+                        let lanes = L::N.min(width - c);
+                        store_some::<L>(to.add(c), lanes, load_some::<L>(from.add(c), lanes));
                     }
                 }
             }
-        }
-    }
-}
-
-/// `[panel][row][float of a row]`, zeros for floats that fill the last vector.
-struct Values(Pack);
-
-impl Job for Values {
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        let p = self.0;
-        for (first, wide) in panels(p.width.div_ceil(L::N)) {
-            for row in 0..p.rows {
-                for v in first..first + wide {
-                    let lanes = L::N.min(p.width - v * L::N);
-                    // SAFETY: the caller has the unit; `lanes` floats of the row are there, and the
-                    // panel has `wide` vectors for each row.
-                    unsafe {
-                        let x = load_some::<L>(p.from.add(row * p.step + v * L::N), lanes);
-                        let at = first * L::N * p.rows + (row * wide + v - first) * L::N;
-                        L::store(p.to.add(at), x);
+            let vectors = rows.div_ceil(L::N);
+            for (first, wide) in panels(vectors) {
+                for at in first..first + wide {
+                    for head in 0..self.heads {
+                        let from = k.add(at * L::N * self.step + head * width);
+                        let panel = (head * vectors + first) * L::N * width;
+                        let to = self.keys.add(panel + (at - first) * L::N);
+                        for c in (0..width).step_by(L::N) {
+                            let size = (L::N.min(rows - at * L::N), L::N.min(width - c));
+                            let to = to.add(c * wide * L::N);
+                            L::transpose(from.add(c), self.step, size, to, wide * L::N);
+                        }
+                    }
+                }
+            }
+            let vectors = width.div_ceil(L::N);
+            for row in 0..rows {
+                for head in 0..self.heads {
+                    let from = v.add(row * self.step + head * width);
+                    for (first, wide) in panels(vectors) {
+                        let panel = (head * vectors + first) * L::N * rows;
+                        let to = self.values.add(panel + row * wide * L::N);
+                        for at in first..first + wide {
+                            let lanes = L::N.min(width - at * L::N);
+                            let x = load_some::<L>(from.add(at * L::N), lanes);
+                            L::store(to.add((at - first) * L::N), x);
+                        }
                     }
                 }
             }

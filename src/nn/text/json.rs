@@ -105,9 +105,9 @@ pub(super) fn whole(key: &str, value: &Value, most: usize) -> Result<usize> {
 /// The beginning of a value, for a message.
 pub(super) fn shown(value: &Value) -> String {
     const SHOWN: usize = 60;
-    let short = |text: &str| match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => Some(format!("{}...", &text[..end])),
-        None => None,
+    let short = |text: &str| {
+        let end = text.char_indices().nth(SHOWN);
+        end.map(|(end, _)| format!("{}...", &text[..end]))
     };
     match value {
         Value::String(text) => format!("{:?}", short(text).as_ref().unwrap_or(text)),

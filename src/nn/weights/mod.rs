@@ -75,6 +75,18 @@ impl Default for OpenOptions {
     }
 }
 
+/// The safetensors files that `path` stands for, as [`WeightFile::open`] takes it: one, or all that an
+/// index names, in order. None of them is opened.
+///
+/// # Errors
+/// A folder without weights, an index that is damaged.
+pub fn weight_files(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    Ok(match folder::files(path.as_ref())? {
+        Files::One(file) => vec![file],
+        Files::Several(_, parts) => parts.into_iter().map(|(file, _)| file).collect(),
+    })
+}
+
 /// Where one tensor is.
 struct Entry {
     shard: usize,
@@ -232,10 +244,15 @@ impl WeightFile {
     /// # Errors
     /// Two tensors that would have the same name.
     pub fn rename(mut self, map: &dyn Fn(&str) -> Option<String>) -> Result<WeightFile> {
-        let mut entries: Vec<_> = self.entries.drain().collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        for (name, entry) in entries {
-            let new = map(&name).unwrap_or_else(|| name.clone());
+        let mut entries: Vec<_> = self
+            .entries
+            .drain()
+            .map(|(name, entry)| (map(&name), name, entry))
+            .collect();
+        // Those that keep their name come first, so that a message says which one would take it.
+        entries.sort_by(|a, b| (a.0.is_some(), &a.1).cmp(&(b.0.is_some(), &b.1)));
+        for (new, name, entry) in entries {
+            let new = new.unwrap_or_else(|| name.clone());
             if self.entries.contains_key(&new) {
                 let message = format!(
                     "{}another tensor is called {} too",

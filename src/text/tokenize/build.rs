@@ -87,13 +87,7 @@ fn from_json(folder: &Path) -> Result<Built> {
     };
     let inner = match class {
         Class::File(_) => as_it_stands(inner, &config),
-        _ => {
-            let map = inner.get_normalizer().and_then(Normalize::precompiled);
-            let model = inner.get_model().clone();
-            drop(inner);
-            let model = as_the_class_has_it(model, &found, &config).map_err(|e| e.path(&path))?;
-            assemble(model, &config, map.map(NormalizerWrapper::from))
-        }
+        _ => as_the_class_has_it(inner, &found, &config),
     };
     let inner = inner.map_err(|e| e.path(&path))?;
     check_unk(&inner).map_err(|e| e.path(&path))?;
@@ -124,16 +118,19 @@ fn add(inner: &mut Inner, tokens: Vec<AddedToken>) -> Result<()> {
     Err(Error::input(format!("its added tokens: {fault}")))
 }
 
-/// The model with the settings that its class gives it.
-fn as_the_class_has_it(model: ModelWrapper, found: &Scan, config: &Config) -> Result<ModelWrapper> {
-    Ok(match model {
-        ModelWrapper::WordPiece(mut model) => {
+/// The model with the settings that its class gives it, and the class's steps around it.
+fn as_the_class_has_it(mut inner: Inner, found: &Scan, config: &Config) -> Result<Inner> {
+    // A large vocabulary is not copied when its settings are the class's already.
+    let model: Option<ModelWrapper> = match inner.get_model() {
+        ModelWrapper::WordPiece(model) => {
+            let mut model = model.clone();
             model.unk_token = config.token("unk_token").to_owned();
             model.continuing_subword_prefix = "##".to_owned();
             model.max_input_chars_per_word = 100;
-            model.into()
+            Some(model.into())
         }
-        ModelWrapper::BPE(mut model) => {
+        ModelWrapper::BPE(model) => {
+            let mut model = model.clone();
             model.dropout = None;
             model.unk_token = None;
             model.continuing_subword_prefix = Some(String::new());
@@ -141,23 +138,28 @@ fn as_the_class_has_it(model: ModelWrapper, found: &Scan, config: &Config) -> Re
             model.fuse_unk = false;
             model.byte_fallback = false;
             model.ignore_merges = false;
-            model.into()
+            Some(model.into())
         }
         ModelWrapper::Unigram(model) if found.unk_id != Some(XLM_UNK) || found.byte_fallback => {
             let vocabulary = model.iter().cloned().collect();
             let model = Unigram::from(vocabulary, Some(XLM_UNK as usize), false);
-            model.map_err(|e| missing_unk(e.to_string()))?.into()
+            Some(model.map_err(|e| missing_unk(e.to_string()))?.into())
         }
-        other => other,
-    })
+        _ => None,
+    };
+    if let Some(model) = model {
+        inner.with_model(model);
+    }
+    let map = inner.get_normalizer().and_then(Normalize::precompiled);
+    assemble(inner, config, map.map(NormalizerWrapper::from))
 }
 
 /// The number of `<unk>` in every vocabulary of XLM-RoBERTa.
 const XLM_UNK: u64 = 3;
 
-/// The class's steps around `model`.
-fn assemble(model: ModelWrapper, config: &Config, map: Option<NormalizerWrapper>) -> Result<Inner> {
-    let mut inner = Inner::new(model);
+/// The class's steps around the model of `inner`; `map` is SentencePiece's.
+fn assemble(mut inner: Inner, config: &Config, map: Option<NormalizerWrapper>) -> Result<Inner> {
+    inner.with_added_vocabulary(AddedVocabulary::new());
     let prefix_space = config.switch("add_prefix_space");
     let byte_level = |space| ByteLevel::default().add_prefix_space(space);
     let (normalizer, steps): (Option<NormalizerWrapper>, Vec<PreTokenizerWrapper>) =
@@ -186,7 +188,6 @@ fn assemble(model: ModelWrapper, config: &Config, map: Option<NormalizerWrapper>
         .map_err(fault)?;
     let steps = steps.into_iter().map(PreTokenize::Crate).collect();
     inner.with_pre_tokenizer(Some(PreTokenize::Sequence(steps)));
-    inner.with_added_vocabulary(AddedVocabulary::new());
     add(&mut inner, config.added.clone())?;
 
     let (first, last) = match config.class {
@@ -312,7 +313,7 @@ fn from_merges(folder: &Path) -> Result<Built> {
 }
 
 fn finish(model: ModelWrapper, config: &Config, path: &Path) -> Result<Built> {
-    let inner = assemble(model, config, None).map_err(|e| e.path(path))?;
+    let inner = assemble(Inner::new(model), config, None).map_err(|e| e.path(path))?;
     check_unk(&inner).map_err(|e| e.path(path))?;
     let cut = config.cut(None).map_err(|e| e.path(path))?;
     Ok(Built { inner, cut })

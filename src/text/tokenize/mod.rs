@@ -15,6 +15,8 @@
 //!   the end that truncation cuts. Only titles with words of hundreds of characters, or as much white
 //!   space, can lose a token by that.
 //! - Dropout, which is for training, is off.
+//! - Patterns are those of the crate `fancy-regex`; transformers has Oniguruma's, whose `\w` holds
+//!   more (`½`, `²`). No published encoder that doppel knows has a pattern where they differ.
 //!
 //! Files are not trusted: a panic of the crate, or a pattern that does not come to an end, is an
 //! error of one line.

@@ -31,7 +31,9 @@ pub(super) struct Scan {
 #[derive(Deserialize)]
 struct Top {
     model: Option<Model>,
-    added_tokens: Option<Added>,
+    /// Looked at while it is read.
+    #[serde(rename = "added_tokens")]
+    _added: Option<Added>,
     truncation: Option<Truncation>,
 }
 
@@ -61,7 +63,6 @@ pub(super) fn scan(text: &str) -> Result<Scan> {
     let Some(model) = top.model else {
         return Err(Error::input("has no \"model\"").mend(RESAVE));
     };
-    drop(top.added_tokens);
     let kind = model.kind()?;
     let Some(vocabulary) = &model.vocab else {
         return Err(Error::input("its model has no \"vocab\"").mend(RESAVE));

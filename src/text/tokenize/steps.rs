@@ -245,3 +245,56 @@ impl<'de> Deserialize<'de> for PreTokenize {
         Ok(PreTokenize::Crate(step))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(json: &str) -> Normalize {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn lower_casing_comes_first_and_once() {
+        let lowercase = r#"{"type":"Lowercase"}"#;
+        let steps = |n: Normalize| match n {
+            Normalize::Sequence(steps) => steps.len(),
+            _ => 1,
+        };
+        assert_eq!(steps(Normalize::after_lowercase(None)), 1);
+        assert_eq!(steps(Normalize::after_lowercase(Some(of(lowercase)))), 1);
+        let has = format!(r#"{{"type":"Sequence","normalizers":[{{"type":"NFC"}},{lowercase}]}}"#);
+        assert_eq!(steps(Normalize::after_lowercase(Some(of(&has)))), 2);
+        // A dotted capital I becomes two characters in lower case: too late for a step before.
+        let own = r#"{"type":"Replace","pattern":{"String":"i\u0307"},"content":"!"}"#;
+        let mut text = NormalizedString::from("İA");
+        Normalize::after_lowercase(Some(of(own)))
+            .run(&mut text)
+            .unwrap();
+        assert_eq!(text.get(), "!a");
+    }
+
+    #[test]
+    fn faults_of_normalizers_are_those_of_their_text() {
+        let long = "a".repeat(MAX_NORMALIZED_BYTES + 1);
+        let step = of(r#"{"type":"NFC"}"#);
+        let mut text = NormalizedString::from(long.as_str());
+        let outcome = watched(|| {
+            // As the crate does.
+            let _ = step.normalize(&mut text);
+            Ok(())
+        });
+        assert!(outcome.unwrap_err().to_string().contains("bytes"));
+        assert!(watched(|| Ok(())).is_ok());
+        assert!(DEADLINE.get().is_none());
+    }
+
+    #[test]
+    fn patterns_are_shown_short() {
+        let long = format!(r#"{{"Regex":"({}"}}"#, "é".repeat(100));
+        let long: Value = serde_json::from_str(&long).unwrap();
+        let shown = pattern_of::<serde_json::Error>(Some(&long)).unwrap_err();
+        assert!(shown.to_string().contains("ééé...`"), "{shown}");
+        assert!(pattern_of::<serde_json::Error>(None).is_err());
+    }
+}

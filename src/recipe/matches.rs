@@ -1,12 +1,12 @@
-//! Equal perceptual hashes united with Tan's TF-IDF sweep, with an image encoder in it or without.
+//! Equal perceptual hashes united with Tan's sweep over TF-IDF and what encoders there are.
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Instant;
 
 use super::embed::{ImageWork, embed_images, reject};
 use super::stages::{Clock, Stage, Watch};
 use super::sweep::OnCard;
+use super::titles::{TitleWork, embed_titles};
 use crate::device::Device;
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, ImageFolder};
@@ -19,14 +19,32 @@ use crate::tensor::{Csr, Matrix};
 use crate::text::tfidf::{StopWords, Tfidf, TfidfOptions};
 
 /// What to match and with what.
+#[derive(Clone, Copy)]
 pub struct Job<'a> {
     /// The listings, as read from their CSV.
     pub listings: &'a Listings,
     /// The folder of images; `None` ignores the image column.
     pub images: Option<&'a Path>,
-    /// Where the sweep runs; the hashes, TF-IDF and its search have no card form yet and run on the
-    /// CPU.
+    /// An encoder of the images; it needs their folder.
+    pub image: Option<&'a ImageWork<'a>>,
+    /// An encoder of the titles.
+    pub title: Option<&'a TitleWork<'a>>,
+    /// Where the sweep and the search over encoders' vectors run; the hashes, TF-IDF and its search
+    /// have no card form yet and run on the CPU.
     pub device: &'a dyn Device,
+}
+
+impl<'a> Job<'a> {
+    /// By titles' TF-IDF and the hashes in the file alone, until more is said.
+    pub fn new(listings: &'a Listings, device: &'a dyn Device) -> Self {
+        Job {
+            listings,
+            images: None,
+            image: None,
+            title: None,
+            device,
+        }
+    }
 }
 
 /// What a pipeline run gives.
@@ -52,55 +70,55 @@ pub fn tfidf_options() -> TfidfOptions {
     }
 }
 
-/// Matches `job.listings` by equal perceptual hash united with the TF-IDF sweep of Tan, Table 1
-/// (L .25, H .50, S .20 in cosine distance).
+/// Matches `job.listings` by equal perceptual hash united with one sweep (Tan, section 3.3 and Table 1)
+/// over what there is of: the image encoder's vectors (L .24, H .50, S .01 in cosine distance), the
+/// titles' TF-IDF (.25, .50, .20) and the title encoder's vectors (.08, .30, .01). See
+/// [`Rule::default_fusion`].
 ///
-/// A listing without a hash gets one from its image where images are given. An image that cannot be
-/// read goes to the ledger and loses that evidence alone. At most [`limits::MAX_MATCHES`] matches a
-/// listing, itself included.
-///
-/// # Errors
-/// The image folder cannot be opened, or a search refuses its input.
-pub fn text_phash(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
-    run(job, None, watch)
-}
-
-/// [`text_phash`] with an image encoder in the sweep: its neighbours with the steps of Tan's Table 1
-/// (L .24, H .50, S .01) beside those of TF-IDF. The encoder's rows stand in memory, its images do
-/// not; each file is encoded once.
+/// A listing without a hash gets one from its image where images are given. An image or a title that
+/// cannot be read goes to the ledger and loses that evidence alone; a listing without one has no such
+/// evidence. An encoder's rows stand in memory, its images and tokens do not; each file and each title is
+/// encoded once. At most [`limits::MAX_MATCHES`] matches a listing, itself included.
 ///
 /// # Errors
-/// As [`text_phash`]; no folder of images; whatever the encoder ends with.
-pub fn image_text_phash(job: &Job<'_>, work: &ImageWork<'_>, watch: &dyn Watch) -> Result<Outcome> {
-    run(job, Some(work), watch)
-}
-
-fn run(job: &Job<'_>, work: Option<&ImageWork<'_>>, watch: &dyn Watch) -> Result<Outcome> {
+/// The image folder cannot be opened, or an image encoder has none; a search refuses its input;
+/// whatever an encoder ends with.
+pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
     let mut clock = Clock::new(watch);
     let mut notes = Vec::new();
     let mut ledger = job.listings.ledger.clone();
     let rows = job.listings.items.len();
 
     let hashes = gather_hashes(job, &mut clock, &mut ledger, &mut notes, watch)?;
-    let titles = clock.run("tfidf", rows, || gather_titles(job.listings, &mut notes))?;
-    let vectors = work
-        .map(|work| gather_vectors(job, work, &mut clock, &mut ledger, watch))
+    let words = clock.run("tfidf", rows, || gather_words(job.listings, &mut notes))?;
+    let images = job
+        .image
+        .map(|work| gather_images(job, work, &mut clock, &mut ledger, watch))
         .transpose()?;
-    let sources = clock.run("search", rows, || -> Result<Vec<Source>> {
+    let titles = job
+        .title
+        .map(|work| gather_titles(job, work, &mut clock, &mut ledger, watch))
+        .transpose()?;
+    let (sources, rule) = clock.run("search", rows, || -> Result<(Vec<Source>, Rule)> {
         let within = |steps: Steps| TopK {
             k: limits::MAX_MATCHES,
             min_score: Some(1.0 - steps.high),
         };
         let equal = search::equal_hashes(&hashes, limits::MAX_MATCHES);
-        let near = search::sparse(&titles, &within(Steps::TFIDF))?;
+        let near = search::sparse(&words, &within(Steps::TFIDF))?;
         let mut sources = vec![Source::new("phash", equal), Source::new("tfidf", near)];
-        if let Some(vectors) = &vectors {
-            let alike = dense(job.device, vectors, &within(Steps::IMAGE))?;
-            sources.push(Source::new("image", alike));
-        }
-        Ok(sources)
+        let mut encoded = |name: &str, vectors: Option<Matrix>, steps: Steps| {
+            let Some(vectors) = vectors else {
+                return Ok(None);
+            };
+            let alike = dense(job.device, &vectors, &within(steps))?;
+            sources.push(Source::new(name, alike));
+            Ok::<_, Error>(Some(sources.len() - 1))
+        };
+        let image = encoded("image", images, Steps::IMAGE)?;
+        let title = encoded("title", titles, Steps::BERT)?;
+        Ok((sources, Rule::default_fusion(0, 1, image, title)))
     })?;
-    drop(vectors);
 
     let unable: Vec<bool> = job
         .listings
@@ -109,10 +127,6 @@ fn run(job: &Job<'_>, work: Option<&ImageWork<'_>>, watch: &dyn Watch) -> Result
         .map(|l| l.rejected || !l.usable())
         .collect();
     let matches = clock.run("match", rows, || {
-        let rule = match sources.len() {
-            2 => Rule::default_text_phash(0, 1),
-            _ => Rule::default_image_text_phash(2, 0, 1),
-        };
         let card = OnCard(job.device);
         let sweeper = job.device.info().is_card().then_some(&card as &dyn Sweeper);
         let cap = limits::MAX_MATCHES;
@@ -135,8 +149,8 @@ fn dense(device: &dyn Device, vectors: &Matrix, top: &TopK) -> Result<Lists> {
     }
 }
 
-/// Each row's vector; rows of zeros, which are nobody's neighbours, where there is none.
-fn gather_vectors(
+/// Each row's image as a vector; rows of zeros, which are nobody's neighbours, where there is none.
+fn gather_images(
     job: &Job<'_>,
     work: &ImageWork<'_>,
     clock: &mut Clock<'_>,
@@ -145,19 +159,17 @@ fn gather_vectors(
 ) -> Result<Matrix> {
     let Some(folder) = job.images else {
         return Err(
-            Error::input("an encoder needs the folder of the images").mend("name it with --images")
+            Error::input("an encoder of images needs their folder").mend("name it with --images")
         );
     };
     let folder = ImageFolder::open(folder)?;
-    let rows = job.listings.items.len();
-    let mut vectors = Matrix::zeros(rows, work.encoder.dims());
+    let mut vectors = Matrix::zeros(job.listings.items.len(), work.encoder.dims());
     let mut sink = |row: usize, vector: &[f32]| {
         vectors.row_mut(row).copy_from_slice(vector);
         Ok(())
     };
-    let start = Instant::now();
     let embedded = embed_images(job.listings, &folder, work, &mut sink, watch)?;
-    clock.note("embed", start, embedded.images);
+    clock.note("embed", embedded.images);
     // An image that gave no hash is in the ledger already.
     let known: HashSet<u64> = ledger
         .iter()
@@ -169,6 +181,26 @@ fn gather_vectors(
             ledger.push(reject);
         }
     }
+    ledger.sort();
+    Ok(vectors)
+}
+
+/// Each row's title as a vector; rows of zeros, which are nobody's neighbours, where there is none.
+fn gather_titles(
+    job: &Job<'_>,
+    work: &TitleWork<'_>,
+    clock: &mut Clock<'_>,
+    ledger: &mut Ledger,
+    watch: &dyn Watch,
+) -> Result<Matrix> {
+    let mut vectors = Matrix::zeros(job.listings.items.len(), work.encoder.dims());
+    let mut sink = |row: usize, vector: &[f32]| {
+        vectors.row_mut(row).copy_from_slice(vector);
+        Ok(())
+    };
+    let embedded = embed_titles(job.listings, work, &mut sink, watch)?;
+    clock.note("titles", embedded.titles);
+    embedded.rejects.into_iter().for_each(|r| ledger.push(r));
     ledger.sort();
     Ok(vectors)
 }
@@ -212,7 +244,7 @@ fn gather_hashes(
         match result {
             None => {}
             Some(Ok(hash)) => hashes[i] = Some(hash),
-            Some(Err(error)) => ledger.push(reject(&items[i], &error)),
+            Some(Err(error)) => ledger.push(reject(&items[i], IMAGE, &error)),
         }
     }
     ledger.sort();
@@ -220,7 +252,7 @@ fn gather_hashes(
 }
 
 /// The titles' TF-IDF rows; rows of zeros where there is no title or nothing is left of it.
-fn gather_titles(listings: &Listings, notes: &mut Vec<String>) -> Result<Csr> {
+fn gather_words(listings: &Listings, notes: &mut Vec<String>) -> Result<Csr> {
     let titles: Vec<Option<&str>> = listings
         .items
         .iter()

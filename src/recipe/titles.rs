@@ -1,0 +1,179 @@
+//! Listings' titles to vectors, one row a listing.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::embed::{finish, reject};
+use super::stages::Watch;
+use crate::embed::{EncodeTitles, TitleFlow, Window, stream_titles};
+use crate::error::{Error, Result};
+use crate::listings::{Listing, Listings, Reject, TITLE};
+use crate::text::clean;
+
+/// How listings' titles become vectors.
+pub struct TitleWork<'a> {
+    /// The encoder.
+    pub encoder: &'a dyn EncodeTitles,
+    /// Turn literal `\xNN` escapes into text first.
+    pub decode_escapes: bool,
+    /// Leave the vectors at the length that they come with.
+    pub raw: bool,
+    /// The largest value that the rows can hold; 65,504 for float16.
+    pub ceiling: f32,
+    /// How much is held at a time.
+    pub window: Window,
+}
+
+impl<'a> TitleWork<'a> {
+    /// Unit rows of float32 of the titles as they stand.
+    pub fn new(encoder: &'a dyn EncodeTitles) -> Self {
+        TitleWork {
+            encoder,
+            decode_escapes: false,
+            raw: false,
+            ceiling: f32::MAX,
+            window: Window::default(),
+        }
+    }
+}
+
+/// What became of the titles.
+#[derive(Debug)]
+pub struct EmbeddedTitles {
+    /// Different titles that the listings have.
+    pub titles: usize,
+    /// Rows that got a vector.
+    pub rows: usize,
+    /// Listings without a title.
+    pub without: usize,
+    /// Listings whose title could not be used, by row.
+    pub rejects: Vec<Reject>,
+    /// How it went.
+    pub flow: TitleFlow,
+}
+
+/// Embeds the titles of `listings` and hands each vector to `sink(row, vector)`, for every row that has
+/// the title; rows count from 0. Equal titles are encoded once. Rows are not handed over when they were
+/// rejected, have no title (one of white space is none), or have one that cannot be tokenised: those
+/// are told in [`EmbeddedTitles::rejects`].
+///
+/// The vectors, and the order in which they come, do not depend on the number of threads.
+///
+/// # Errors
+/// Those of the encoder and of `sink`.
+pub fn embed_titles(
+    listings: &Listings,
+    work: &TitleWork<'_>,
+    sink: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    watch: &dyn Watch,
+) -> Result<EmbeddedTitles> {
+    let decoded: Vec<Option<Cow<str>>> = listings
+        .items
+        .iter()
+        .map(|l| title(l, work.decode_escapes))
+        .collect();
+    let unique = Unique::of(&decoded);
+    let (mut rows, mut unfit) = (0, Vec::new());
+    watch.begin("titles", unique.titles.len());
+    let flow = stream_titles(
+        &unique.titles,
+        work.encoder,
+        work.window,
+        &mut |item, vector| {
+            if let Err(error) = finish(vector, work.raw, work.ceiling, MEND) {
+                unfit.push((item, error));
+                return Ok(());
+            }
+            let same = unique.rows(item);
+            rows += same.len();
+            same.iter().try_for_each(|&row| sink(row as usize, vector))
+        },
+        &|done| watch.reached(done),
+    );
+    watch.end();
+    let mut flow = flow?;
+    unfit.extend(flow.failures.drain(..).map(|f| (f.item, f.error)));
+    let by_row = unfit
+        .iter()
+        .flat_map(|(item, error)| unique.rows(*item).iter().map(move |&row| (row, error)));
+    let mut errors: Vec<(u32, &Error)> = by_row.collect();
+    errors.sort_by_key(|(row, _)| *row);
+    let rejects = errors
+        .iter()
+        .map(|(row, e)| reject(&listings.items[*row as usize], TITLE, e));
+    let without = |(l, title): &(&Listing, &Option<_>)| !l.rejected && title.is_none();
+    Ok(EmbeddedTitles {
+        titles: unique.titles.len(),
+        rows,
+        without: listings.items.iter().zip(&decoded).filter(without).count(),
+        rejects: rejects.collect(),
+        flow,
+    })
+}
+
+/// What may help a title whose vector is of no use.
+const MEND: &str = "change the title, or leave it out";
+
+/// A listing's title, if it says anything.
+fn title(listing: &Listing, decode_escapes: bool) -> Option<Cow<'_, str>> {
+    let title = listing.title.as_deref().filter(|_| !listing.rejected)?;
+    let title = match decode_escapes && title.contains("\\x") {
+        true => Cow::Owned(clean::decode_escapes(title)),
+        false => Cow::Borrowed(title),
+    };
+    (!title.trim().is_empty()).then_some(title)
+}
+
+/// The different titles of a table, in the order of their first rows, and the rows of each.
+struct Unique<'a> {
+    titles: Vec<&'a str>,
+    /// Where each title's rows begin in `by_title`; one more than there are titles.
+    starts: Vec<usize>,
+    by_title: Vec<u32>,
+}
+
+impl<'a> Unique<'a> {
+    fn of(titles: &'a [Option<Cow<'a, str>>]) -> Self {
+        let (mut different, mut places) = (Vec::new(), HashMap::new());
+        let mut counts: Vec<usize> = Vec::new();
+        let place_of_row: Vec<Option<u32>> = titles
+            .iter()
+            .map(|title| {
+                let title: &str = title.as_deref()?;
+                let place = *places.entry(title).or_insert_with(|| {
+                    different.push(title);
+                    counts.push(0);
+                    (different.len() - 1) as u32
+                });
+                counts[place as usize] += 1;
+                Some(place)
+            })
+            .collect();
+        let mut starts = vec![0];
+        for count in &counts {
+            starts.push(starts.last().unwrap_or(&0) + count);
+        }
+        let mut next = starts.clone();
+        let mut by_title = vec![0; place_of_row.iter().flatten().count()];
+        for (row, place) in place_of_row.into_iter().enumerate() {
+            if let Some(place) = place {
+                let at = &mut next[place as usize];
+                by_title[*at] = row as u32;
+                *at += 1;
+            }
+        }
+        Unique {
+            titles: different,
+            starts,
+            by_title,
+        }
+    }
+
+    /// The rows that have title number `item`, in order.
+    fn rows(&self, item: usize) -> &[u32] {
+        &self.by_title[self.starts[item]..self.starts[item + 1]]
+    }
+}
+
+#[cfg(test)]
+mod tests;
