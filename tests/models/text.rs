@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use doppel::device::{
-    Buf, DType, Device, Graph, Op, Origin, Plan, Source, Stream, Value, alloc, values_of,
+    Buf, DType, Desc, Device, Graph, Op, Origin, Plan, Source, Stream, alloc, values_of,
 };
 use doppel::nn::formula::{self, TITLES};
 use doppel::nn::params;
@@ -38,40 +38,38 @@ pub fn config(name: &str) -> TextConfig {
     TextConfig::parse(&text).unwrap()
 }
 
-/// What transformers says of the six titles: the first tokens, then the means.
+/// What transformers says of the six titles: the means, then the first tokens.
 pub fn references(name: &str, hidden: usize) -> [Vec<Vec<f32>>; 2] {
     let bytes = fs::read(file(&format!("features/{name}.f32"))).unwrap();
     let values = values_of(&bytes, DType::F32);
     let block = TITLES.len() * hidden;
     assert_eq!(values.len(), 2 * block, "{name}");
-    [0, 1].map(|pool| {
+    // The file has them the other way round.
+    [1, 0].map(|pool| {
         let rows = values[pool * block..][..block].chunks(hidden);
         rows.map(<[f32]>::to_vec).collect()
     })
 }
 
-/// The graph over titles of these many tokens, with both ways of pooling: first tokens, then means.
+/// The graph over titles of these many tokens, with both ways of pooling: means, then first tokens.
 pub fn both(config: &TextConfig, lengths: &[usize]) -> Graph {
-    let build = TextBuild {
-        tokens: lengths.iter().sum(),
-        titles: lengths.len(),
-        pool: TextPool::Cls,
-    };
-    let mut graph = text_graph(config, &build).unwrap();
-    let cls = graph.outputs()[0];
-    let Origin::Node(at, _) = *graph.origin(cls) else {
+    let mut graph = text_graph(config, &build(lengths, TextPool::Mean)).unwrap();
+    let Origin::Node(at, _) = *graph.origin(graph.outputs()[0]) else {
         panic!("the output is no node's");
     };
     let last = graph.nodes()[at].ins[0];
-    let offsets = input(&graph, "offsets");
-    let mean = graph.push(Op::SegmentMean, &[last, offsets]).unwrap();
-    graph.output(&[mean]);
+    let starts = graph.input("starts", Desc::new(&[lengths.len()], DType::U32));
+    let cls = graph.push(Op::Lookup, &[last, starts]).unwrap();
+    graph.output(&[cls]);
     graph
 }
 
-pub fn input(graph: &Graph, name: &str) -> Value {
-    let named = |v: &Value| matches!(graph.origin(*v), Origin::Input(n) if n == name);
-    graph.inputs().into_iter().find(named).unwrap()
+fn build(lengths: &[usize], pool: TextPool) -> TextBuild {
+    TextBuild {
+        tokens: lengths.iter().sum(),
+        titles: lengths.len(),
+        pool,
+    }
 }
 
 /// What an input of the graph holds for these titles.
@@ -125,7 +123,7 @@ fn near(what: &str, got: &[f32], want: &[Vec<f32>]) {
 /// with both ways of pooling.
 fn check(name: &'static str) {
     let (config, device) = (config(name), cpu());
-    let [cls, mean] = references(name, config.hidden);
+    let [mean, cls] = references(name, config.hidden);
     let graph = both(&config, &TITLES);
     let source: &dyn Source = &formula::Text::of(params(&graph));
     let encoder = TextEncoder::new(&config, TextPool::Mean, source, device.clone()).unwrap();
@@ -142,16 +140,21 @@ fn check(name: &'static str) {
     near(&format!("{name}, one title at a time"), &got, &mean);
 
     // The same weights serve any graph that asks for them.
-    let plan = encoder.plan().resized(&graph).unwrap();
-    let inputs: Vec<Vec<u32>> = plan
-        .inputs()
-        .iter()
-        .map(|(input, _)| rows(&config, input, &titles))
-        .collect();
-    let inputs: Vec<&[u8]> = inputs.iter().map(|v| bytemuck::cast_slice(v)).collect();
-    let got = run(&plan, &device, &inputs);
-    near(&format!("{name}, first tokens"), &got[0], &cls);
-    near(&format!("{name}, one run"), &got[1], &mean);
+    let run = |graph: &Graph| {
+        let plan = encoder.plan().resized(graph).unwrap();
+        let inputs: Vec<Vec<u32>> = plan
+            .inputs()
+            .iter()
+            .map(|(input, _)| rows(&config, input, &titles))
+            .collect();
+        let inputs: Vec<&[u8]> = inputs.iter().map(|v| bytemuck::cast_slice(v)).collect();
+        run(&plan, &device, &inputs)
+    };
+    let got = run(&graph);
+    near(&format!("{name}, one run"), &got[0], &mean);
+    near(&format!("{name}, first tokens of all"), &got[1], &cls);
+    let alone = text_graph(&config, &build(&TITLES, TextPool::Cls)).unwrap();
+    near(&format!("{name}, first tokens"), &run(&alone)[0], &cls);
 }
 
 macro_rules! goldens {
@@ -190,7 +193,7 @@ fn first_tokens_through_the_encoder() {
     let all: Vec<&[u32]> = titles.iter().map(|t| &t[..]).collect();
     let mut got = vec![0.0; titles.len() * encoder.dims()];
     encoder.encode(&all, &mut got).unwrap();
-    near(name, &got, &references(name, config.hidden)[0]);
+    near(name, &got, &references(name, config.hidden)[1]);
 }
 
 /// What transformers' model has, sorted: `key [shape]`.

@@ -230,7 +230,7 @@ impl Bench {
         run(plan, plan.device(), &ins)
     }
 
-    /// The vectors with each tensor of a segment noisy in turn: by first token, then by mean.
+    /// The vectors with each tensor of a segment noisy in turn: by mean, then by first token.
     fn noisy(&self, segment: usize) -> Vec<(String, [Vec<f32>; 2])> {
         let end = self.ends[segment];
         let from = segment.checked_sub(1).map_or(0, |before| self.ends[before]);
@@ -406,8 +406,10 @@ fn rows_that_no_token_names_do_not_matter_and_all_others_do() {
         "distilroberta-base",
         "distilbert-base-uncased",
     ] {
+        // What rows are for does not hang on how many layers or words there are.
         let config = TextConfig {
             layers: 1,
+            vocabulary: 2000,
             ..config(name)
         };
         let title = formula::title(TITLE, config.vocabulary);
