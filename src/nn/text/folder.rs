@@ -164,7 +164,10 @@ impl Modules {
                 _ => "",
             };
             match (class, &transformer, &pooling) {
-                ("Transformer", None, _) => transformer = Some(root.join(path)),
+                ("Transformer", None, _) => {
+                    // Without a "/" at its end, or a "./" within.
+                    transformer = Some(root.join(path).components().collect());
+                }
                 ("Pooling", Some(_), None) => pooling = Some(root.join(path).join("config.json")),
                 // Vectors are made unit in any case, and nothing is dropped when nothing is trained.
                 ("Normalize" | "Dropout", Some(_), Some(_)) => {}

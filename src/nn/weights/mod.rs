@@ -244,10 +244,15 @@ impl WeightFile {
     /// # Errors
     /// Two tensors that would have the same name.
     pub fn rename(mut self, map: &dyn Fn(&str) -> Option<String>) -> Result<WeightFile> {
-        let mut entries: Vec<_> = self.entries.drain().collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        for (name, entry) in entries {
-            let new = map(&name).unwrap_or_else(|| name.clone());
+        let mut entries: Vec<_> = self
+            .entries
+            .drain()
+            .map(|(name, entry)| (map(&name), name, entry))
+            .collect();
+        // Those that keep their name come first, so that a message says which one would take it.
+        entries.sort_by(|a, b| (a.0.is_some(), &a.1).cmp(&(b.0.is_some(), &b.1)));
+        for (new, name, entry) in entries {
+            let new = new.unwrap_or_else(|| name.clone());
             if self.entries.contains_key(&new) {
                 let message = format!(
                     "{}another tensor is called {} too",

@@ -19,13 +19,13 @@ pub fn child() -> Option<PathBuf> {
 
 /// Runs test `name` of the weights' modules again, in a process of its own, with `path` to work on.
 pub fn again(name: &str, path: &Path) -> Output {
+    rerun(&format!("weights::{name}"), path)
+}
+
+/// The same of any module's tests.
+pub fn rerun(name: &str, path: &Path) -> Output {
     Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &format!("weights::{name}"),
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(CHILD, path)
         // Where a core would be written, if the system writes one.
         .current_dir(path.parent().unwrap())
