@@ -112,7 +112,7 @@ fn hostile() {
     ] {
         for (name, _) in FILES {
             let folder = Folder::sentence().with(name, &text);
-            open(&folder, text[..80].as_bytes());
+            open(&folder, &text.as_bytes()[..80]);
         }
     }
 }
