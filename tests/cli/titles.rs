@@ -27,7 +27,7 @@ fn json_of(path: &Path) -> Value {
 }
 
 /// A copy of a committed folder, called `to` in the bench.
-fn copy(bench: &Bench, name: &str, to: &str) {
+pub fn copy(bench: &Bench, name: &str, to: &str) {
     for folder in ["", "1_Pooling"] {
         for entry in std::fs::read_dir(golden(name).join(folder)).unwrap() {
             let path = entry.unwrap().path();
