@@ -228,7 +228,7 @@ fn absurd_sizes_are_one_line_before_anything_is_made() {
         ),
         (
             "bert",
-            r#""hidden_size": 15360, "vocab_size": 8388608"#,
+            r#""hidden_size": 15360, "vocab_size": 4194304"#,
             "GiB of weights",
         ),
     ] {
