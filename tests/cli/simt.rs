@@ -108,4 +108,18 @@ fn an_encoder_that_the_card_cannot_run_is_one_line() {
         .engine(&line)
         .fails_with(&["--device simt", "--device cpu"]);
     assert_eq!(bench.names(), ["l.csv", "photos"]);
+    crate::titles::copy(&bench, "bert", "w");
+    bench.write("l.csv", "posting_id,title\na,phone case\n");
+    for verb in ["embed l.csv --out x.npy", "match l.csv --out m.csv"] {
+        bench
+            .engine(&format!("{verb} --encoder hf: --weights w --device simt"))
+            .fails_with(&["--device simt", "--device cpu"]);
+        // What is wrong with the folder is told as on any device.
+        bench
+            .engine(&format!(
+                "{verb} --encoder hf: --weights photos --device simt"
+            ))
+            .fails_with(&["config.json"]);
+    }
+    assert_eq!(bench.names(), ["l.csv", "photos", "w"]);
 }
