@@ -9,11 +9,13 @@ cores.
 Needs torch, transformers, onnx, onnxscript and onnxruntime; with --folder sentence-transformers.
 --model: random weights, titles of one length, token ids in and vectors out; ONNX Runtime runs the
 model that transformers exports, optimised by onnxruntime.transformers (fused attention, GELU and
-layer norms), with the mask of full length. --folder: a Hugging Face folder, from text to unit
-vectors, over made-up product titles of --mean words on average (no two alike), the same file for
-both sides; sentence-transformers runs `encode` with its defaults and with the batch sizes of
---batches, of which the fastest counts. Each side is a process of its own that gets ready once and
-then answers on demand, one side after the other. Prints one JSON object a case.
+layer norms), with the mask of full length, and the plain export too: the faster of the two counts.
+--folder: a Hugging Face folder, from text to pooled vectors (sentence-transformers also runs the
+folder's other modules, such as Normalize), over made-up product titles of --mean words on average
+(no two alike), the same file for both sides; sentence-transformers runs `encode` with the batch
+sizes of --batches, of which the fastest counts. Each side is a process of its own that gets ready
+once and then answers on demand, one side after the other. Prints one JSON object a case; answers
+are compared by the tests (tests/models/minilm.rs), not here.
 """
 
 import argparse
@@ -121,7 +123,7 @@ def sentence_worker(folder, titles, batch, threads):
     torch.set_num_threads(threads)
     model = sentence_transformers.SentenceTransformer(folder, device="cpu")
     lines = open(titles, encoding="utf-8").read().splitlines()
-    run = lambda: model.encode(lines, batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
+    run = lambda: model.encode(lines, batch_size=batch, show_progress_bar=False)
     answer(run, sentence_transformers=sentence_transformers.__version__, torch=torch.__version__)
 
 
@@ -205,7 +207,7 @@ def end_to_end(args):
             command = here("--threads", args.threads, "--sentence", args.folder, titles, batch)
             sides[f"sentence_transformers_{batch}"] = Side(command, args.threads)
         seconds, last = turns(sides, args)
-    work = f"{os.path.basename(args.folder.rstrip('/'))}, text to unit vectors, {args.titles} titles"
+    work = f"{os.path.basename(args.folder.rstrip('/'))}, text to vectors, {args.titles} titles"
     return report(work, args.titles, seconds, last, [s for s in sides if s != "ours"], args)
 
 

@@ -88,16 +88,8 @@ impl TextSpec {
             lowercase: folder.lowercase,
         };
         let tokenizer = Tokenizer::open(&folder.path, &options)?;
-        let (ids, vocabulary) = (tokenizer.ids(), folder.config.vocabulary);
-        if ids > vocabulary {
-            let message = format!(
-                "the tokenizer's ids go up to {}, but config.json's vocab_size is {vocabulary}",
-                ids - 1
-            );
-            return Err(Error::input(message)
-                .path(&self.weights)
-                .mend("fetch the tokenizer and the weights of the same encoder"));
-        }
+        let fits = folder.config.check_ids(tokenizer.ids());
+        fits.map_err(|e| e.path(&self.weights))?;
         Ok(ReadText {
             mmap: self.mmap,
             folder,
