@@ -34,9 +34,14 @@ impl Reader {
             self.counts.failed += number_before(result, " failed");
             return Some(line.to_string());
         }
-        if line == "successes:" {
-            self.captured = true;
-            return None;
+        match line {
+            "successes:" => {
+                self.captured = true;
+                return None;
+            }
+            // What failed is shown with its output.
+            "failures:" => self.captured = false,
+            _ => {}
         }
         if !self.captured {
             return Some(line.to_string());
@@ -128,6 +133,11 @@ successes:
     b
 
 failures:
+
+---- c stdout ----
+why it failed
+
+failures:
     c
 
 test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
@@ -138,6 +148,7 @@ test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fin
         let shown: Vec<String> = text.lines().filter_map(|l| reader.line(l)).collect();
         assert!(shown.contains(&"test a ... skipped: no CUDA device".to_string()));
         assert!(!shown.iter().any(|l| l.contains("something it printed")));
+        assert!(shown.contains(&"why it failed".to_string()));
         assert_eq!(
             reader.counts(),
             Counts {
