@@ -1,4 +1,4 @@
-//! One text encoder on demand, for benches/peers/titles.py:
+//! One text encoder on demand, for benches/peers/text_encoders.py:
 //! `bench_titles CONFIG.json TOKENS BATCH [profile]` with made-up weights and token ids, or
 //! `bench_titles FOLDER TITLES.txt` from text to vectors, a title a line.
 //!
