@@ -1,7 +1,8 @@
 //! The references, and a plan's way from images to features.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use doppel::device::{
@@ -16,6 +17,17 @@ pub const LARGE: usize = 512;
 pub const ODD: usize = 75;
 /// What a result may be off by, relative to how far the images' references are apart.
 pub const LIMIT: f64 = 5e-4;
+
+/// What the published model of a name has, sorted: `key [shape]`, from a zip of such lists.
+pub fn published(shapes: &Path, name: &str) -> Vec<String> {
+    let mut all = zip::ZipArchive::new(File::open(shapes).unwrap()).unwrap();
+    let mut text = String::new();
+    let mut entry = all.by_name(&format!("{name}.txt")).unwrap();
+    entry.read_to_string(&mut text).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
+    lines.sort();
+    lines
+}
 
 pub fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/models/{name}"))

@@ -1,30 +1,17 @@
 //! Every name of the catalogue: timm's settings, and timm's list of keys and shapes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 
 use doppel::nn::formula::{self, Stats};
 use doppel::nn::{self, Build};
 use sha2::{Digest, Sha256};
 
-use crate::common::file;
+use crate::common::{file, published};
 
 /// The catalogue as timm has it.
 fn catalogue() -> serde_json::Map<String, serde_json::Value> {
     serde_json::from_str(&fs::read_to_string(file("catalogue.json")).unwrap()).unwrap()
-}
-
-/// What timm's model wants, sorted: `key [shape]`.
-fn published(name: &str) -> Vec<String> {
-    let name = name.strip_suffix("_ns").unwrap_or(name);
-    let mut all = zip::ZipArchive::new(File::open(file("shapes.zip")).unwrap()).unwrap();
-    let mut text = String::new();
-    let mut entry = all.by_name(&format!("{name}.txt")).unwrap();
-    entry.read_to_string(&mut text).unwrap();
-    let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
-    lines.sort();
-    lines
 }
 
 #[test]
@@ -37,7 +24,8 @@ fn every_name_wants_timms_keys_and_shapes() {
             .map(|(key, dims)| format!("{key} {dims:?}").replace(", ", ","))
             .collect();
         lines.sort();
-        let want = published(arch.name);
+        let timms = arch.name.strip_suffix("_ns").unwrap_or(arch.name);
+        let want = published(&file("shapes.zip"), timms);
         let beside = |a: &[String], b: &[String]| -> Vec<String> {
             a.iter().filter(|x| !b.contains(x)).cloned().collect()
         };

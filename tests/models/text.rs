@@ -2,8 +2,7 @@
 //! keys, shapes and number of parameters.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use doppel::nn::params;
 use doppel::nn::text::{TextBuild, TextConfig, TextEncoder, TextFamily, TextPool, text_graph};
 use sha2::{Digest, Sha256};
 
-use crate::common::{LIMIT, apart, cpu, farthest};
+use crate::common::{LIMIT, apart, cpu, farthest, published};
 
 pub const NAMES: [&str; 9] = [
     "bert-base-uncased",
@@ -229,17 +228,6 @@ fn the_goldens_notice_every_setting() {
     }
 }
 
-/// What transformers' model has, sorted: `key [shape]`.
-fn published(name: &str) -> Vec<String> {
-    let mut all = zip::ZipArchive::new(File::open(file("shapes.zip")).unwrap()).unwrap();
-    let mut text = String::new();
-    let mut entry = all.by_name(&format!("{name}.txt")).unwrap();
-    entry.read_to_string(&mut text).unwrap();
-    let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
-    lines.sort();
-    lines
-}
-
 #[test]
 fn every_encoder_wants_the_published_keys_and_shapes_and_no_pooler() {
     let text = fs::read_to_string(file("counts.json")).unwrap();
@@ -260,7 +248,7 @@ fn every_encoder_wants_the_published_keys_and_shapes_and_no_pooler() {
             .map(|(key, dims)| format!("{key} {dims:?}").replace(", ", ","))
             .collect();
         lines.sort();
-        let want = published(name);
+        let want = published(&file("shapes.zip"), name);
         let beside = |a: &[String], b: &[String]| -> Vec<String> {
             a.iter().filter(|x| !b.contains(x)).cloned().collect()
         };

