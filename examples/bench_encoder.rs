@@ -8,18 +8,11 @@ use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use doppel::device::{self, Buf, DType, Desc, Device, Op, Stream, Weights, alloc, cpu_kernels};
+use doppel::device::{self, DType, Desc, Device, Op, Weights, cpu_kernels};
 use doppel::nn::{self, Build, ImageEncoder, ImageOptions};
+use timing::{peak_bytes, time, uniform};
 
-/// Values in [-1, 1) from a counter.
-fn uniform(n: usize, seed: u64) -> Vec<f32> {
-    let one = |i: u64| {
-        let mut z = (i + seed * 0x1_0000_0000).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (z >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..n as u64).map(one).collect()
-}
+mod timing;
 
 /// Weights that keep signals at their size: what is in them does not change the time.
 fn weights(arch: &nn::Arch, size: usize) -> doppel::Result<Weights> {
@@ -40,45 +33,6 @@ fn weights(arch: &nn::Arch, size: usize) -> doppel::Result<Weights> {
         all.insert(key, (dims, values));
     }
     Ok(all)
-}
-
-/// Microseconds of one operation, the best of some, with weights in the device's own layout.
-fn time(device: &dyn Device, op: &Op, descs: &[Desc]) -> doppel::Result<f64> {
-    let mut ins = Vec::new();
-    for (at, desc) in descs.iter().enumerate() {
-        let values = uniform(desc.len(), at as u64);
-        let buf = match device.packed(op, descs, at) {
-            Some(bytes) => {
-                let buf = Buf::packed(desc.clone(), device.alloc(bytes.max(desc.bytes()))?)?;
-                let depth: usize = desc.dims[1..].iter().product();
-                let mut row = |i: usize, out: &mut [f32]| {
-                    out.copy_from_slice(&values[i * depth..(i + 1) * depth]);
-                    Ok(())
-                };
-                device.pack(op, descs, at, &mut row, &buf)?;
-                buf
-            }
-            None => {
-                let buf = alloc(device, desc.clone())?;
-                device.upload(bytemuck::cast_slice(&values), &buf, Stream::DEFAULT)?;
-                buf
-            }
-        };
-        ins.push(buf);
-    }
-    let outs: Vec<Buf> = op
-        .infer(descs)?
-        .into_iter()
-        .map(|d| alloc(device, d))
-        .collect::<doppel::Result<_>>()?;
-    let (ins, outs): (Vec<&Buf>, Vec<&Buf>) = (ins.iter().collect(), outs.iter().collect());
-    let mut best = f64::INFINITY;
-    for _ in 0..7 {
-        let began = Instant::now();
-        device.run(op, &ins, &outs, None, Stream::DEFAULT)?;
-        best = best.min(began.elapsed().as_secs_f64() * 1e6);
-    }
-    Ok(best)
 }
 
 fn profile(encoder: &ImageEncoder) -> doppel::Result<()> {
@@ -121,19 +75,6 @@ fn profile(encoder: &ImageEncoder) -> doppel::Result<()> {
     }
     println!("{:16} {total:10.0} us", "all");
     Ok(())
-}
-
-fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|l| l.starts_with("VmHWM:"))
-        .unwrap_or("");
-    let kib = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|w| w.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
