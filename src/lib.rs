@@ -126,6 +126,7 @@ pub mod matching;
 pub mod nn;
 mod quiet;
 pub mod recipe;
+pub mod refine;
 pub mod search;
 pub mod tensor;
 pub mod text;

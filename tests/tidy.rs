@@ -31,6 +31,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "search",
         &["error", "limits", "lists", "files", "tensor", "device"],
     ),
+    // Embeddings and neighbour lists in, embeddings out.
+    ("refine", &["error", "limits", "lists", "files", "tensor"]),
     // Matching works on (row, row, score) alone: no tensor, no device.
     ("matching", BASE),
     (
@@ -41,7 +43,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "recipe",
         &[
             "error", "limits", "lists", "files", "tensor", "device", "listings", "image", "text",
-            "embed", "search", "matching", "evaluate", "nn",
+            "embed", "search", "refine", "matching", "evaluate", "nn",
         ],
     ),
 ];

@@ -23,7 +23,7 @@ pub enum Framing {
 }
 
 /// An image encoder and all that its vectors depend on, but the images.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EncoderSpec {
     /// Architecture, size, activation, pooling; `raw` leaves a head out that the weights have.
     pub options: ImageOptions,

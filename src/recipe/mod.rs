@@ -8,14 +8,17 @@
 mod embed;
 mod encoder;
 mod matches;
+mod spec;
 mod stages;
 mod sweep;
 mod text;
 mod titles;
+pub mod work;
 
 pub use embed::{Embedded, ImageWork, embed_images};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
 pub use matches::{Job, Outcome, run, tfidf_options};
+pub use spec::{Of, Recipe, Space, Step, Tuned};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
 pub use titles::{EmbeddedTitles, TitleWork, embed_titles};

@@ -14,7 +14,7 @@ use crate::nn::weights::OpenOptions;
 use crate::text::tokenize::{TokenizeOptions, Tokenizer};
 
 /// A text encoder and all that its vectors depend on, but the titles.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TextSpec {
     /// A Hugging Face folder: config.json, model.safetensors, and tokenizer.json or vocab.txt; the
     /// settings of sentence-transformers where they are there.

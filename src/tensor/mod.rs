@@ -2,6 +2,8 @@
 
 mod csr;
 mod matrix;
+mod rows;
 
 pub use csr::Csr;
 pub use matrix::Matrix;
+pub use rows::Rows;

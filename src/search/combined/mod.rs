@@ -19,6 +19,18 @@ use tile::{BLOCK, Scratch, Tiles};
 /// A non-zero weight lies between these, so that sums of weighted cosines keep all their digits.
 const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
 
+/// How the cosines of several spaces become one score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fuse {
+    /// The weighted sum, divided by the sum of the weights: the weighted mean.
+    Mean,
+    /// `a + b - ab` over the positive parts of the weighted cosines, space after space (a probabilistic
+    /// or): 1 - the product of `1 - max(0, w_m cos_m)`, with weights within 0 and 1.
+    Either,
+    /// The sum of `(max(0, w_m cos_m))^power`: a match where it passes 1.
+    Power(f64),
+}
+
 /// One kind of evidence on the same listings: row `i` is listing `i`'s.
 #[derive(Debug, Clone, Copy)]
 pub enum Space<'a> {

@@ -1,0 +1,5 @@
+//! Better embeddings from their own neighbourhoods: embeddings and neighbour lists in, embeddings out.
+
+mod options;
+
+pub use options::{Blend, Expand};
