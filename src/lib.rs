@@ -42,7 +42,7 @@
 //!
 //! ```
 //! use doppel::listings::Listings;
-//! use doppel::recipe::{self, Job, Quiet};
+//! use doppel::recipe::{self, Job, Quiet, Recipe};
 //!
 //! # fn main() -> doppel::Result<()> {
 //! # let folder = tempfile::tempdir().map_err(|e| doppel::Error::io(e, "."))?;
@@ -53,7 +53,8 @@
 //! #     c,Boneka Beruang Besar\n").map_err(|e| doppel::Error::io(e, &path))?;
 //! let listings = Listings::read(&path)?;
 //! let device = doppel::device::open("auto")?; // the card if there is one, else the CPU
-//! let outcome = recipe::run(&Job::new(&listings, &*device), &Quiet)?;
+//! let recipe = Recipe::default_with(None, None); // equal hashes, and a sweep over TF-IDF
+//! let outcome = recipe::run(&Job::new(&listings, &recipe, device), &Quiet)?;
 //! let rows: Vec<u32> = outcome.matches.row(0).iter().map(|m| m.row).collect();
 //! assert_eq!(rows, [0, 1]); // itself first, then the other bottle of oil
 //! # Ok(())

@@ -49,7 +49,10 @@ pub fn resolve_against(
             let mend = format!("source {} needs one list for each query", source.name);
             return Err(error.mend(mend));
         }
-        Ok(Source::new(source.name.as_str(), shift(&source.lists, gallery)))
+        Ok(Source::new(
+            source.name.as_str(),
+            shift(&source.lists, gallery),
+        ))
     });
     let shifted = shifted.collect::<Result<Vec<_>>>()?;
     let unable = [unable.queries, unable.gallery].concat();
@@ -64,7 +67,10 @@ fn shift(lists: &Lists, gallery: usize) -> Lists {
     let mut all = Lists::default();
     for list in lists.iter() {
         // A neighbour outside the gallery stays outside all rows, and is told as such.
-        all.push(list.iter().map(|(row, score)| (row.saturating_add(queries), score)));
+        all.push(
+            list.iter()
+                .map(|(row, score)| (row.saturating_add(queries), score)),
+        );
     }
     (0..gallery).for_each(|_| all.push([]));
     all
@@ -95,7 +101,10 @@ mod tests {
     fn answers_are_gallery_rows_alone() {
         assert_eq!(answers(&Rule::threshold(0, 0.3), ALL), [vec![1, 0], vec![]]);
         // Row 0 of the gallery is not query 0.
-        assert_eq!(answers(&Rule::threshold(0, 0.42), ALL), [vec![1, 0], vec![0]]);
+        assert_eq!(
+            answers(&Rule::threshold(0, 0.42), ALL),
+            [vec![1, 0], vec![0]]
+        );
         let sweep = Rule::sweep().over(0, Steps::new(0.15, 0.5, 0.1)).rule();
         assert_eq!(answers(&sweep, ALL), [vec![1], vec![0]]);
         let min2 = Rule::threshold(0, 0.15).min2(0, 0.42);
@@ -120,9 +129,15 @@ mod tests {
         let both = rule.reciprocal();
         let error = resolve_against(&sources(), &both, unable, 1, None).unwrap_err();
         assert!(error.to_string().contains("reciprocal"), "{error}");
-        let short = Unable { queries: &[false], gallery };
+        let short = Unable {
+            queries: &[false],
+            gallery,
+        };
         assert!(resolve_against(&sources(), &Rule::threshold(0, 0.5), short, 1, None).is_err());
-        let few = Unable { queries, gallery: &[false] };
+        let few = Unable {
+            queries,
+            gallery: &[false],
+        };
         assert!(resolve_against(&sources(), &Rule::threshold(0, 0.5), few, 1, None).is_err());
     }
 }

@@ -111,7 +111,9 @@ fn check_ids(path: &Path, ids: Ids<'_>, matches: &Matches) -> Result<()> {
     let beyond = matches.iter().flatten().map(|m| m.row as usize + 1).max();
     if let Some(rows) = beyond.filter(|&rows| rows > ids.others.len()) {
         let error = Error::shape("write matches", &[ids.others.len()], &[rows]);
-        return Err(error.path(path).mend("give one id for each row that matches"));
+        return Err(error
+            .path(path)
+            .mend("give one id for each row that matches"));
     }
     let spaced = |id: &&str| id.contains(|c: char| c.is_ascii_whitespace());
     let first = |ids: &[&str]| ids.iter().position(spaced);

@@ -125,7 +125,11 @@ impl Run<'_> {
                 has_weights(name, &encoder.weights)?;
                 let folder = ImageFolder::open(side.images.ok_or_else(no_folder)?)?;
                 let image = |l: &Listing| !l.rejected;
-                let names = || items.iter().map(|l| l.image.as_deref().filter(|_| image(l)));
+                let names = || {
+                    items
+                        .iter()
+                        .map(|l| l.image.as_deref().filter(|_| image(l)))
+                };
                 let key = self.key(|| {
                     Ok(json!({
                         "stage": "embed",
@@ -142,7 +146,11 @@ impl Run<'_> {
             } => {
                 has_weights(name, &encoder.weights)?;
                 let title = |l: &Listing| !l.rejected;
-                let titles = || items.iter().map(|l| l.title.as_deref().filter(|_| title(l)));
+                let titles = || {
+                    items
+                        .iter()
+                        .map(|l| l.title.as_deref().filter(|_| title(l)))
+                };
                 let key = self.key(|| {
                     Ok(json!({
                         "stage": "titles",
@@ -239,9 +247,11 @@ fn has_weights(name: &str, weights: &Path) -> Result<()> {
     if !weights.as_os_str().is_empty() {
         return Ok(());
     }
-    Err(Error::input(format!("the space {name} has no weights")).mend(format!(
-        "name them in the recipe (weights = ...), or give --embeddings {name}=FILE"
-    )))
+    Err(
+        Error::input(format!("the space {name} has no weights")).mend(format!(
+            "name them in the recipe (weights = ...), or give --embeddings {name}=FILE"
+        )),
+    )
 }
 
 pub(super) fn no_folder() -> Error {

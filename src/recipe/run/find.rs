@@ -157,18 +157,16 @@ pub(super) fn near(
             Err(e) if e.kind() == Kind::Unsupported => search::dense(x, top),
             done => done,
         },
-        (Rows::Dense(x), Some(Rows::Dense(y))) => {
-            match search::dense_on(device, x, Some(y), top) {
-                Err(e) if e.kind() == Kind::Unsupported => search::dense_against(x, y, top),
-                done => done,
-            }
-        }
+        (Rows::Dense(x), Some(Rows::Dense(y))) => match search::dense_on(device, x, Some(y), top) {
+            Err(e) if e.kind() == Kind::Unsupported => search::dense_against(x, y, top),
+            done => done,
+        },
         (Rows::Sparse(x), None) => search::sparse(x, top),
         (Rows::Sparse(x), Some(Rows::Sparse(y))) => search::sparse_against(x, y, top),
-        _ => Err(Error::input(
-            "the rows of the listings and of the gallery are of two kinds",
-        )
-        .mend("give both as .npy, or both as .npz")),
+        _ => Err(
+            Error::input("the rows of the listings and of the gallery are of two kinds")
+                .mend("give both as .npy, or both as .npz"),
+        ),
     }
 }
 

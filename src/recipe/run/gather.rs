@@ -119,7 +119,8 @@ impl Run<'_> {
                 "has {rows} rows, and there are {wanted} listings ({})",
                 self.label(space, which)
             );
-            Error::input(message).mend("give one row for each data row of the CSV, rejected ones too")
+            Error::input(message)
+                .mend("give one row for each data row of the CSV, rejected ones too")
         };
         match given {
             Given::Rows(rows) if rows.rows() == wanted => Ok(Held::Shared(rows)),
@@ -171,8 +172,10 @@ impl Run<'_> {
             .map(|l| l.image.as_deref().filter(|_| wants(l)))
             .collect();
         let key = self.key(|| {
-            let cells: Vec<Option<String>> =
-                items.iter().map(|l| known(l).map(|h| format!("{h:016x}"))).collect();
+            let cells: Vec<Option<String>> = items
+                .iter()
+                .map(|l| known(l).map(|h| format!("{h:016x}")))
+                .collect();
             Ok(json!({
                 "stage": "phash",
                 "hashes": inputs::column(cells.iter().map(|c| c.as_deref())),
@@ -374,11 +377,7 @@ fn titles<'a>(side: &Side<'a>, decode: bool) -> Vec<Option<std::borrow::Cow<'a, 
 }
 
 /// A vocabulary and its rows; one of no terms, and a note, where the titles hold none.
-fn learn(
-    titles: &[Option<&str>],
-    options: &TfidfOptions,
-    told: &mut Told,
-) -> Result<(Tfidf, Csr)> {
+fn learn(titles: &[Option<&str>], options: &TfidfOptions, told: &mut Told) -> Result<(Tfidf, Csr)> {
     match Tfidf::fit_transform(titles, options) {
         Err(error) if error.kind() == Kind::Input => {
             options.validate()?;

@@ -24,7 +24,10 @@ pub(super) fn column<'a>(cells: impl Iterator<Item = Option<&'a str>>) -> String
 
 /// The SHA-256 of the named files' names, lengths and times of change. As with make, a file that changed
 /// and has kept its length and its time goes unnoticed.
-pub(super) fn files<'a>(folder: &ImageFolder, names: impl Iterator<Item = Option<&'a str>>) -> String {
+pub(super) fn files<'a>(
+    folder: &ImageFolder,
+    names: impl Iterator<Item = Option<&'a str>>,
+) -> String {
     let mut hasher = Sha256::new();
     for name in names {
         let Some(name) = name else {
@@ -49,7 +52,10 @@ pub(super) fn files<'a>(folder: &ImageFolder, names: impl Iterator<Item = Option
 /// A file's length, and when it was changed, in nanoseconds.
 fn stamp(file: &Path) -> Option<(u64, u128)> {
     let metadata = file.metadata().ok()?;
-    let since = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH);
+    let since = metadata
+        .modified()
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH);
     Some((metadata.len(), since.map_or(0, |d| d.as_nanos())))
 }
 

@@ -59,7 +59,8 @@ pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
         kept.push(run.neighbours(space, reach.below)?);
     }
     let rule = with_thresholds(rule, &|space| {
-        rule.reach(space).is_some_and(|r| r.equal && r.below.is_some())
+        rule.reach(space)
+            .is_some_and(|r| r.equal && r.below.is_some())
     });
     let place = |space: usize| used.binary_search(&space).unwrap_or(0);
     let rule = rule.map_sources(&place);
@@ -164,7 +165,10 @@ impl<'a> Run<'a> {
     /// A recipe that does not check; given rows for a space that the recipe has not.
     pub fn new(job: &'a Job<'a>, watch: &'a dyn Watch) -> Result<Self> {
         job.recipe.check()?;
-        for side in [Some(&job.side), job.against.as_ref()].into_iter().flatten() {
+        for side in [Some(&job.side), job.against.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             for (name, _) in &side.given {
                 if !job.recipe.spaces.iter().any(|s| s.name == *name) {
                     return Err(no_such_space(name, job));
@@ -183,7 +187,10 @@ impl<'a> Run<'a> {
         }
         let mut notes = Vec::new();
         if let Some(tuned) = &job.recipe.tuned {
-            let (then, now) = (tuned.listings as f64, job.gallery().listings.items.len() as f64);
+            let (then, now) = (
+                tuned.listings as f64,
+                job.gallery().listings.items.len() as f64,
+            );
             if now > then * TUNED_WITHIN || now * TUNED_WITHIN < then {
                 notes.push(format!(
                     "the thresholds of {} were tuned on {then} listings, and these are {now}: \

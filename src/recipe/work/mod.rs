@@ -75,6 +75,11 @@ enum Place {
 }
 
 impl Work {
+    /// The folder that results are kept in.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        None
+    }
+
     /// The result called `name`, if it is there, whole, and was made under `key`.
     ///
     /// # Errors
