@@ -36,7 +36,7 @@ pub struct Arguments {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
-    let recipe = a.pipeline.recipe(&a.common)?;
+    let recipe = a.pipeline.recipe()?;
     pipeline::once(&a.pipeline.embeddings)?;
     unpack(&a.out)?;
     let start = Instant::now();

@@ -73,7 +73,7 @@ pub struct Summary {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
-    let recipe = a.pipeline.recipe(&a.common)?;
+    let recipe = a.pipeline.recipe()?;
     let named = [Some(&a.listings), Some(&a.out), a.pairs.as_ref()];
     let given = a.against_embeddings.iter().map(|(_, file)| file);
     let read = a.pipeline.files().chain(given).chain(&a.against);
@@ -103,7 +103,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
     }
     let start = Instant::now();
     let listings = Listings::read(&a.listings)?;
-    let gallery = a.against.as_ref().map(Listings::read).transpose()?;
+    let gallery = a.against.as_deref().map(Listings::read).transpose()?;
     let read = start.elapsed().as_secs_f64();
     let side = Side {
         listings: &listings,

@@ -6,7 +6,6 @@ use clap::Args;
 use doppel::error::{Error, Result};
 use doppel::recipe::{Given, Of, Recipe, work::Work};
 
-use crate::common::Common;
 use crate::encoder::{Chosen, Settings};
 
 /// Which pipeline, and what it is given.
@@ -54,9 +53,14 @@ pub fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
 
 impl Pipeline {
     /// The recipe: that of the file, or the default one with what encoders and rows there are.
-    pub fn recipe(&self, common: &Common) -> Result<Recipe> {
-        let _ = common;
+    pub fn recipe(&self) -> Result<Recipe> {
         let Some(path) = &self.recipe else {
+            if self.encoder.is_empty() && !self.settings.weights.is_empty() {
+                return Err(
+                    Error::input("--weights: --encoder or --recipe is required too")
+                        .mend("name what the weights are for"),
+                );
+            }
             let chosen = Chosen::of(&self.encoder, &self.settings, false)?;
             return Ok(self.default_recipe(chosen));
         };
