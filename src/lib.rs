@@ -19,15 +19,19 @@
 //!        |     [nn] || write          |
 //!        +-------------+--------------+     [embed] keeps rows on disk: .npy, .npz, manifests
 //!                      |
-//!                  [search]   exact top-k: dense, sparse, Hamming, combined      --> NN.csv
+//!                  [search]   exact top-k: dense, sparse, Hamming, fused         --> NN.csv
 //!                      |      (its arithmetic is in [device])
 //!                   Lists     for each row its neighbours, best first
+//!                      |  \
+//!                      |   [refine]  query expansion, blending: better rows, searched again
 //!                      |
 //!                 [matching]  thresholds, sweeps, Min2, unions: (row, row, score) alone
 //!                      |                                              --> matches.csv, pairs.csv
-//!                 [evaluate]  row-wise precision, recall and F1
+//!                 [evaluate]  row-wise precision, recall and F1; thresholds from labelled listings
 //!
-//!  [recipe] runs the stages one after the other; the binary `engine` is glue over it.
+//!  [recipe] is a pipeline as data, often a TOML file; it runs the stages one after the other and keeps
+//!  what each made in a folder, so that a run that was killed goes on from there. The binary `engine` is
+//!  glue over it.
 //! ```
 //!
 //! Imports run one way: `engine` -> [`recipe`] -> the stages -> [`nn`] -> [`device`] -> [`tensor`]
