@@ -7,6 +7,7 @@
 
 mod embed;
 mod encoder;
+mod hashes;
 mod job;
 mod run;
 mod spec;
@@ -16,11 +17,11 @@ mod text;
 mod titles;
 pub mod work;
 
-pub use embed::{Embedded, ImageWork, embed_images};
+pub use embed::{Embedded, ImageWork, embed_images, embed_images_into};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
 pub use job::{Given, Job, Outcome, Side};
 pub use run::{Run, run};
 pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
-pub use titles::{EmbeddedTitles, TitleWork, embed_titles};
+pub use titles::{EmbeddedTitles, TitleWork, embed_titles, embed_titles_into};
