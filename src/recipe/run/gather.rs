@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::embed::{ImageWork, embed_images_into, reject};
+use super::super::embed::{ImageWork, embed_images_into};
 use super::super::hashes::hash_images;
 use super::super::job::{Given, Side};
 use super::super::spec::Of as Source;
@@ -15,7 +15,7 @@ use super::{Data, Held, Run, Which, inputs};
 use crate::embed::store;
 use crate::error::{Error, Kind, Result};
 use crate::image::ImageFolder;
-use crate::listings::{IMAGE, Listing};
+use crate::listings::Listing;
 use crate::tensor::{Csr, Rows};
 use crate::text::clean::decode_escapes;
 use crate::text::tfidf::{Tfidf, TfidfOptions};
