@@ -7,6 +7,7 @@
 
 mod embed;
 mod encoder;
+mod file;
 mod matches;
 mod spec;
 mod stages;
@@ -17,6 +18,7 @@ pub mod work;
 
 pub use embed::{Embedded, ImageWork, embed_images};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
+pub use file::{KEYWORDS, rule_from_text, rule_to_text};
 pub use matches::{Job, Outcome, run, tfidf_options};
 pub use spec::{Of, Recipe, Space, Step, Tuned};
 pub use stages::{Clock, Quiet, Stage, Watch};
