@@ -49,13 +49,23 @@ pub struct Bench {
 pub struct Running {
     child: Child,
     err: BufReader<ChildStderr>,
-    pub lines: Vec<String>,
+    pub said: Said,
 }
 
 /// A run that is over.
 pub struct Ran {
     pub code: Option<i32>,
-    pub lines: Vec<String>,
+    pub said: Said,
+}
+
+/// What a run has said.
+#[derive(Debug, Default)]
+pub struct Said {
+    pub events: Vec<Event>,
+    /// What is not about a stage.
+    pub other: Vec<String>,
+    /// How often each name has come: a second `search photo` is called `search photo 2`.
+    times: HashMap<String, usize>,
 }
 
 /// What a line of `--progress lines` tells.
@@ -233,7 +243,7 @@ impl Running {
         Running {
             child,
             err,
-            lines: Vec::new(),
+            said: Said::default(),
         }
     }
 
@@ -241,23 +251,14 @@ impl Running {
         self.child.id()
     }
 
-    /// The next line, if there is one.
-    pub fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        let read = self.err.read_line(&mut line).unwrap();
-        if read == 0 {
-            return None;
-        }
-        self.lines.push(line.trim_end().to_string());
-        self.lines.last().cloned()
-    }
-
-    /// Reads on until `event`; false when the run was over before.
+    /// Reads on until `wanted`; false when the run was over before.
     pub fn reaches(&mut self, wanted: impl Fn(&Event) -> bool) -> bool {
-        while let Some(line) = self.line() {
-            if event(&line).is_some_and(|e| wanted(&e)) {
+        let mut line = String::new();
+        while self.err.read_line(&mut line).unwrap() > 0 {
+            if self.said.hear(line.trim_end()).is_some_and(&wanted) {
                 return true;
             }
+            line.clear();
         }
         false
     }
@@ -269,42 +270,65 @@ impl Running {
     }
 
     pub fn finish(mut self) -> Ran {
-        while self.line().is_some() {}
+        self.reaches(|_| false);
         Ran {
             code: self.child.wait().unwrap().code(),
-            lines: self.lines,
+            said: self.said,
         }
+    }
+}
+
+impl Said {
+    fn hear(&mut self, line: &str) -> Option<&Event> {
+        let Some(event) = event(line) else {
+            self.other.push(line.to_string());
+            return None;
+        };
+        let (Event::Begins(name) | Event::Reused(name) | Event::Ended(name, _)) = &event;
+        let times = self.times.entry(name.clone()).or_default();
+        *times += usize::from(!matches!(event, Event::Ended(..)));
+        let name = match *times {
+            1 => name.clone(),
+            n => format!("{name} {n}"),
+        };
+        self.events.push(match event {
+            Event::Begins(_) => Event::Begins(name),
+            Event::Reused(_) => Event::Reused(name),
+            Event::Ended(_, took) => Event::Ended(name, took),
+        });
+        self.events.last()
+    }
+
+    /// The stages that were run and those that were not, in order.
+    pub fn stages(&self) -> (Vec<String>, Vec<String>) {
+        let (mut made, mut reused) = (Vec::new(), Vec::new());
+        for event in &self.events {
+            match event {
+                Event::Begins(name) => made.push(name.clone()),
+                Event::Reused(name) => reused.push(name.clone()),
+                Event::Ended(..) => {}
+            }
+        }
+        (made, reused)
     }
 }
 
 impl Ran {
     /// Asserts the exit code, showing what was said when it is another.
     pub fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{:#?}", self.lines);
+        assert_eq!(self.code, Some(code), "{:#?}", self.said);
         self
     }
 
-    pub fn events(&self) -> Vec<Event> {
-        self.lines.iter().filter_map(|l| event(l)).collect()
-    }
-
-    /// The stages that were run and those that were not, in order.
+    /// As [`Said::stages`].
     pub fn stages(&self) -> (Vec<String>, Vec<String>) {
-        let (mut made, mut reused) = (Vec::new(), Vec::new());
-        for event in self.events() {
-            match event {
-                Event::Begins(name) => made.push(name),
-                Event::Reused(name) => reused.push(name),
-                Event::Ended(..) => {}
-            }
-        }
-        (made, reused)
+        self.said.stages()
     }
 
     /// The one line of a run that failed, which has all the `words`.
     pub fn fails_with(self, words: &[&str]) -> Self {
         let ran = self.ends(2);
-        let rest: Vec<&String> = ran.lines.iter().filter(|l| event(l).is_none()).collect();
+        let rest = &ran.said.other;
         assert!(
             rest.len() == 1 && rest[0].starts_with("error: "),
             "{rest:?}"
@@ -321,7 +345,7 @@ impl Ran {
 }
 
 /// What a line of `--progress lines` tells.
-pub fn event(line: &str) -> Option<Event> {
+fn event(line: &str) -> Option<Event> {
     let rest = line.strip_prefix("stage ")?;
     if let Some(name) = rest.strip_suffix(" reused") {
         return Some(Event::Reused(name.into()));

@@ -43,9 +43,9 @@ fn undisturbed(bench: &Bench) -> Whole {
     let ran = bench.run("whole", "expected").ends(1);
     let seconds = start.elapsed().as_secs_f64();
     let mut stages = Vec::new();
-    for event in ran.events() {
+    for event in &ran.said.events {
         if let Event::Ended(name, took) = event {
-            stages.push((name, took));
+            stages.push((name.clone(), *took));
         }
     }
     let files = results(bench);
@@ -109,7 +109,7 @@ fn round(bench: &Bench, whole: &Whole, at: usize, round: usize, random: &mut Rng
     let (name, took) = &whole.stages[at];
     let mut running = Running::of(bench.command(&work, &out));
     let begins = |e: &Event| *e == Event::Begins(name.clone());
-    assert!(running.reaches(begins), "{name}: {:#?}", running.lines);
+    assert!(running.reaches(begins), "{name}: {:#?}", running.said);
     std::thread::sleep(Duration::from_secs_f64(took * 1.1 * random.f64()));
     let mut ended = over(&running.kill());
     whole_or_not_there(bench, &out);

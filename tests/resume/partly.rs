@@ -86,7 +86,7 @@ impl EncodeTitles for Sums {
 type Made = (Vec<u8>, Vec<Reject>, usize);
 
 fn images(bench: &Bench, work: &Path, fail_at: usize) -> Result<Made> {
-    let listings = Listings::read(bench.path("l.csv"))?;
+    let listings = Listings::read(&bench.path("l.csv"))?;
     let folder = ImageFolder::open(bench.path("photos"))?;
     let work = Work::open(work)?;
     let sums = Sums::new(fail_at);
@@ -117,7 +117,7 @@ fn images(bench: &Bench, work: &Path, fail_at: usize) -> Result<Made> {
 }
 
 fn titles(bench: &Bench, work: &Path, fail_at: usize) -> Result<Made> {
-    let listings = Listings::read(bench.path("l.csv"))?;
+    let listings = Listings::read(&bench.path("l.csv"))?;
     let work = Work::open(work)?;
     let sums = Sums::new(fail_at);
     let how = TitleWork {
