@@ -46,6 +46,14 @@ fn a_change_costs_what_depends_on_it() {
     bench.write_listings(&title);
     after(&bench, "the title as it was", &["match", "write"]);
 
+    // The ids and lines of what could not be used are those of the listings as they are now.
+    let listings = std::fs::read_to_string(bench.path("l.csv")).unwrap();
+    bench.write("l.csv", listings.replace("\np", "\n\nq"));
+    after(&bench, "the ids", &["match", "write"]);
+    let rejects = std::fs::read_to_string(bench.path("out/m.csv.rejects.csv")).unwrap();
+    assert!(rejects.contains("\n12,q11,image,"), "{rejects}");
+    bench.write("l.csv", listings);
+
     let photos = [
         "embed photo",
         "search photo expand 1",

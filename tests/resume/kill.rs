@@ -19,23 +19,26 @@ struct Whole {
     seconds: f64,
 }
 
-/// The names of the results in `work/`, in the order in which they were made.
-fn results(bench: &Bench) -> Vec<String> {
-    let entries = std::fs::read_dir(bench.path("whole")).unwrap();
-    let mut made = Vec::new();
-    for entry in entries {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_string();
-        let stem = [".npy.json", ".npz.json", ".csv.json"];
-        if let Some(stem) = stem.iter().find_map(|s| name.strip_suffix(s)) {
-            made.push((
-                path.metadata().unwrap().modified().unwrap(),
-                stem.to_string(),
-            ));
-        }
+/// What the result of a stage is called: a space's rows by its name, those that its first step left by
+/// `NAME.1`, the neighbours that this step looks at by `NAME.1.nn`, the space's own by `NAME.nn`.
+fn result_of(stage: &str, stages: &[(String, f64)]) -> String {
+    let words = |stage: &str| {
+        let words: Vec<String> = stage.split(' ').map(str::to_string).collect();
+        let space = words.get(1).unwrap_or(&words[0]).clone();
+        let number: usize = words.get(2).map_or(1, |n| n.parse().unwrap());
+        (words[0].clone(), space, number)
+    };
+    let (kind, space, number) = words(stage);
+    let step = |s: &&(String, f64)| {
+        let (kind, of, _) = words(&s.0);
+        of == space && matches!(&kind[..], "expand" | "blend")
+    };
+    match &kind[..] {
+        "expand" | "blend" => format!("{space}.{number}"),
+        "search" if number <= stages.iter().filter(step).count() => format!("{space}.{number}.nn"),
+        "search" => format!("{space}.nn"),
+        _ => space,
     }
-    made.sort();
-    made.into_iter().map(|(_, name)| name).collect()
 }
 
 fn undisturbed(bench: &Bench) -> Whole {
@@ -48,9 +51,12 @@ fn undisturbed(bench: &Bench) -> Whole {
             stages.push((name.clone(), *took));
         }
     }
-    let files = results(bench);
     // All but the last two keep what they make: match and write.
-    assert_eq!(files.len() + 2, stages.len(), "{files:?}, {stages:?}");
+    let keeping = stages.iter().take(stages.len() - 2);
+    let files: Vec<String> = keeping.map(|s| result_of(&s.0, &stages)).collect();
+    for name in bench.files("whole").keys() {
+        assert!(belongs(name, &files), "{name} is of no stage: {stages:?}");
+    }
     assert_eq!(stages.last().unwrap().0, "write");
     let mut names: Vec<&String> = stages.iter().map(|s| &s.0).collect();
     names.sort();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use doppel::embed::{Encode, EncodeTitles, Window};
-use doppel::image::{Crop, Filter, IMAGENET, ImageFolder, Prepare};
+use doppel::image::{Crop, Filter, IMAGENET, ImageFolder, Prepare, phash_from, phash_many};
 use doppel::listings::{Listings, Reject};
 use doppel::recipe::work::{Key, Told, Work};
 use doppel::recipe::{ImageWork, Quiet, TitleWork, embed_images_into, embed_titles_into};
@@ -164,4 +164,42 @@ fn images_go_on_at_the_one_where_they_were_cut_off() {
 #[test]
 fn titles_go_on_at_the_one_where_they_were_cut_off() {
     cut_off(titles);
+}
+
+#[test]
+fn hashes_come_in_lots_and_without_the_first_files() {
+    let bench = Bench::new();
+    let listings = Listings::read(&bench.path("l.csv")).unwrap();
+    let folder = ImageFolder::open(bench.path("photos")).unwrap();
+    let names: Vec<Option<&str>> = listings.items.iter().map(|l| l.image.as_deref()).collect();
+    let text = |answer: &Result<u64>| match answer {
+        Ok(hash) => format!("{hash:016x}"),
+        Err(error) => error.to_string(),
+    };
+    let whole = phash_many(&folder, &names, &|_| {});
+    let whole: Vec<Option<String>> = whole.iter().map(|a| a.as_ref().map(text)).collect();
+    // 30 photographs and the one that is cut short; one name is of no file.
+    for (first, lots) in [
+        (0, vec![7, 14, 21, 28, 31, 31]),
+        (20, vec![27, 31, 31]),
+        (99, vec![31]),
+    ] {
+        let (mut found, mut dones) = (vec![None; names.len()], Vec::new());
+        let mut take = |done: usize, answers: Vec<(usize, Result<u64>)>| {
+            dones.push(done);
+            for (row, answer) in &answers {
+                assert_eq!(found[*row].replace(text(answer)), None);
+            }
+            Ok(())
+        };
+        phash_from(&folder, &names, (first, 7), &mut take, &|_| {}).unwrap();
+        assert_eq!(dones, lots);
+        for (row, answer) in found.iter().enumerate() {
+            assert!(answer.is_none() || *answer == whole[row], "{row}");
+            assert!(first > 0 || *answer == whole[row], "{row}");
+        }
+        assert!(found[11].is_some() && (first < 99 || found.iter().flatten().count() == 1));
+    }
+    let mut refuse = |_: usize, _: Vec<(usize, Result<u64>)>| Err(Error::internal("no more"));
+    assert!(phash_from(&folder, &names, (0, 7), &mut refuse, &|_| {}).is_err());
 }
