@@ -14,7 +14,7 @@ mod options;
 mod output;
 mod sparse;
 
-pub use combined::{Fuse, Space, combined, combined_against};
+pub use combined::{Fuse, Space, combined, combined_against, fused, fused_against};
 pub use dense::{cosine, dense, dense_against};
 #[doc(hidden)]
 pub use dense_join::Tuning;
