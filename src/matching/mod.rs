@@ -35,7 +35,7 @@ mod rule;
 pub use matches::{Firing, ITSELF, Match, Matches};
 pub use output::{write_matches, write_pairs};
 pub use resolve::{Sweeper, resolve, resolve_capped, resolve_with};
-pub use rule::{Part, Rule, Steps, SweepBuilder};
+pub use rule::{Number, Part, Reach, Rule, Steps, SweepBuilder, What};
 
 use crate::lists::Lists;
 

@@ -1,5 +1,9 @@
 //! The rules: which neighbours match, as an expression over the sources.
 
+mod numbers;
+
+pub use numbers::{Number, Reach, What};
+
 use crate::error::{Error, Result};
 use crate::limits::{MAX_RULE_DEPTH, MAX_SWEEP_STEPS, MIN_SWEEP_STEP};
 
