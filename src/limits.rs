@@ -42,6 +42,10 @@ pub const MAX_RULE_DEPTH: usize = 64;
 pub const MAX_SWEEP_STEPS: u32 = 1_000_000;
 /// The least step of a sweep that moves at all; far above what rounding does to a distance.
 pub const MIN_SWEEP_STEP: f64 = 1e-9;
+/// The most passes over the numbers of a rule that is tuned.
+pub const MAX_TUNE_PASSES: usize = 8;
+/// The most different numbers that a rule is tried with while it is tuned.
+pub const MAX_TUNE_TRIALS: usize = 5_000;
 /// The most images of one run of an encoder.
 pub const MAX_BATCH: usize = 4096;
 /// The most worker threads.

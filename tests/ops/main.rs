@@ -5,3 +5,4 @@ mod topk_combined;
 mod topk_dense;
 mod topk_hamming;
 mod topk_sparse;
+mod tune;

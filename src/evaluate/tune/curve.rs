@@ -1,5 +1,7 @@
 //! One threshold over one set of lists: F1 at every distance there is.
 
+use std::cmp::Ordering::Equal;
+
 use rayon::prelude::*;
 
 use super::place::place;
@@ -62,14 +64,13 @@ pub fn curve(
     opt: &Options<'_>,
 ) -> Result<Curve> {
     check(lists, labels, within, opt)?;
-    lists.check(labels.len())?;
+    check_lists(lists)?;
     let truth = truths(labels)?;
     let within = within.min(2.0);
 
     let (mut pairs, mut nearest) = gather(lists, labels, opt);
     pairs.par_sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance));
     nearest.par_sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance));
-    let second = Seconds::new(&nearest, &truth, within);
 
     let start = truth.iter().filter(|&&t| t > 0).map(|&t| values(1, 1, t));
     let mut walk = Walk {
@@ -78,6 +79,8 @@ pub fn curve(
         truth: &truth,
     };
     let scored = truth.iter().filter(|&&t| t > 0).count();
+    let slack = SLACK * scored as i128;
+    let second = Seconds::new(&nearest, &truth, within, slack);
     let plot = Plot::new(&pairs, within, opt.points);
     let mut points = Vec::with_capacity(plot.count + 1);
 
@@ -95,7 +98,7 @@ pub fn curve(
                 after,
                 until,
             };
-            if best.is_none_or(|b| found.sums.f1 > b.sums.f1) {
+            if best.is_none_or(|b| found.sums.f1 > b.sums.f1 + slack) {
                 best = Some(found);
             }
             while nearest.get(alone).is_some_and(|n| n.distance <= after) {
@@ -103,7 +106,7 @@ pub fn curve(
             }
             let (gain, place) = second.from(alone);
             let sums = walk.sums.plus(gain);
-            if best2.is_none_or(|b| sums.f1 > b.sums.f1) {
+            if best2.is_none_or(|b| sums.f1 > b.sums.f1 + slack) {
                 best2 = Some(Found2 { sums, found, place });
             }
         }
@@ -149,15 +152,33 @@ fn check(lists: &Lists, labels: &[Option<u32>], within: f64, opt: &Options<'_>) 
         return Err(Error::limit(format!("more than {MAX_ROWS} listings")).op("tune"));
     }
     if within.is_nan() || within < 0.0 {
-        return Err(Error::input(format!(
-            "lists that are whole up to the distance {within}"
-        ))
-        .op("tune"));
+        return Err(
+            Error::input(format!("lists that are whole up to the distance {within}")).op("tune"),
+        );
     }
     if opt.cap == 0 {
         return Err(Error::input("0 matches a row are not even itself").op("tune"));
     }
     Ok(())
+}
+
+/// What the curve rests on: finite scores, best first, neighbours among the rows.
+fn check_lists(lists: &Lists) -> Result<()> {
+    let wrong = |i: usize| {
+        let list = lists.row(i);
+        let finite = list.scores.iter().all(|s| s.is_finite());
+        let inside = list.rows.iter().all(|&j| (j as usize) < lists.len());
+        (!finite || !inside || !list.scores.is_sorted_by(|a, b| a >= b)).then_some(i)
+    };
+    match (0..lists.len()).into_par_iter().find_map_first(wrong) {
+        None => Ok(()),
+        Some(i) => Err(Error::input(
+            "the neighbours are not finite, among the rows and best first",
+        )
+        .op("tune")
+        .row(i as u64 + 1)
+        .mend("give lists as doppel's searches make them")),
+    }
 }
 
 /// A neighbour of a scored row.
@@ -171,27 +192,37 @@ struct Pair {
 /// The pairs of all scored rows within the cap, and each scored row's nearest.
 fn gather(lists: &Lists, labels: &[Option<u32>], opt: &Options<'_>) -> (Vec<Pair>, Vec<Pair>) {
     let unable = |i: usize| opt.unable.is_some_and(|u| u[i]);
-    let of_row = |i: usize| -> Vec<Pair> {
+    let of_row = |i: usize| -> (Vec<Pair>, Option<Pair>) {
         let Some(label) = labels[i].filter(|_| !unable(i)) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
         let others = lists.row(i).iter();
         let others = others.filter(|&(j, _)| j as usize != i && !unable(j as usize));
-        let pair = |(j, score): (u32, f64)| Pair {
+        let mut others: Vec<(u32, f64)> = others.collect();
+        let pair = |&(j, score): &(u32, f64)| Pair {
             distance: 1.0 - score,
             row: i as u32,
             right: labels[j as usize] == Some(label),
         };
-        // Lists are best first, ties by lower row, which is how a cap cuts.
-        others.take(opt.cap - 1).map(pair).collect()
+        let mut nearest = others.first().map(pair);
+        // A cap cuts ties by row; in lists, where the two zeros differ, they may stand by their bits.
+        if !others.is_sorted_by(|a, b| a.1 > b.1 || a.0 < b.0) {
+            others.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap_or(Equal).then(a.0.cmp(&b.0)));
+        }
+        others.truncate(opt.cap - 1);
+        if others.is_empty() {
+            nearest = None;
+        }
+        (others.iter().map(pair).collect(), nearest)
     };
-    let rows: Vec<Vec<Pair>> = (0..lists.len())
+    let rows: Vec<(Vec<Pair>, Option<Pair>)> = (0..lists.len())
         .into_par_iter()
         .with_min_len(256)
         .map(of_row)
         .collect();
-    let nearest = rows.iter().filter_map(|row| row.first().copied()).collect();
-    (rows.concat(), nearest)
+    let nearest = rows.iter().filter_map(|row| row.1).collect();
+    let pairs = rows.into_iter().flat_map(|row| row.0).collect();
+    (pairs, nearest)
 }
 
 /// Sums over rows of F1, precision and recall, in units of 2^-60.
@@ -203,6 +234,9 @@ struct Sums {
 }
 
 const ONE: f64 = (1u64 << 60) as f64;
+
+/// Means that differ by less than about 1e-12 are equal: thirds, say, add up to 1 but for their last digits.
+const SLACK: i128 = 1 << 20;
 
 /// What one row gives with `both` of its `predicted` rows true, of `truth` true ones.
 fn values(both: u32, predicted: u32, truth: u32) -> Sums {
@@ -300,7 +334,7 @@ struct Seconds<'a> {
 }
 
 impl<'a> Seconds<'a> {
-    fn new(nearest: &'a [Pair], truth: &[u32], within: f64) -> Self {
+    fn new(nearest: &'a [Pair], truth: &[u32], within: f64, slack: i128) -> Self {
         let mut gains = vec![Sums::default()];
         for pair in nearest {
             let truth = truth[pair.row as usize];
@@ -316,7 +350,7 @@ impl<'a> Seconds<'a> {
         let mut best: Vec<usize> = (0..gains.len()).collect();
         for j in (0..nearest.len()).rev() {
             let later = best[j + 1];
-            if may(later) && (!may(j) || gains[later].f1 > gains[j].f1) {
+            if may(later) && (!may(j) || gains[later].f1 > gains[j].f1 + slack) {
                 best[j] = later;
             }
         }
@@ -331,7 +365,7 @@ impl<'a> Seconds<'a> {
     /// the distances that it lies between; none when no second threshold gives anything.
     fn from(&self, j: usize) -> (Sums, Option<(f64, f64)>) {
         let to = self.best[j];
-        if self.gains[to].f1 <= self.gains[j].f1 {
+        if to == j || self.gains[to].f1 <= self.gains[j].f1 {
             return (Sums::default(), None);
         }
         let until = self.nearest.get(to).map_or(f64::INFINITY, |n| n.distance);

@@ -8,8 +8,10 @@
 
 mod curve;
 mod place;
+mod search;
 
 pub use curve::{Curve, Point, Second, curve};
+pub use search::{Bounds, Tuning, rule};
 
 use crate::error::{Error, Result};
 use crate::limits::MAX_MATCHES;
