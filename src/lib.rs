@@ -19,15 +19,19 @@
 //!        |     [nn] || write          |
 //!        +-------------+--------------+     [embed] keeps rows on disk: .npy, .npz, manifests
 //!                      |
-//!                  [search]   exact top-k: dense, sparse, Hamming, combined      --> NN.csv
+//!                  [search]   exact top-k: dense, sparse, Hamming, fused         --> NN.csv
 //!                      |      (its arithmetic is in [device])
 //!                   Lists     for each row its neighbours, best first
+//!                      |  \
+//!                      |   [refine]  query expansion, blending: better rows, searched again
 //!                      |
 //!                 [matching]  thresholds, sweeps, Min2, unions: (row, row, score) alone
 //!                      |                                              --> matches.csv, pairs.csv
-//!                 [evaluate]  row-wise precision, recall and F1
+//!                 [evaluate]  row-wise precision, recall and F1; thresholds from labelled listings
 //!
-//!  [recipe] runs the stages one after the other; the binary `engine` is glue over it.
+//!  [recipe] is a pipeline as data, often a TOML file; it runs the stages one after the other and keeps
+//!  what each made in a folder, so that a run that was killed goes on from there. The binary `engine` is
+//!  glue over it.
 //! ```
 //!
 //! Imports run one way: `engine` -> [`recipe`] -> the stages -> [`nn`] -> [`device`] -> [`tensor`]
@@ -42,7 +46,7 @@
 //!
 //! ```
 //! use doppel::listings::Listings;
-//! use doppel::recipe::{self, Job, Quiet};
+//! use doppel::recipe::{self, Job, Quiet, Recipe};
 //!
 //! # fn main() -> doppel::Result<()> {
 //! # let folder = tempfile::tempdir().map_err(|e| doppel::Error::io(e, "."))?;
@@ -53,7 +57,8 @@
 //! #     c,Boneka Beruang Besar\n").map_err(|e| doppel::Error::io(e, &path))?;
 //! let listings = Listings::read(&path)?;
 //! let device = doppel::device::open("auto")?; // the card if there is one, else the CPU
-//! let outcome = recipe::run(&Job::new(&listings, &*device), &Quiet)?;
+//! let recipe = Recipe::default_with(None, None); // equal hashes, and a sweep over TF-IDF
+//! let outcome = recipe::run(&Job::new(&listings, &recipe, device), &Quiet)?;
 //! let rows: Vec<u32> = outcome.matches.row(0).iter().map(|m| m.row).collect();
 //! assert_eq!(rows, [0, 1]); // itself first, then the other bottle of oil
 //! # Ok(())

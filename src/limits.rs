@@ -32,6 +32,8 @@ pub const MAX_NPZ_EXPANSION: u64 = 64;
 pub const MAX_LIVE_BATCHES: usize = 3;
 /// The most memory of prepared items, in bytes, over all live batches.
 pub const MAX_PREPARED_BYTES: usize = 512 << 20;
+/// The largest power of a similarity, in query expansion and in fused similarities.
+pub const MAX_POWER: f64 = 64.0;
 /// The most features of a TF-IDF vocabulary.
 pub const MAX_FEATURES: usize = 1 << 28;
 /// The longest n-gram of TF-IDF.

@@ -116,6 +116,26 @@ impl Matches {
         (0..self.len()).map(|i| self.rows(i).collect()).collect()
     }
 
+    /// The first `queries` rows' matches among the rows behind them, counted from the first of those; a
+    /// row's match with itself is left out.
+    pub(super) fn of_queries(&self, queries: usize) -> Matches {
+        let mut kept = Matches::default();
+        let among = |m: &Match| Match {
+            row: m.row - queries as u32,
+            ..*m
+        };
+        let behind = |m: &&Match| m.row as usize >= queries;
+        for row in 0..queries {
+            let matches = self.row(row).iter().filter(behind).map(among);
+            kept.matches.extend(matches);
+            kept.offsets.push(kept.matches.len());
+            let firings = self.firings(row).iter().filter(behind).map(among);
+            kept.firings.extend(firings);
+            kept.firing_offsets.push(kept.firings.len());
+        }
+        kept
+    }
+
     /// Appends the matches of `row`: itself and what `fired`, which is left in another order. Of all
     /// these at most `cap` stay.
     pub(super) fn push(

@@ -26,14 +26,16 @@
 //! # Ok::<(), doppel::Error>(())
 //! ```
 
+mod against;
 mod fire;
 mod matches;
 pub mod output;
 mod resolve;
 mod rule;
 
+pub use against::{Unable, resolve_against};
 pub use matches::{Firing, ITSELF, Match, Matches};
-pub use output::{write_matches, write_pairs};
+pub use output::{Ids, write_matches, write_pairs};
 pub use resolve::{Sweeper, resolve, resolve_capped, resolve_with};
 pub use rule::{Number, Part, Reach, Rule, Steps, SweepBuilder, What};
 

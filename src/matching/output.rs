@@ -7,28 +7,45 @@ use super::Matches;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 
-/// Writes `posting_id,matches`: for each row its matches, separated by spaces, itself first, rows in
-/// order. This is the competition's form.
-///
-/// `ids` has one id for each row; an empty id marks a row that is not written, neither as a line nor
-/// as a match of another.
+/// The ids of the rows of [`Matches`]; an empty id marks a row that is not written, neither as a line
+/// nor as a match of another.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids<'a> {
+    /// One id for each row.
+    pub rows: &'a [&'a str],
+    /// One id for each row that may be a match: the same, or the gallery's.
+    pub others: &'a [&'a str],
+}
+
+impl<'a> Ids<'a> {
+    /// Rows that match one another.
+    pub fn of(ids: &'a [&'a str]) -> Self {
+        Ids {
+            rows: ids,
+            others: ids,
+        }
+    }
+}
+
+/// Writes `posting_id,matches`: for each row its matches, separated by spaces, itself first (against a
+/// gallery there is no such), rows in order. This is the competition's form.
 ///
 /// # Errors
 /// Another number of ids than rows; an id with white space, which the file could not tell from two;
 /// what the disk says. The file is written whole or not at all.
-pub fn write_matches(path: impl AsRef<Path>, ids: &[&str], matches: &Matches) -> Result<()> {
+pub fn write_matches(path: impl AsRef<Path>, ids: Ids<'_>, matches: &Matches) -> Result<()> {
     let path = path.as_ref();
     check_ids(path, ids, matches)?;
     write_whole(path, |out| {
         out.write_all(b"posting_id,matches\n")?;
         let mut line = String::new();
-        for (id, row) in ids.iter().zip(matches.iter()) {
+        for (id, row) in ids.rows.iter().zip(matches.iter()) {
             if id.is_empty() {
                 continue;
             }
             line.clear();
             for m in row {
-                let other = ids[m.row as usize];
+                let other = ids.others[m.row as usize];
                 if !other.is_empty() {
                     if !line.is_empty() {
                         line.push(' ');
@@ -52,7 +69,7 @@ pub fn write_matches(path: impl AsRef<Path>, ids: &[&str], matches: &Matches) ->
 /// As [`write_matches`]; a source without a name.
 pub fn write_pairs(
     path: impl AsRef<Path>,
-    ids: &[&str],
+    ids: Ids<'_>,
     matches: &Matches,
     source_names: &[&str],
 ) -> Result<()> {
@@ -71,9 +88,9 @@ pub fn write_pairs(
     let names: Vec<_> = source_names.iter().map(|name| field(name)).collect();
     write_whole(path, |out| {
         out.write_all(b"from,to,score,source,threshold\n")?;
-        for (i, from) in ids.iter().enumerate() {
+        for (i, from) in ids.rows.iter().enumerate() {
             for firing in matches.firings(i) {
-                let to = ids[firing.row as usize];
+                let to = ids.others[firing.row as usize];
                 if !from.is_empty() && !to.is_empty() {
                     let name = &names[usize::from(firing.source)];
                     let (from, to) = (field(from), field(to));
@@ -86,13 +103,21 @@ pub fn write_pairs(
     })
 }
 
-fn check_ids(path: &Path, ids: &[&str], matches: &Matches) -> Result<()> {
-    if ids.len() != matches.len() {
-        let error = Error::shape("write matches", &[ids.len()], &[matches.len()]);
+fn check_ids(path: &Path, ids: Ids<'_>, matches: &Matches) -> Result<()> {
+    if ids.rows.len() != matches.len() {
+        let error = Error::shape("write matches", &[ids.rows.len()], &[matches.len()]);
         return Err(error.path(path).mend("give one id for each row"));
     }
+    let beyond = matches.iter().flatten().map(|m| m.row as usize + 1).max();
+    if let Some(rows) = beyond.filter(|&rows| rows > ids.others.len()) {
+        let error = Error::shape("write matches", &[ids.others.len()], &[rows]);
+        return Err(error
+            .path(path)
+            .mend("give one id for each row that matches"));
+    }
     let spaced = |id: &&str| id.contains(|c: char| c.is_ascii_whitespace());
-    match ids.iter().position(spaced) {
+    let first = |ids: &[&str]| ids.iter().position(spaced);
+    match first(ids.rows).or_else(|| first(ids.others)) {
         Some(i) => Err(Error::input(
             "the id holds white space, which separates ids in matches.csv",
         )

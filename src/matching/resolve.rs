@@ -71,7 +71,25 @@ pub fn resolve_with(
     cap: usize,
     sweeper: Option<&dyn Sweeper>,
 ) -> Result<Matches> {
-    check_sizes(sources, rows, unable, cap)?;
+    if cap == 0 || cap > MAX_MATCHES {
+        return Err(Error::limit(format!(
+            "{cap} matches a row are not from 1 to {MAX_MATCHES}"
+        ))
+        .op("match"));
+    }
+    run(sources, rule, rows, unable, cap, sweeper)
+}
+
+/// [`resolve_with`] for any cap.
+pub(super) fn run(
+    sources: &[Source],
+    rule: &Rule,
+    rows: usize,
+    unable: Option<&[bool]>,
+    cap: usize,
+    sweeper: Option<&dyn Sweeper>,
+) -> Result<Matches> {
+    check_sizes(sources, rows, unable)?;
     rule.validate(sources.len())?;
     sources.iter().try_for_each(check_lists)?;
     check_equalities(rule, sources)?;
@@ -159,18 +177,13 @@ fn blocks<T: Send>(rows: usize, work: impl Fn(std::ops::Range<usize>) -> T + Syn
         .collect()
 }
 
-fn check_sizes(sources: &[Source], rows: usize, unable: Option<&[bool]>, cap: usize) -> Result<()> {
+fn check_sizes(sources: &[Source], rows: usize, unable: Option<&[bool]>) -> Result<()> {
     let limit = |message: String| Err(Error::limit(message).op("match"));
     if rows > MAX_ROWS {
         return limit(format!("{rows} rows are more than {MAX_ROWS}"));
     }
     if sources.len() > usize::from(ITSELF) {
         return limit(format!("{} sources are too many", sources.len()));
-    }
-    if cap == 0 || cap > MAX_MATCHES {
-        return limit(format!(
-            "{cap} matches a row are not from 1 to {MAX_MATCHES}"
-        ));
     }
     for source in sources {
         if source.lists.len() != rows {

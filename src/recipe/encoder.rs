@@ -93,20 +93,21 @@ impl EncoderSpec {
     }
 }
 
-impl OpenEncoder {
-    /// What made the vectors, for their manifest. Reads all of the weights for their SHA-256.
+impl EncoderSpec {
+    /// What makes the vectors, for a manifest. Reads all of the weights for their SHA-256. Without a
+    /// `pool` it is the one that was asked for.
     ///
     /// # Errors
-    /// Weights that cannot be read any more.
-    pub fn settings(&self) -> Result<Value> {
-        let (options, prepare) = (&self.spec.options, &self.prepare);
-        let pool = match self.encoder.pool() {
+    /// An architecture that is not known; weights that cannot be read.
+    pub fn settings(&self, pool: Option<GlobalPool>) -> Result<Value> {
+        let (options, prepare) = (&self.options, self.prepare()?);
+        let pool = pool.or(options.pool).map(|pool| match pool {
             GlobalPool::Average => "avg",
             GlobalPool::Gem => "gem",
-        };
+        });
         Ok(json!({
-            "encoder": format!("timm:{}", self.encoder.arch().name),
-            "weights_sha256": weights_sha256(&self.spec.weights)?,
+            "encoder": format!("timm:{}", nn::arch(&options.arch)?.name),
+            "weights_sha256": weights_sha256(&self.weights)?,
             "size": prepare.size,
             "crop": match prepare.crop {
                 Crop::Squash => json!("squash"),
@@ -120,6 +121,16 @@ impl OpenEncoder {
             "raw": options.raw,
             "exif": self.orient,
         }))
+    }
+}
+
+impl OpenEncoder {
+    /// What made the vectors, for their manifest. Reads all of the weights for their SHA-256.
+    ///
+    /// # Errors
+    /// Weights that cannot be read any more.
+    pub fn settings(&self) -> Result<Value> {
+        self.spec.settings(Some(self.encoder.pool()))
     }
 }
 

@@ -7,7 +7,8 @@
 
 mod embed;
 mod encoder;
-mod matches;
+mod job;
+mod run;
 mod spec;
 mod stages;
 mod sweep;
@@ -17,8 +18,9 @@ pub mod work;
 
 pub use embed::{Embedded, ImageWork, embed_images};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
-pub use matches::{Job, Outcome, run, tfidf_options};
-pub use spec::{Of, Recipe, Space, Step, Tuned};
+pub use job::{Given, Job, Outcome, Side};
+pub use run::{Run, run};
+pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
 pub use titles::{EmbeddedTitles, TitleWork, embed_titles};

@@ -119,41 +119,58 @@ impl ReadText {
     }
 }
 
+impl ReadText {
+    /// What makes the vectors, for a manifest. Reads all of the weights for their SHA-256.
+    ///
+    /// # Errors
+    /// Weights or a tokenizer that cannot be read.
+    pub fn settings(&self) -> Result<Value> {
+        settings(&self.folder, &self.tokenizer)
+    }
+}
+
 impl OpenText {
     /// What made the vectors, for their manifest. Reads all of the weights for their SHA-256.
     ///
     /// # Errors
     /// Weights or a tokenizer that cannot be read any more.
     pub fn settings(&self) -> Result<Value> {
-        let config = self.encoder.config();
-        let family = match config.family {
-            TextFamily::Bert => "bert",
-            TextFamily::DistilBert => "distilbert",
-            TextFamily::Roberta => "roberta",
-        };
-        Ok(json!({
-            "encoder": format!("hf:{family}"),
-            "weights_sha256": weights_sha256(&self.folder.path)?,
-            "tokenizer_sha256": self.sha256(&["tokenizer.json", "vocab.txt", "vocab.json"])?,
-            "tokenizer_config_sha256": self.sha256(&["tokenizer_config.json"])?,
-            "layers": config.layers,
-            "pool": match self.encoder.pool() {
-                TextPool::Cls => "cls",
-                TextPool::Mean => "mean",
-            },
-            "max_tokens": self.tokenizer.max_tokens(),
-            "lowercase": self.folder.lowercase,
-        }))
+        settings(&self.folder, &self.tokenizer)
     }
+}
 
-    /// The SHA-256 of the first of these files of the folder that is there.
-    fn sha256(&self, names: &[&str]) -> Result<Option<String>> {
-        let mut files = names.iter().map(|name| self.folder.path.join(name));
-        files
-            .find(|file| file.is_file())
-            .map(store::sha256)
-            .transpose()
-    }
+fn settings(folder: &TextFolder, tokenizer: &Tokenizer) -> Result<Value> {
+    let config = &folder.config;
+    let family = match config.family {
+        TextFamily::Bert => "bert",
+        TextFamily::DistilBert => "distilbert",
+        TextFamily::Roberta => "roberta",
+    };
+    Ok(json!({
+        "encoder": format!("hf:{family}"),
+        "weights_sha256": weights_sha256(&folder.path)?,
+        "config_sha256": sha256(folder, &["config.json"])?,
+        "tokenizer_sha256": sha256(folder, &["tokenizer.json", "vocab.txt", "vocab.json"])?,
+        "tokenizer_config_sha256": sha256(folder, &["tokenizer_config.json"])?,
+        "special_tokens_sha256": sha256(folder, &["special_tokens_map.json"])?,
+        "merges_sha256": sha256(folder, &["merges.txt"])?,
+        "layers": config.layers,
+        "pool": match folder.pool {
+            TextPool::Cls => "cls",
+            TextPool::Mean => "mean",
+        },
+        "max_tokens": tokenizer.max_tokens(),
+        "lowercase": folder.lowercase,
+    }))
+}
+
+/// The SHA-256 of the first of these files of the folder that is there.
+fn sha256(folder: &TextFolder, names: &[&str]) -> Result<Option<String>> {
+    let mut files = names.iter().map(|name| folder.path.join(name));
+    files
+        .find(|file| file.is_file())
+        .map(store::sha256)
+        .transpose()
 }
 
 impl EncodeTitles for OpenText {

@@ -4,6 +4,7 @@ mod bad_input;
 mod demo;
 mod embed;
 mod matching;
+mod recipes;
 mod search;
 mod simt;
 mod titles;

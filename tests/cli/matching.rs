@@ -49,7 +49,12 @@ fn json_tells_the_run_and_quiet_says_nothing() {
         .iter()
         .map(|s| s["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["read", "tfidf", "search", "match", "write"]);
+    assert_eq!(
+        names,
+        [
+            "read", "phash", "tfidf", "search", "search", "match", "write"
+        ]
+    );
     let quiet = bench.engine("match l.csv --out m.csv --quiet").ends(0);
     assert!(quiet.out.is_empty() && quiet.err.is_empty());
 }

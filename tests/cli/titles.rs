@@ -240,6 +240,8 @@ fn the_manifest_says_what_made_the_rows() {
         "weights_sha256": sha256("w/model.safetensors"),
         "tokenizer_sha256": sha256("w/tokenizer.json"),
         "tokenizer_config_sha256": sha256("w/tokenizer_config.json"),
+        "config_sha256": sha256("w/config.json"),
+        "special_tokens_sha256": null, "merges_sha256": null,
     });
     assert_eq!(manifest.settings, wanted);
     let more = "--quiet --raw --dtype f16 --pool cls --max-tokens 9 --decode-escapes";

@@ -7,7 +7,7 @@ use doppel::limits::MAX_MATCHES;
 use doppel::limits::MAX_RULE_DEPTH;
 use doppel::lists::{Lists, best_first};
 use doppel::matching::{
-    ITSELF, Match, Matches, Rule, Source, Steps, resolve, resolve_capped, write_matches,
+    ITSELF, Ids, Match, Matches, Rule, Source, Steps, resolve, resolve_capped, write_matches,
     write_pairs,
 };
 
@@ -398,8 +398,8 @@ fn matches_and_pairs_as_files() {
     let (m, p) = (dir.path().join("matches.csv"), dir.path().join("pairs.csv"));
     // Row 3 is unusable: no line of its own, in no other line.
     let ids = ["train_1", "a,\"b\"", "ü", ""];
-    write_matches(&m, &ids, &matches).unwrap();
-    write_pairs(&p, &ids, &matches, &["phash", "tf,idf"]).unwrap();
+    write_matches(&m, Ids::of(&ids), &matches).unwrap();
+    write_pairs(&p, Ids::of(&ids), &matches, &["phash", "tf,idf"]).unwrap();
     let read = |path| std::fs::read_to_string(path).unwrap();
     assert_eq!(
         read(&m),
@@ -441,21 +441,21 @@ fn files_that_cannot_be_right_are_not_written() {
     let matches = resolve(&sources, &Rule::threshold(0, 0.5), 2).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.csv");
-    let short = write_matches(&path, &["a"], &matches).unwrap_err();
+    let short = write_matches(&path, Ids::of(&["a"]), &matches).unwrap_err();
     assert_eq!(short.kind(), Kind::Shape);
-    let spaced = write_matches(&path, &["a", "b c"], &matches).unwrap_err();
+    let spaced = write_matches(&path, Ids::of(&["a", "b c"]), &matches).unwrap_err();
     assert!(spaced.to_string().contains("row 2"), "{spaced}");
-    let unnamed = write_pairs(&path, &["a", "b"], &matches, &[]).unwrap_err();
+    let unnamed = write_pairs(&path, Ids::of(&["a", "b"]), &matches, &[]).unwrap_err();
     assert!(unnamed.to_string().contains("row 1"), "{unnamed}");
     assert!(!path.exists());
     // No rows at all: a header.
     let none = Matches::default();
-    write_matches(&path, &[], &none).unwrap();
+    write_matches(&path, Ids::of(&[]), &none).unwrap();
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         "posting_id,matches\n"
     );
-    write_pairs(&path, &[], &none, &[]).unwrap();
+    write_pairs(&path, Ids::of(&[]), &none, &[]).unwrap();
     let header = "from,to,score,source,threshold\n";
     assert_eq!(std::fs::read_to_string(&path).unwrap(), header);
 }

@@ -206,23 +206,23 @@ impl Progress {
 }
 
 impl Watch for Progress {
-    fn begin(&self, name: &'static str, total: usize) {
+    fn begin(&self, name: &str, total: usize) {
         self.with(|slot| {
-            let style = match name {
+            let style = match name.split(' ').next().unwrap_or_default() {
                 "embed" => {
-                    "{prefix:>8} {bar:30} {human_pos}/{human_len}  {rate} images/s  {eta} left"
+                    "{prefix:>12} {bar:30} {human_pos}/{human_len}  {rate} images/s  {eta} left"
                 }
                 "titles" => {
-                    "{prefix:>8} {bar:30} {human_pos}/{human_len}  {rate} titles/s  {eta} left"
+                    "{prefix:>12} {bar:30} {human_pos}/{human_len}  {rate} titles/s  {eta} left"
                 }
-                _ => "{prefix:>8} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left",
+                _ => "{prefix:>12} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left",
             };
             let bar =
                 ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(style) {
                 bar.set_style(style.with_key("rate", rate));
             }
-            bar.set_prefix(name);
+            bar.set_prefix(name.to_string());
             bar.tick();
             *slot = Some(bar);
         });

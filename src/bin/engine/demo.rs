@@ -9,12 +9,13 @@ use doppel::evaluate::{Figures, evaluate_file, read_matches};
 use doppel::files::write_whole;
 use doppel::listings::Listings;
 use doppel::nn;
+use doppel::recipe::{Job, Side};
 use include_dir::{Dir, include_dir};
 use serde_json::json;
 
 use crate::common::{Common, Done, peak_memory, seconds, stages_json};
-use crate::encoder::{Chosen, Settings};
 use crate::matching::{Summary, match_listings};
+use crate::pipeline::{self, Pipeline};
 
 /// The demo's listings and photographs, inside the binary.
 static DATA: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/demo");
@@ -28,26 +29,34 @@ pub struct Arguments {
     /// The folder for the listings, the photographs and the results; it is made when it is not there
     #[arg(long, value_name = "DIR", default_value = "doppel-demo")]
     out: PathBuf,
-    /// An encoder that looks at the photographs too: timm:ARCH (`engine info` lists them), or one that
-    /// reads the titles: hf: or hf:NAME; may be given once for each
-    #[arg(long, value_name = "NAME")]
-    encoder: Vec<String>,
     #[command(flatten)]
-    settings: Settings,
+    pipeline: Pipeline,
     #[command(flatten)]
     pub common: Common,
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
-    let chosen = Chosen::of(&a.encoder, &a.settings, false)?;
+    let recipe = a.pipeline.recipe()?;
+    pipeline::once(&a.pipeline.embeddings)?;
     unpack(&a.out)?;
     let start = Instant::now();
     let listings = Listings::read(&a.out.join("listings.csv"))?;
     let (matches, pairs) = (a.out.join("matches.csv"), a.out.join("pairs.csv"));
     let images = a.out.join("images");
     let files = (matches.as_path(), Some(pairs.as_path()));
-    let encoders = (&chosen, &a.settings);
-    let mut summary = match_listings(&listings, Some(&images), files, encoders, &a.common)?;
+    let job = Job {
+        side: Side {
+            images: Some(&images),
+            given: a.pipeline.given(),
+            ..Side::new(&listings)
+        },
+        insist: a.common.insists_on_card(),
+        ..Job::new(&listings, &recipe, a.common.shared_device()?)
+    };
+    let mut summary = match_listings(&job, files, &a.common)?;
+    for note in &summary.outcome.notes {
+        a.common.note(note);
+    }
     summary.seconds = start.elapsed().as_secs_f64();
     let answers = read_matches(&matches)?;
     let (figures, _) = evaluate_file(&answers, &listings.index_by_id(), &listings.labels())?;
@@ -101,7 +110,7 @@ fn story(listings: &Listings, s: &Summary, f: &Figures, a: &Arguments) -> String
     if let Some(stage) = slowest {
         text.push_str(&format!(
             "slowest stage: {} ({})\n",
-            stage.name,
+            stage.label(),
             seconds(stage.seconds)
         ));
     }
@@ -111,7 +120,7 @@ fn story(listings: &Listings, s: &Summary, f: &Figures, a: &Arguments) -> String
          pair matched)\n         {place}/images/      (look at them)\n\nnow yours:\n  engine match \
          listings.csv --images photos/ --out matches.csv --pairs pairs.csv\n  engine match --help"
     ));
-    if a.encoder.is_empty() {
+    if a.pipeline.encoder.is_empty() && a.pipeline.recipe.is_none() {
         text.push_str(&with_encoder(&a.out));
     }
     text

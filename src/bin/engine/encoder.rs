@@ -9,7 +9,8 @@ use doppel::error::{Error, Kind, Result};
 use doppel::nn::text::TextPool;
 use doppel::nn::{self, Arch, GlobalPool, ImageOptions};
 use doppel::recipe::{
-    EncoderSpec, Framing, ImageWork, NEEDED, OpenEncoder, OpenText, ReadText, TextSpec, TitleWork,
+    EncoderSpec, Framing, ImageWork, NEEDED, Of, OpenEncoder, OpenText, ReadText, TextSpec,
+    TitleWork,
 };
 
 use crate::common::Common;
@@ -35,8 +36,9 @@ const MINILM: &str = "sentence-transformers/all-MiniLM-L6-v2";
 #[derive(Args)]
 pub struct Settings {
     /// Its weights. For timm: a .safetensors file, an index of several, or a folder with
-    /// model.safetensors; for hf: a Hugging Face folder
-    #[arg(long, value_name = "FILE|DIR", requires = "encoder")]
+    /// model.safetensors; for hf: a Hugging Face folder. With a recipe: the folder that its weights are in
+    /// [default: the recipe's own]
+    #[arg(long, value_name = "FILE|DIR")]
     pub weights: Vec<PathBuf>,
     /// Images: pixels on a side of what the encoder sees [default: the encoder's own]
     #[arg(long, value_name = "PX", requires = "encoder")]
@@ -302,6 +304,19 @@ impl Settings {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The encoders as spaces of a recipe.
+    pub fn spaces(&self, chosen: Chosen) -> (Option<Of>, Option<Of>) {
+        let image = chosen.image.map(|encoder| Of::Image {
+            encoder,
+            batch: self.batch,
+        });
+        let title = chosen.title.map(|encoder| Of::Text {
+            encoder,
+            decode_escapes: self.decode_escapes,
+        });
+        (image, title)
     }
 
     /// What `encoder` does with images: unit rows of float32.

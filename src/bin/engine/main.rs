@@ -7,6 +7,7 @@ mod encoder;
 mod evaluate;
 mod info;
 mod matching;
+mod pipeline;
 mod search;
 mod sigbus;
 mod split;

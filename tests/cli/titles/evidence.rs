@@ -51,7 +51,9 @@ fn an_encoder_of_titles_is_evidence_in_match() {
         .collect();
     assert_eq!(
         stages,
-        ["read", "tfidf", "titles", "search", "match", "write"]
+        [
+            "read", "phash", "tfidf", "titles", "search", "search", "search", "match", "write"
+        ]
     );
     let found = pairs(&bench);
     let key = |a: &str, b: &str| (a.into(), b.into(), "title".into());

@@ -1,0 +1,364 @@
+//! A recipe, run: every space's rows, their neighbours, and the rule over them.
+//!
+//! ```text
+//!   listings --[gather]--> rows of a space --[refine]--> better rows --[find]--> Lists --> matching
+//!        (hashes, TF-IDF, encoders, files)      (expand, blend: search, then average)
+//! ```
+//!
+//! Each arrow is a stage: what it makes is asked of the [`Work`](super::work::Work) first, under a key of
+//! all that it depends on, and kept there when it had to be made.
+
+mod encoders;
+mod find;
+mod gather;
+mod inputs;
+mod refine;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::job::{Job, Outcome, Side};
+use super::stages::{Clock, Watch};
+use super::sweep::OnCard;
+use super::work::{Kept, Key, Made, Told, Work};
+use crate::embed::store;
+use crate::error::{Error, Result};
+use crate::listings::Ledger;
+use crate::lists::Lists;
+use crate::matching::{self, Part, Rule, Source, Sweeper, Unable};
+use crate::tensor::Rows;
+use crate::text::tfidf::Tfidf;
+
+/// How much larger or smaller than the gallery that they were tuned on listings may be, before a note says
+/// so.
+const TUNED_WITHIN: f64 = 1.5;
+
+/// Matches `job`'s listings by its recipe. At most [`MAX_MATCHES`](crate::limits::MAX_MATCHES) a listing.
+///
+/// A listing without a hash gets one from its image where images are given. An image or a title that
+/// cannot be read goes to the ledger and loses that evidence alone; a listing without one has no such
+/// evidence. Each file and each title is encoded once an encoder.
+///
+/// # Errors
+/// A recipe that does not check; the image folder cannot be opened, or an image encoder has none; given
+/// rows that are not one a listing; a search refuses its input; whatever an encoder or the disk ends with.
+pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
+    let mut run = Run::new(job, watch)?;
+    let rule = &job.recipe.fusion;
+    let used = rule.sources();
+    run.plan(&used)?;
+    for &space in &used {
+        run.gather(space)?;
+    }
+    let mut kept = Vec::new();
+    for &space in &used {
+        let reach = rule.reach(space).unwrap_or_default();
+        // A search for equal rows alone is the cheapest; with a distance too, equal is the nearest.
+        kept.push(run.neighbours(space, reach.below)?);
+    }
+    let rule = with_thresholds(rule, &|space| {
+        rule.reach(space)
+            .is_some_and(|r| r.equal && r.below.is_some())
+    });
+    let place = |space: usize| used.binary_search(&space).unwrap_or(0);
+    let rule = rule.map_sources(&place);
+    run.finish(&used, kept, &rule)
+}
+
+/// The rule with equality as a distance below the least positive one, for the spaces that are `mixed`.
+fn with_thresholds(rule: &Rule, mixed: &dyn Fn(usize) -> bool) -> Rule {
+    let all = |rules: &[Rule]| rules.iter().map(|r| with_thresholds(r, mixed)).collect();
+    match rule {
+        Rule::Equal { source } if mixed(*source) => Rule::threshold(*source, f64::MIN_POSITIVE),
+        Rule::Equal { .. } | Rule::Threshold { .. } => rule.clone(),
+        Rule::Sweep(parts) => {
+            let part = |part: &Part| match part {
+                Part::Swept { .. } => part.clone(),
+                Part::Fixed(rule) => Part::Fixed(with_thresholds(rule, mixed)),
+            };
+            Rule::Sweep(parts.iter().map(part).collect())
+        }
+        Rule::Union(rules) => Rule::Union(all(rules)),
+        Rule::Intersection(rules) => Rule::Intersection(all(rules)),
+        Rule::Reciprocal(rule) => with_thresholds(rule, mixed).reciprocal(),
+        Rule::Min2 {
+            rule,
+            source,
+            distance,
+        } => with_thresholds(rule, mixed).min2(*source, *distance),
+    }
+}
+
+/// Which listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Which {
+    /// Those that are answered.
+    Queries,
+    /// Those that answer, where these are others.
+    Gallery,
+}
+
+/// Rows that can be read when they are wanted.
+#[derive(Clone)]
+enum Held {
+    Kept(Kept),
+    /// A file of somebody else's, and its SHA-256.
+    File(std::path::PathBuf, String),
+    Shared(Arc<Rows>),
+}
+
+impl Held {
+    /// What stands for it in the keys of stages that read it.
+    fn digest(&self) -> &str {
+        match self {
+            Held::Kept(kept) => &kept.digest,
+            Held::File(_, sha256) => sha256,
+            Held::Shared(_) => "",
+        }
+    }
+
+    fn read(&self) -> Result<Arc<Rows>> {
+        let made = match self {
+            Held::Kept(kept) => kept.read()?,
+            Held::File(path, _) => return read_rows(path).map(Arc::new),
+            Held::Shared(rows) => return Ok(Arc::clone(rows)),
+        };
+        match Arc::try_unwrap(made) {
+            Ok(Made::Rows(rows)) => Ok(Arc::new(rows)),
+            Err(made) => match &*made {
+                Made::Rows(rows) => Ok(Arc::new(rows.clone())),
+                _ => Err(Error::internal("a stage's result is not rows")),
+            },
+            Ok(_) => Err(Error::internal("a stage's result is not rows")),
+        }
+    }
+}
+
+/// What a space compares.
+#[derive(Clone)]
+enum Data {
+    Hashes(Kept),
+    Rows(Held),
+    Fused(Vec<(Held, f64)>, crate::search::Fuse),
+}
+
+/// A recipe's run over its spaces; `tune` uses it to look at them one by one.
+pub struct Run<'a> {
+    job: &'a Job<'a>,
+    watch: &'a dyn Watch,
+    clock: Clock<'a>,
+    ledgers: HashMap<Which, Ledger>,
+    notes: Vec<String>,
+    /// Rows as their source has them, and as the steps left them.
+    data: HashMap<(usize, Which), Data>,
+    /// Vocabularies of the gallery.
+    words: HashMap<usize, Arc<Tfidf>>,
+    encoders: encoders::Encoders,
+}
+
+impl<'a> Run<'a> {
+    /// A run that has not gathered anything.
+    ///
+    /// # Errors
+    /// A recipe that does not check; given rows for a space that the recipe has not.
+    pub fn new(job: &'a Job<'a>, watch: &'a dyn Watch) -> Result<Self> {
+        job.recipe.check()?;
+        for side in [Some(&job.side), job.against.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            for (name, _) in &side.given {
+                if !job.recipe.spaces.iter().any(|s| s.name == *name) {
+                    return Err(no_such_space(name, job));
+                }
+            }
+        }
+        if job.against.is_some() && job.recipe.fusion.has_reciprocal() {
+            return Err(
+                Error::input("a reciprocal rule has no meaning against a gallery")
+                    .mend("leave `reciprocal` out, or match all listings in one file"),
+            );
+        }
+        let mut ledgers = HashMap::from([(Which::Queries, job.side.listings.ledger.clone())]);
+        if let Some(gallery) = &job.against {
+            ledgers.insert(Which::Gallery, gallery.listings.ledger.clone());
+        }
+        let mut notes = Vec::new();
+        if let Some(tuned) = &job.recipe.tuned {
+            let (then, now) = (
+                tuned.listings as f64,
+                job.gallery().listings.items.len() as f64,
+            );
+            if now > then * TUNED_WITHIN || now * TUNED_WITHIN < then {
+                notes.push(format!(
+                    "the thresholds of {} were tuned on {then} listings, and these are {now}: \
+                     thresholds depend on that (`engine tune --for-size {now}`)",
+                    job.recipe.name
+                ));
+            }
+        }
+        Ok(Run {
+            job,
+            watch,
+            clock: Clock::new(watch),
+            ledgers,
+            notes,
+            data: HashMap::new(),
+            words: HashMap::new(),
+            encoders: encoders::Encoders::default(),
+        })
+    }
+
+    /// The sides that a run has.
+    fn sides(&self) -> &'static [Which] {
+        match self.job.against {
+            Some(_) => &[Which::Gallery, Which::Queries],
+            None => &[Which::Queries],
+        }
+    }
+
+    fn side(&self, which: Which) -> &'a Side<'a> {
+        match (which, &self.job.against) {
+            (Which::Gallery, Some(gallery)) => gallery,
+            _ => &self.job.side,
+        }
+    }
+
+    /// What a stage of a side is called after its space: `photo`, `gallery photo`.
+    fn label(&self, space: usize, which: Which) -> String {
+        let name = &self.job.recipe.spaces[space].name;
+        match which {
+            Which::Queries => name.clone(),
+            Which::Gallery => format!("gallery {name}"),
+        }
+    }
+
+    /// What the result of a stage is called: `photo`, `gallery.photo`; space names have no points.
+    fn file(&self, space: usize, which: Which) -> String {
+        let name = &self.job.recipe.spaces[space].name;
+        match which {
+            Which::Queries => name.clone(),
+            Which::Gallery => format!("gallery.{name}"),
+        }
+    }
+
+    /// A key, where results are kept; what is costly to tell is not asked for where they are not.
+    fn key(&self, settings: impl FnOnce() -> Result<Value>) -> Result<Key> {
+        match self.job.work {
+            Work::Memory => Ok(Key::new(Value::Null)),
+            _ => settings().map(Key::new),
+        }
+    }
+
+    /// What stage `name` made of `label`, from an earlier run or from `make`.
+    fn stage(
+        &mut self,
+        (name, label): (&'static str, &str),
+        (file, key): (&str, &Key),
+        items: usize,
+        make: impl FnOnce() -> Result<(Made, Told)>,
+    ) -> Result<Kept> {
+        self.clock.begin();
+        if let Some(kept) = self.job.work.find(file, key)? {
+            self.clock.reused(name, Some(label), kept.told.items);
+            return Ok(kept);
+        }
+        let work = self.job.work;
+        self.clock.run_of(name, Some(label), items, || {
+            let (made, told) = make()?;
+            work.keep(file, key, made, told)
+        })
+    }
+
+    /// Takes down what a stage said; what an earlier one said of the same cell is not said twice.
+    fn heed(&mut self, which: Which, told: &Told) {
+        let ledger = self.ledgers.entry(which).or_default();
+        let known: std::collections::HashSet<(u64, String)> =
+            ledger.iter().map(|r| (r.row, r.column.clone())).collect();
+        for reject in &told.rejects {
+            if !known.contains(&(reject.row, reject.column.clone())) {
+                ledger.push(reject.clone());
+            }
+        }
+        ledger.sort();
+        for note in &told.notes {
+            if !self.notes.contains(note) {
+                self.notes.push(note.clone());
+            }
+        }
+    }
+
+    /// The rule over the neighbours, and all that there is to say.
+    fn finish(mut self, used: &[usize], kept: Vec<Kept>, rule: &Rule) -> Result<Outcome> {
+        let job = self.job;
+        let names = used.iter().map(|&s| job.recipe.spaces[s].name.clone());
+        let names: Vec<String> = names.collect();
+        let rows = job.side.listings.items.len();
+        let matches = self.clock.run("match", rows, || {
+            let named = names.iter().zip(kept);
+            let sources = named.map(|(name, kept)| Ok(Source::new(name.as_str(), lists(kept)?)));
+            let sources = sources.collect::<Result<Vec<_>>>()?;
+            let card = OnCard(&*job.device);
+            let sweeper = job.device.info().is_card().then_some(&card as &dyn Sweeper);
+            let (unable, cap) = (unable(&job.side), job.recipe.matches);
+            match &job.against {
+                None => matching::resolve_with(&sources, rule, rows, Some(&unable), cap, sweeper),
+                Some(gallery) => {
+                    let both = Unable {
+                        queries: &unable,
+                        gallery: &self::unable(gallery),
+                    };
+                    matching::resolve_against(&sources, rule, both, cap, sweeper)
+                }
+            }
+        })?;
+        Ok(Outcome {
+            matches,
+            sources: names,
+            ledger: self.ledgers.remove(&Which::Queries).unwrap_or_default(),
+            gallery_ledger: self.ledgers.remove(&Which::Gallery).unwrap_or_default(),
+            stages: self.clock.stages,
+            notes: self.notes,
+        })
+    }
+}
+
+/// The rows that take no part.
+fn unable(side: &Side<'_>) -> Vec<bool> {
+    let items = side.listings.items.iter();
+    items.map(|l| l.rejected || !l.usable()).collect()
+}
+
+/// A stage's neighbours, without a copy where nobody else holds them.
+fn lists(kept: Kept) -> Result<Lists> {
+    let made = kept.read()?;
+    drop(kept);
+    let made = Arc::try_unwrap(made).unwrap_or_else(|shared| (*shared).clone());
+    match made {
+        Made::Lists(lists) => Ok(lists),
+        _ => Err(Error::internal("a stage's result is not neighbours")),
+    }
+}
+
+/// Rows of a file, told apart by its ending.
+fn read_rows(path: &std::path::Path) -> Result<Rows> {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    match ending.to_ascii_lowercase().as_str() {
+        "npy" => store::read_npy(path).map(Rows::Dense),
+        "npz" => store::read_npz(path).map(Rows::Sparse),
+        _ => Err(Error::input("is not a kind of file that holds rows")
+            .path(path)
+            .mend("give an .npy or an .npz, one row a listing")),
+    }
+}
+
+fn no_such_space(name: &str, job: &Job<'_>) -> Error {
+    let names: Vec<&str> = job.recipe.spaces.iter().map(|s| s.name.as_str()).collect();
+    Error::input(format!(
+        "rows are given for {name}, which is no space of the recipe {}",
+        job.recipe.name
+    ))
+    .mend(format!("its spaces are {}", names.join(", ")))
+}
