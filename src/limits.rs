@@ -107,6 +107,10 @@ pub const MAX_CHARS_PER_TOKEN: usize = 250;
 pub const MAX_REPLACEMENT_BYTES: usize = 256;
 /// The most bytes that a title may become while it is normalized.
 pub const MAX_NORMALIZED_BYTES: usize = 4 << 20;
+/// The most bytes of what a stage says beside its result, and of the note on how far one has come.
+pub const MAX_TOLD_BYTES: u64 = 256 << 20;
+/// The longest name of a file of kept results, in bytes, without its ending.
+pub const MAX_KEPT_NAME_BYTES: usize = 128;
 /// How long a tokenizer's patterns may take for one title, in seconds.
 pub const MAX_PATTERN_SECONDS: u64 = 5;
 

@@ -12,10 +12,12 @@ use crate::error::{Error, Result};
 use crate::files::{beside, write_whole};
 use crate::limits::MAX_FIELD_BYTES;
 
-/// What a `.npy` or `.npz` holds and what made it.
+/// What a `.npy`, a `.npz` or another result of a stage holds and what made it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// `dense` (`.npy`) or `sparse` (`.npz`).
+    /// `dense` (`.npy`), `sparse` (`.npz`), `neighbours` (`.npz`: scores by row and neighbour; best first
+    /// they stand as [`best_first`](crate::lists::best_first) has them), `neighbours, one zero` (the
+    /// same, but 0 and -0 are equal scores) or `hashes` (`.csv`).
     pub kind: String,
     /// How many rows: one for each data row of the listings.
     pub rows: u64,
@@ -25,10 +27,71 @@ pub struct Manifest {
     pub dtype: String,
     /// The SHA-256 of the whole file, in lower case hexadecimal.
     pub sha256: String,
+    /// The SHA-256 of what the stage said beside its result, where that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_sha256: Option<String>,
+    /// The SHA-256 of the settings as the stage had them; text may round their numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The version of doppel that wrote it.
     pub doppel: String,
     /// The settings that made it; whoever reuses the file compares them.
     pub settings: serde_json::Value,
+}
+
+/// What a file holds, without its contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// As [`Manifest::kind`].
+    pub kind: &'static str,
+    /// How many rows.
+    pub rows: usize,
+    /// How many columns.
+    pub dims: usize,
+    /// NumPy's name of the values' type.
+    pub dtype: String,
+}
+
+impl Shape {
+    /// What the file at `path` holds, a `.npy` or a `.npz`, told apart by its first bytes.
+    ///
+    /// # Errors
+    /// As [`Manifest::of`].
+    pub fn of(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        shape_of(path).map_err(|e| e.path(path))
+    }
+
+    /// The manifest of a file of this shape at `path`, which `settings` made.
+    ///
+    /// # Errors
+    /// Those of [`sha256`].
+    pub fn manifest(self, path: impl AsRef<Path>, settings: serde_json::Value) -> Result<Manifest> {
+        Ok(Manifest {
+            kind: self.kind.into(),
+            rows: self.rows as u64,
+            dims: self.dims as u64,
+            dtype: self.dtype,
+            sha256: sha256(path)?,
+            told_sha256: None,
+            key: None,
+            doppel: env!("CARGO_PKG_VERSION").into(),
+            settings,
+        })
+    }
+
+    /// Whether `manifest` is of a file of this shape.
+    pub fn is_of(&self, manifest: &Manifest) -> bool {
+        let Manifest {
+            kind,
+            rows,
+            dims,
+            dtype,
+            ..
+        } = manifest;
+        (kind.as_str(), *rows, *dims, dtype)
+            == (self.kind, self.rows as u64, self.dims as u64, &self.dtype)
+    }
 }
 
 impl Manifest {
@@ -39,20 +102,7 @@ impl Manifest {
     /// Those of [`read_npy`](super::read_npy) and [`read_npz`](super::read_npz), as far as the headers
     /// show them.
     pub fn of(path: impl AsRef<Path>, settings: serde_json::Value) -> Result<Self> {
-        let path = path.as_ref();
-        let read = || {
-            let (kind, rows, dims, dtype) = shape_of(path)?;
-            Ok(Manifest {
-                kind: kind.into(),
-                rows: rows as u64,
-                dims: dims as u64,
-                dtype,
-                sha256: sha256(path)?,
-                doppel: env!("CARGO_PKG_VERSION").into(),
-                settings,
-            })
-        };
-        read().map_err(|e: Error| e.path(path))
+        Shape::of(&path)?.manifest(path, settings)
     }
 
     /// Where the manifest of the file at `path` stands.
@@ -146,8 +196,7 @@ pub fn check(path: impl AsRef<Path>) -> Result<Option<Manifest>> {
     Ok(manifest)
 }
 
-/// Kind, rows, columns and type.
-fn shape_of(path: &Path) -> Result<(&'static str, usize, usize, String)> {
+fn shape_of(path: &Path) -> Result<Shape> {
     let (file, length) = open(path)?;
     let mut from = BufReader::new(file);
     let mut first = [0; 2];
@@ -155,12 +204,22 @@ fn shape_of(path: &Path) -> Result<(&'static str, usize, usize, String)> {
     drop(from);
     if zip {
         let mut archive = Archive::open(path)?;
-        let (rows, cols) = archive.shape()?;
-        return Ok(("sparse", rows, cols, archive.value_type()?));
+        let (rows, dims) = archive.shape()?;
+        return Ok(Shape {
+            kind: "sparse",
+            rows,
+            dims,
+            dtype: archive.value_type()?,
+        });
     }
     let (file, _) = open(path)?;
     let (rows, dims, item) = super::npy::matrix_header(&mut BufReader::new(file), length)?;
-    Ok(("dense", rows, dims, item.name()))
+    Ok(Shape {
+        kind: "dense",
+        rows,
+        dims,
+        dtype: item.name(),
+    })
 }
 
 /// The SHA-256 of the whole file at `path`, in lower case hexadecimal, as manifests give it.

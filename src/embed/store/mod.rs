@@ -18,10 +18,16 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-pub use manifest::{Manifest, check, sha256};
+pub use manifest::{Manifest, Shape, check, sha256};
 pub use npy::{NpyDtype, read_npy, write_npy};
-pub use npz::{read_npz, write_npz};
+pub use npz::{read_npz, write_npz, write_npz_stored};
 pub use rows::NpyRows;
+pub(crate) use rows::allocate;
+
+/// The bytes before the first row of a `.npy`.
+pub(crate) fn npy_header(rows: usize, dims: usize, dtype: NpyDtype) -> Vec<u8> {
+    header::Header::write(dtype.descr(), &[rows, dims])
+}
 
 /// Opens a regular file and says how long it is. A pipe or a device is refused, since it has no
 /// length to compare with.

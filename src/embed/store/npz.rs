@@ -280,6 +280,18 @@ fn assemble(cols: usize, pointers: &[i64], columns: &[i64], values: Vec<f64>) ->
 /// # Errors
 /// [`Kind::Io`](crate::error::Kind::Io) naming `path`.
 pub fn write_npz(path: impl AsRef<Path>, matrix: &Csr) -> Result<()> {
+    write_npz_by(path, matrix, CompressionMethod::Deflated)
+}
+
+/// As [`write_npz`], but stored as it stands: quick to write and to read.
+///
+/// # Errors
+/// Those of [`write_npz`].
+pub fn write_npz_stored(path: impl AsRef<Path>, matrix: &Csr) -> Result<()> {
+    write_npz_by(path, matrix, CompressionMethod::Stored)
+}
+
+fn write_npz_by(path: impl AsRef<Path>, matrix: &Csr, method: CompressionMethod) -> Result<()> {
     let narrow = i32::try_from(matrix.nnz()).is_ok();
     let index = if narrow { "<i4" } else { "<i8" };
     let whole = |out: &mut Vec<u8>, n: usize| match narrow {
@@ -289,6 +301,9 @@ pub fn write_npz(path: impl AsRef<Path>, matrix: &Csr) -> Result<()> {
     write_whole(path, |out| {
         let mut zip = ZipWriter::new_stream(out);
         let lengths = [matrix.nnz()];
+        let start = |zip: &mut _, name: &str, descr: &str, shape: &[usize]| {
+            start(zip, name, descr, shape, method)
+        };
         start(&mut zip, INDICES, index, &lengths)?;
         put(&mut zip, matrix.indices(), |out, &n| whole(out, n as usize))?;
         start(&mut zip, INDPTR, index, &[matrix.rows() + 1])?;
@@ -315,10 +330,11 @@ fn start<W: Write>(
     name: &str,
     descr: &str,
     shape: &[usize],
+    method: CompressionMethod,
 ) -> std::io::Result<()> {
     let bytes = shape.iter().product::<usize>().saturating_mul(8);
     let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
+        .compression_method(method)
         .last_modified_time(DateTime::default())
         .unix_permissions(0o644)
         .large_file(bytes > u32::MAX as usize / 2);

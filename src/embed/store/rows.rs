@@ -143,7 +143,7 @@ impl NpyRows {
 
 /// Takes `length` bytes of the disk for `file`; does nothing on a file system that cannot.
 #[cfg(target_os = "linux")]
-fn allocate(file: &std::fs::File, length: u64) -> std::io::Result<()> {
+pub(crate) fn allocate(file: &std::fs::File, length: u64) -> std::io::Result<()> {
     use std::os::fd::AsRawFd;
     let too_long = |_| std::io::Error::from(std::io::ErrorKind::FileTooLarge);
     let length = libc::off_t::try_from(length).map_err(too_long)?;
@@ -162,7 +162,7 @@ fn allocate(file: &std::fs::File, length: u64) -> std::io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn allocate(_: &std::fs::File, _: u64) -> std::io::Result<()> {
+pub(crate) fn allocate(_: &std::fs::File, _: u64) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -1,20 +1,44 @@
 //! What stages made: held in memory, or kept in a folder from run to run.
+//!
+//! ```text
+//!   stage --put--> NAME.npy.growing, NAME.npy.growing.json      (dense rows: how far it has come)
+//!         --keep-> NAME.npy | NAME.npz | NAME.csv               (the result, whole or not at all)
+//!                  NAME.told.json                               (its rejects and notes)
+//!                  NAME.npy.json                                (the manifest, last)
+//! ```
+//!
+//! A result is reused when its manifest has the same key and version and the files are, to the last bit,
+//! those that the manifest describes. Anything else is not found and made anew: a run that was killed, or
+//! whose disk was full, goes on from what is whole.
 
+mod folder;
+mod forms;
+mod growing;
+mod hashes;
+mod sealed;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::embed::store::NpyDtype;
 use crate::error::{Error, Result};
 use crate::listings::Reject;
 use crate::lists::Lists;
 use crate::tensor::{Matrix, Rows};
 
+pub use folder::Folder;
+pub use growing::{Collect, Growing};
+pub use hashes::GrowingHashes;
+
 /// Where the results of stages are.
+#[derive(Debug)]
 pub enum Work {
     /// In memory; a later run begins anew.
     Memory,
+    /// In a folder of their own; a later run goes on from them.
+    Folder(Folder),
 }
 
 /// All that a stage's result depends on: its settings, and the keys or the SHA-256 of what it reads.
@@ -32,8 +56,7 @@ impl Key {
 
     /// The SHA-256 of the settings, for the keys of the stages that read this one's result.
     pub fn digest(&self) -> String {
-        let hash = Sha256::digest(self.settings.to_string().as_bytes());
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(self.settings.to_string().as_bytes()))
     }
 }
 
@@ -60,7 +83,7 @@ pub enum Made {
 }
 
 /// A result that is there to be read.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Kept {
     /// [`Key::digest`] of the key that it was made under.
     pub digest: String,
@@ -69,117 +92,125 @@ pub struct Kept {
     place: Place,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Place {
     Memory(Arc<Made>),
+    File(PathBuf, forms::Form),
 }
 
 impl Work {
-    /// s
-    pub fn open(_f: &std::path::Path) -> Result<Work> {
-        Ok(Work::Memory)
-    }
-    /// s
-    pub fn clear(&self) -> Result<()> {
-        Ok(())
-    }
-    /// The folder that results are kept in.
-    pub fn folder(&self) -> Option<&std::path::Path> {
-        None
-    }
-
-    /// The result called `name`, if it is there, whole, and was made under `key`.
+    /// Results in `folder`, which is made if it is not there. No other run may use it meanwhile. What a
+    /// killed run left half-written is removed.
     ///
     /// # Errors
-    /// A folder that cannot be read.
-    pub fn find(&self, name: &str, key: &Key) -> Result<Option<Kept>> {
-        let _ = (name, key);
+    /// A file, or a folder with other things in it; one that another run is using, or that cannot be
+    /// written; all name it.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Folder::open(folder.as_ref()).map(Work::Folder)
+    }
+
+    /// The folder that results are kept in.
+    pub fn folder(&self) -> Option<&Path> {
         match self {
-            Work::Memory => Ok(None),
+            Work::Memory => None,
+            Work::Folder(folder) => Some(folder.path()),
         }
     }
 
-    /// Keeps a result under `name`.
+    /// Forgets all results, so that a run makes them anew.
+    ///
+    /// # Errors
+    /// A file that cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        match self {
+            Work::Memory => Ok(()),
+            Work::Folder(folder) => folder.clear(),
+        }
+    }
+
+    /// The result called `name`, if it is there, whole, and was made under `key`. What is there and is
+    /// not that, damaged or cut or of other settings, counts as not there.
+    ///
+    /// # Errors
+    /// None in this version.
+    pub fn find(&self, name: &str, key: &Key) -> Result<Option<Kept>> {
+        match self {
+            Work::Memory => Ok(None),
+            Work::Folder(folder) => Ok(folder.find(name, key)),
+        }
+    }
+
+    /// Keeps a result under `name`, in the place of one of another key.
     ///
     /// # Errors
     /// What the disk says.
     pub fn keep(&self, name: &str, key: &Key, made: Made, told: Told) -> Result<Kept> {
-        let _ = name;
         match self {
-            Work::Memory => Ok(Kept {
-                digest: key.digest(),
-                told,
-                place: Place::Memory(Arc::new(made)),
-            }),
+            Work::Memory => Ok(Kept::in_memory(key, made, told)),
+            Work::Folder(folder) => folder.keep(name, key, &made, told),
         }
     }
 
-    /// Begins dense rows that come one by one.
+    /// Begins dense rows that come one by one, or goes on where an earlier run with the same key was cut
+    /// off; see [`Growing::resumed`].
     ///
     /// # Errors
     /// What the disk says.
-    pub fn begin_rows(&self, name: &str, key: &Key, rows: usize, dims: usize) -> Result<Growing> {
-        let _ = (name, NpyDtype::F32);
+    pub fn begin_rows(
+        &self,
+        name: &str,
+        key: &Key,
+        rows: usize,
+        dims: usize,
+    ) -> Result<Growing<'_>> {
         match self {
-            Work::Memory => Ok(Growing {
-                key: key.clone(),
-                rows: Into::Memory(Matrix::zeros(rows, dims)),
-            }),
-        }
-    }
-}
-
-/// Dense rows that come one by one; dropped before [`Growing::finish`], nothing is kept.
-pub struct Growing {
-    key: Key,
-    rows: Into,
-}
-
-enum Into {
-    Memory(Matrix),
-}
-
-impl Growing {
-    /// Row `row`, from 0. Rows that are not put are zeros.
-    ///
-    /// # Errors
-    /// A row that is not there; what the disk says.
-    pub fn put(&mut self, row: usize, values: &[f32]) -> Result<()> {
-        match &mut self.rows {
-            Into::Memory(matrix) => {
-                if row >= matrix.rows() || values.len() != matrix.dims() {
-                    let wanted = [matrix.rows(), matrix.dims()];
-                    return Err(Error::shape("rows", &wanted, &[row, values.len()]));
-                }
-                matrix.row_mut(row).copy_from_slice(values);
-                Ok(())
-            }
+            Work::Memory => Ok(Growing::in_memory(key, Matrix::zeros(rows, dims))),
+            Work::Folder(folder) => Growing::in_folder(folder, name, key, [rows, dims]),
         }
     }
 
-    /// All rows are there.
+    /// Begins hashes of `rows` rows, or goes on where an earlier run with the same key was cut off.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn finish(self, told: Told) -> Result<Kept> {
-        match self.rows {
-            Into::Memory(matrix) => Ok(Kept {
-                digest: self.key.digest(),
-                told,
-                place: Place::Memory(Arc::new(Made::Rows(Rows::Dense(matrix)))),
-            }),
-        }
+    /// None in this version.
+    pub fn begin_hashes(&self, name: &str, key: &Key, rows: usize) -> Result<GrowingHashes<'_>> {
+        Ok(GrowingHashes::begin(self, name, key, rows))
     }
 }
 
 impl Kept {
-    /// The result, read if it is not in memory.
+    fn in_memory(key: &Key, made: Made, told: Told) -> Self {
+        Kept {
+            digest: key.digest(),
+            told,
+            place: Place::Memory(Arc::new(made)),
+        }
+    }
+
+    /// The result, read if it is not in memory. Nothing is held on to: each call reads it again.
     ///
     /// # Errors
     /// A file that cannot be read any more.
     pub fn read(&self) -> Result<Arc<Made>> {
         match &self.place {
             Place::Memory(made) => Ok(Arc::clone(made)),
+            Place::File(path, form) => form.read(path).map(Arc::new),
         }
     }
 }
+
+/// In lower case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A row that is not there, or is of another length.
+fn check_row([rows, dims]: [usize; 2], row: usize, values: &[f32]) -> Result<()> {
+    match row < rows && values.len() == dims {
+        true => Ok(()),
+        false => Err(Error::shape("rows", &[rows, dims], &[row, values.len()])),
+    }
+}
+
+#[cfg(test)]
+mod tests;
