@@ -44,6 +44,16 @@ pub const MAX_RULE_DEPTH: usize = 64;
 pub const MAX_SWEEP_STEPS: u32 = 1_000_000;
 /// The least step of a sweep that moves at all; far above what rounding does to a distance.
 pub const MIN_SWEEP_STEP: f64 = 1e-9;
+/// The largest recipe file, in bytes.
+pub const MAX_RECIPE_BYTES: u64 = 1 << 18;
+/// The longest fusion expression, in bytes.
+pub const MAX_EXPRESSION_BYTES: usize = 1 << 16;
+/// The most spaces of a recipe.
+pub const MAX_SPACES: usize = 64;
+/// The longest name of a space, in characters.
+pub const MAX_SPACE_NAME: usize = 40;
+/// The most steps that refine one space.
+pub const MAX_STEPS: usize = 32;
 /// The most passes over the numbers of a rule that is tuned.
 pub const MAX_TUNE_PASSES: usize = 8;
 /// The most different numbers that a rule is tried with while it is tuned.

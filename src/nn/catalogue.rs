@@ -202,7 +202,7 @@ pub fn arch(name: &str) -> Result<&'static Arch> {
 
 /// How many letters to insert, delete or replace to make `b` of `a` (Levenshtein 1966); names longer
 /// than any encoder's are as far as can be.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     const LONG: usize = 64;
     if a.len() > LONG {
         return usize::MAX;

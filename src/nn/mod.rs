@@ -28,6 +28,7 @@ pub mod text;
 pub mod weights;
 
 pub use build::{Build, graph, known_extra, params};
+pub(crate) use catalogue::distance;
 pub use catalogue::{Arch, arch, architectures};
 pub use encoder::{ImageEncoder, ImageOptions};
 pub use head::{GlobalPool, Head};

@@ -7,6 +7,7 @@
 
 mod embed;
 mod encoder;
+mod file;
 mod job;
 mod run;
 mod spec;
@@ -19,6 +20,7 @@ pub mod work;
 
 pub use embed::{Embedded, ImageWork, embed_images};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
+pub use file::{KEYWORDS, rule_from_text, rule_to_text};
 pub use job::{Given, Job, Outcome, Side};
 pub use run::{Run, run};
 pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};

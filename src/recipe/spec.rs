@@ -157,14 +157,3 @@ pub fn tfidf_options() -> TfidfOptions {
         ..TfidfOptions::default()
     }
 }
-impl Recipe {
-    pub fn check(&self) -> crate::error::Result<()> {
-        Ok(())
-    }
-    pub fn read(_p: &std::path::Path) -> crate::error::Result<Recipe> {
-        Err(crate::error::Error::unsupported("s"))
-    }
-    pub fn read_with(_p: &std::path::Path, _f: &std::path::Path) -> crate::error::Result<Recipe> {
-        Err(crate::error::Error::unsupported("s"))
-    }
-}

@@ -516,7 +516,14 @@ fn an_encoder_is_evidence_in_match() {
     assert!(ledger.contains("6,p5,image,"), "{ledger}");
     assert_eq!(
         bench.names(),
-        ["l.csv", "m.csv", "m.csv.rejects.csv", "p.csv", "photos"]
+        [
+            "l.csv",
+            "m.csv",
+            "m.csv.rejects.csv",
+            "m.csv.work",
+            "p.csv",
+            "photos"
+        ]
     );
 }
 

@@ -25,7 +25,7 @@ fn hashes_and_titles_match_and_the_rest_stay_alone() {
         lines[3]
     );
     assert_eq!(lines.len(), 5);
-    assert_eq!(bench.names(), ["l.csv", "m.csv", "p.csv"]);
+    assert_eq!(bench.names(), ["l.csv", "m.csv", "m.csv.work", "p.csv"]);
 }
 
 #[test]

@@ -230,9 +230,9 @@ fn new_listings_are_answered_from_a_gallery_alone() {
     assert!(found > 10, "{found} answers");
     assert_eq!(ran.json()["matched_pairs"], found);
     for line in lines(&bench, "p.csv") {
-        let mut cells = line.split(',');
-        assert!(new.iter().any(|id| Some(id.as_str()) == cells.next()));
-        assert!(old.iter().any(|id| Some(id.as_str()) == cells.next()));
+        let cells: Vec<&str> = line.split(',').collect();
+        assert!(new.iter().any(|id| id == cells[0]), "{line}");
+        assert!(old.iter().any(|id| id == cells[1]), "{line}");
     }
 
     // A listing's answer does not depend on the other new listings.

@@ -27,7 +27,7 @@ use crate::embed::store;
 use crate::error::{Error, Result};
 use crate::listings::Ledger;
 use crate::lists::Lists;
-use crate::matching::{self, Part, Rule, Source, Sweeper, Unable};
+use crate::matching::{self, Rule, Source, Sweeper, Unable};
 use crate::tensor::Rows;
 use crate::text::tfidf::Tfidf;
 
@@ -55,40 +55,11 @@ pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
     let mut kept = Vec::new();
     for &space in &used {
         let reach = rule.reach(space).unwrap_or_default();
-        // A search for equal rows alone is the cheapest; with a distance too, equal is the nearest.
         kept.push(run.neighbours(space, reach.below)?);
     }
-    let rule = with_thresholds(rule, &|space| {
-        rule.reach(space)
-            .is_some_and(|r| r.equal && r.below.is_some())
-    });
     let place = |space: usize| used.binary_search(&space).unwrap_or(0);
     let rule = rule.map_sources(&place);
     run.finish(&used, kept, &rule)
-}
-
-/// The rule with equality as a distance below the least positive one, for the spaces that are `mixed`.
-fn with_thresholds(rule: &Rule, mixed: &dyn Fn(usize) -> bool) -> Rule {
-    let all = |rules: &[Rule]| rules.iter().map(|r| with_thresholds(r, mixed)).collect();
-    match rule {
-        Rule::Equal { source } if mixed(*source) => Rule::threshold(*source, f64::MIN_POSITIVE),
-        Rule::Equal { .. } | Rule::Threshold { .. } => rule.clone(),
-        Rule::Sweep(parts) => {
-            let part = |part: &Part| match part {
-                Part::Swept { .. } => part.clone(),
-                Part::Fixed(rule) => Part::Fixed(with_thresholds(rule, mixed)),
-            };
-            Rule::Sweep(parts.iter().map(part).collect())
-        }
-        Rule::Union(rules) => Rule::Union(all(rules)),
-        Rule::Intersection(rules) => Rule::Intersection(all(rules)),
-        Rule::Reciprocal(rule) => with_thresholds(rule, mixed).reciprocal(),
-        Rule::Min2 {
-            rule,
-            source,
-            distance,
-        } => with_thresholds(rule, mixed).min2(*source, *distance),
-    }
 }
 
 /// Which listings.

@@ -28,6 +28,16 @@ pub struct Folder {
     _lock: File,
 }
 
+/// A run that ended before it kept anything leaves no folder behind.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.names() == [MARK] {
+            let _ = std::fs::remove_file(self.path.join(MARK));
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}
+
 impl Folder {
     /// See [`Work::open`](super::Work::open).
     pub(super) fn open(path: &Path) -> Result<Self> {

@@ -67,7 +67,14 @@ fn an_encoder_of_titles_is_evidence_in_match() {
     // The files of earlier runs are there anew; nothing else is.
     assert_eq!(
         bench.names(),
-        ["l.csv", "m.csv", "m.csv.rejects.csv", "p.csv", "w"]
+        [
+            "l.csv",
+            "m.csv",
+            "m.csv.rejects.csv",
+            "m.csv.work",
+            "p.csv",
+            "w"
+        ]
     );
     for threads in ["1", "3"] {
         bench.engine(&format!("{line} --threads {threads}")).ends(1);

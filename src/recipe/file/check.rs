@@ -1,0 +1,292 @@
+//! Whether a recipe makes sense, before anything runs.
+
+use super::{KEYWORDS, expression, rule_to_text};
+use crate::embed;
+use crate::error::{Error, Result};
+use crate::limits::{
+    MAX_EXPRESSION_BYTES, MAX_K, MAX_MATCHES, MAX_POSITIONS, MAX_ROWS, MAX_SPACE_NAME, MAX_SPACES,
+    MAX_STEPS,
+};
+use crate::recipe::{Of, Recipe, Space, Step};
+use crate::refine::{Blend, Expand};
+use crate::search::Fuse;
+
+/// What of a recipe is wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Place {
+    /// Something that has a key of its own.
+    Key(&'static str),
+    /// The space of this place.
+    Space(usize),
+    /// A space's step.
+    Step(usize, usize),
+}
+
+type Checked = std::result::Result<(), (Place, Error)>;
+
+/// Checks everything; the first fault comes with its place.
+pub fn recipe(recipe: &Recipe) -> Checked {
+    let key = |key: &'static str, checked: Result<()>| checked.map_err(|e| (Place::Key(key), e));
+    key("name", title(&recipe.name))?;
+    let neighbours = recipe.neighbours;
+    key("neighbours", within("neighbours", neighbours, 2, MAX_K))?;
+    key("matches", within("matches", recipe.matches, 1, MAX_MATCHES))?;
+    key(
+        "spaces",
+        within("spaces", recipe.spaces.len(), 1, MAX_SPACES),
+    )?;
+    for (i, space) in recipe.spaces.iter().enumerate() {
+        let told = |e: Error| (Place::Space(i), of_space(space, &e));
+        name(space, &recipe.spaces[..i]).map_err(|e| (Place::Space(i), e))?;
+        of(space, i, &recipe.spaces).map_err(told)?;
+        steps(space, i).map_err(|(place, e)| (place, of_space(space, &e)))?;
+    }
+    key("fusion", fusion(recipe))?;
+    key("tuned", tuned(recipe))
+}
+
+/// An error of a space, with its name.
+fn of_space(space: &Space, e: &Error) -> Error {
+    let error = Error::new(e.kind(), format!("space {}: {}", space.name, e.message()));
+    match e.mending() {
+        Some(mend) => error.mend(mend),
+        None => error,
+    }
+}
+
+fn title(name: &str) -> Result<()> {
+    match name.trim().is_empty() || name.chars().any(char::is_control) {
+        true => Err(Error::input(format!("the recipe's name is {name:?}"))
+            .mend("give it a name of one line")),
+        false => Ok(()),
+    }
+}
+
+fn within(what: &str, found: usize, least: usize, most: usize) -> Result<()> {
+    match (least..=most).contains(&found) {
+        true => Ok(()),
+        false => {
+            Err(Error::limit(format!("{found} {what}")).mend(format!("give {least} to {most}")))
+        }
+    }
+}
+
+fn name(space: &Space, before: &[Space]) -> Result<()> {
+    let name = &space.name;
+    let shown: String = name.chars().take(MAX_SPACE_NAME).collect();
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    if !begins || !name.chars().all(expression::named) {
+        return Err(Error::input(format!("a space is called {shown:?}"))
+            .mend("use letters (a to z), digits, _ and -, with a letter first"));
+    }
+    if name.len() > MAX_SPACE_NAME {
+        return Err(
+            Error::limit(format!("the name of the space {shown}... is long"))
+                .mend(format!("{MAX_SPACE_NAME} characters are the most")),
+        );
+    }
+    if KEYWORDS.contains(&name.as_str()) {
+        return Err(Error::input(format!(
+            "a space is called {name}, a word of the fusion expression"
+        ))
+        .mend("call it otherwise"));
+    }
+    if before.iter().any(|other| other.name == *name) {
+        return Err(Error::input(format!("two spaces are called {name}"))
+            .mend("give each a name of its own"));
+    }
+    Ok(())
+}
+
+fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
+    match &space.of {
+        Of::Phash | Of::Given => Ok(()),
+        Of::Tfidf { options, .. } => options.validate(),
+        Of::Image { encoder, batch } => {
+            embed::batch_for(*batch, 1)?;
+            encoder.prepare().map(drop)
+        }
+        Of::Text { encoder, .. } => match encoder.max_tokens {
+            Some(tokens) => within("tokens (max_tokens)", tokens, 1, MAX_POSITIONS),
+            None => Ok(()),
+        },
+        Of::File(path) if path.as_os_str().is_empty() => {
+            Err(Error::input("the file has no name").mend("give an .npy or .npz file"))
+        }
+        Of::File(_) => Ok(()),
+        Of::Concat(parts) => {
+            members(parts, i, spaces)?;
+            if let Some((_, weight)) = parts.iter().find(|(_, w)| !w.is_finite() || *w <= 0.0) {
+                return Err(Error::input(format!("a weight is {weight}"))
+                    .mend("give a weight above 0, such as 1"));
+            }
+            parts
+                .iter()
+                .try_for_each(|&(part, _)| match &spaces[part].of {
+                    Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
+                    Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused, and has no rows")),
+                    _ => Ok(()),
+                })
+        }
+        Of::Fused { spaces: parts, by } => {
+            members(parts, i, spaces)?;
+            weights(parts)?;
+            for &(part, weight) in parts {
+                match &spaces[part].of {
+                    Of::Phash => return Err(no_rows(&spaces[part], "holds hashes, no rows")),
+                    Of::Fused { .. } => {
+                        return Err(no_rows(&spaces[part], "is fused itself"));
+                    }
+                    _ => {}
+                }
+                if *by == Fuse::Either && weight > 1.0 {
+                    let part = &spaces[part].name;
+                    let message = format!("by \"either\", the weight of {part} is {weight}");
+                    return Err(Error::input(message).mend("give a weight within 0 and 1"));
+                }
+            }
+            match *by {
+                Fuse::Power(power) if !(power.is_finite() && power > 0.0) => {
+                    Err(Error::input(format!("the power is {power}"))
+                        .mend("give a positive number, such as 6"))
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+fn no_rows(part: &Space, why: &str) -> Error {
+    Error::input(format!("its part {} {why}", part.name)).mend("make it of spaces of rows")
+}
+
+/// Checks what a space is made of: earlier spaces, each once.
+fn members(parts: &[(usize, f64)], i: usize, spaces: &[Space]) -> Result<()> {
+    if parts.is_empty() {
+        return Err(Error::input("it is made of no spaces").mend("name some, with their weights"));
+    }
+    for (at, &(part, _)) in parts.iter().enumerate() {
+        earlier(part, i)?;
+        if parts[..at].iter().any(|&(other, _)| other == part) {
+            let message = format!("it is made of {} twice", spaces[part].name);
+            return Err(Error::input(message).mend("name it once, with one weight"));
+        }
+    }
+    Ok(())
+}
+
+fn earlier(part: usize, i: usize) -> Result<()> {
+    match part < i {
+        true => Ok(()),
+        false => Err(Error::input(format!(
+            "it stands at place {i} and rests on the space at place {part}"
+        ))
+        .mend("put what a space rests on before it")),
+    }
+}
+
+/// A weight is 0, which leaves a space out, or of common size; one of them is not 0.
+fn weights(parts: &[(usize, f64)]) -> Result<()> {
+    let common = |weight: f64| weight == 0.0 || (1e-100..=1e100).contains(&weight);
+    if let Some((_, weight)) = parts.iter().find(|&&(_, weight)| !common(weight)) {
+        return Err(Error::input(format!("a weight is {weight}"))
+            .mend("use 0, or a positive weight of common size such as 1"));
+    }
+    match parts.iter().all(|&(_, weight)| weight == 0.0) {
+        true => Err(Error::input("the weight of every part is 0")
+            .mend("give at least one a positive weight")),
+        false => Ok(()),
+    }
+}
+
+fn steps(space: &Space, i: usize) -> Checked {
+    let none = match space.of {
+        Of::Phash => Some("hashes are not rows, which alone can be refined"),
+        Of::Fused { .. } => Some("a fused space has no rows to refine"),
+        _ => None,
+    };
+    match none {
+        Some(why) if !space.refine.is_empty() => {
+            let error = Error::input(why).mend("refine the spaces that it is made of, or none");
+            return Err((Place::Step(i, 0), error));
+        }
+        _ => {}
+    }
+    within("steps", space.refine.len(), 0, MAX_STEPS).map_err(|e| (Place::Space(i), e))?;
+    for (at, one) in space.refine.iter().enumerate() {
+        let checked = match *one {
+            Step::Expand(expand) => expansion(expand),
+            Step::Blend { blend, by } => {
+                blending(blend).and_then(|()| by.map_or(Ok(()), |by| earlier(by, i)))
+            }
+        };
+        checked.map_err(|e| (Place::Step(i, at), e))?;
+    }
+    Ok(())
+}
+
+fn expansion(expand: Expand) -> Result<()> {
+    within("rows to average (k)", expand.k, 1, MAX_K)?;
+    match expand.alpha.is_finite() && expand.alpha >= 0.0 {
+        true => Ok(()),
+        false => Err(Error::input(format!("alpha is {}", expand.alpha))
+            .mend("give 0 or a positive number, such as 3")),
+    }
+}
+
+fn blending(blend: Blend) -> Result<()> {
+    for (what, distance) in [("distance", Some(blend.distance)), ("min2", blend.min2)] {
+        let Some(distance) = distance else { continue };
+        if !(0.0..=2.0).contains(&distance) {
+            return Err(Error::input(format!("{what} is {distance}"))
+                .mend("give a distance (1 - similarity) between 0 and 2"));
+        }
+    }
+    match blend.min2 {
+        Some(min2) if min2 < blend.distance => Err(Error::input(format!(
+            "min2 is {min2}, below the distance {}",
+            blend.distance
+        ))
+        .mend("give a min2 that is not below the distance, or leave it out")),
+        _ => Ok(()),
+    }
+}
+
+fn fusion(recipe: &Recipe) -> Result<()> {
+    let rule = &recipe.fusion;
+    rule.validate(recipe.spaces.len())?;
+    for source in rule.sources() {
+        let Some(reach) = rule.reach(source) else {
+            continue;
+        };
+        if reach.equal && reach.below.is_some() {
+            let name = &recipe.spaces[source].name;
+            let message = format!("the rule takes {name} both by equality and by distance");
+            return Err(Error::input(message).mend(format!(
+                "write a small distance for equality, as in `{name} < .001`"
+            )));
+        }
+    }
+    let names: Vec<&str> = recipe.spaces.iter().map(|s| s.name.as_str()).collect();
+    let length = rule_to_text(rule, &names).len();
+    match length > MAX_EXPRESSION_BYTES {
+        true => Err(
+            Error::limit(format!("the rule takes {length} bytes as an expression"))
+                .mend(format!("{MAX_EXPRESSION_BYTES} are the most")),
+        ),
+        false => Ok(()),
+    }
+}
+
+fn tuned(recipe: &Recipe) -> Result<()> {
+    let Some(tuned) = &recipe.tuned else {
+        return Ok(());
+    };
+    within("listings (tuned)", tuned.listings, 1, MAX_ROWS)?;
+    match tuned.f1 {
+        Some(f1) if !(0.0..=1.0).contains(&f1) => {
+            Err(Error::input(format!("the tuned F1 is {f1}")).mend("give a number from 0 to 1"))
+        }
+        _ => Ok(()),
+    }
+}
