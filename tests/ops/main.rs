@@ -7,3 +7,4 @@ mod topk_dense;
 mod topk_hamming;
 mod topk_sparse;
 mod tune;
+mod tune_recipe;

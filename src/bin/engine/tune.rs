@@ -1,7 +1,6 @@
 //! `engine tune`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf, absolute};
 
 use clap::Args;

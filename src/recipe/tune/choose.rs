@@ -15,6 +15,8 @@ pub(super) struct Chosen {
     pub after: Figures,
     pub curves: Vec<SpaceCurve>,
     pub stages: Vec<StageCurve>,
+    /// Whether the stages of blending stay as they were written, since others were worse in the end.
+    pub kept_stages: bool,
 }
 
 /// What to measure the outcome by.
@@ -45,11 +47,13 @@ pub(super) fn choose(
         },
         curves,
         stages,
+        kept_stages: false,
     };
     if start == Start::Written && !chosen.stages.is_empty() {
         let (tuning, curves) = fuse(sample, recipe, only)?;
         chosen.before = tuning.before;
         if tuning.after.f1 > chosen.after.f1 {
+            chosen.kept_stages = true;
             chosen.after = tuning.after;
             chosen.curves = curves;
             chosen.recipe = Recipe {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::choose::{Start, choose};
 use super::sample::Leaves;
+use super::size::distances;
 use crate::error::Result;
 use crate::listings::folds::{NO_FOLD, label_k_fold};
 use crate::recipe::job::Job;
@@ -30,6 +31,9 @@ pub struct Fold {
     pub f1: f64,
     /// F1 with the recipe as it is written.
     pub before: f64,
+    /// The thresholds that were chosen on the other folds: those of blending, space by space, then the
+    /// rule's numbers.
+    pub thresholds: Vec<f64>,
 }
 
 /// Each row's fold; whole groups each.
@@ -67,6 +71,7 @@ pub(super) fn validate(leaves: &mut Leaves<'_>, fold_of: &[u32], only: &[usize])
                 listings: items,
                 f1,
                 before,
+                thresholds: distances(&chosen.recipe),
             })
         })?;
         folds.push(scored);

@@ -174,7 +174,7 @@ fn line(from: &[usize], chosen: &[f64], size: usize) -> f64 {
 }
 
 /// All thresholds of a recipe: those of blending, space by space, then the rule's numbers.
-fn distances(recipe: &Recipe) -> Vec<f64> {
+pub(super) fn distances(recipe: &Recipe) -> Vec<f64> {
     let steps = recipe.spaces.iter().flat_map(|s| &s.refine);
     let blends = steps.flat_map(|step| match step {
         Step::Blend { blend, .. } => std::iter::once(blend.distance).chain(blend.min2).collect(),
