@@ -2,6 +2,7 @@
 mod evaluate;
 mod matching;
 mod recipes;
+mod refine;
 mod topk_combined;
 mod topk_dense;
 mod topk_hamming;

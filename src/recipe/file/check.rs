@@ -37,7 +37,12 @@ pub fn recipe(recipe: &Recipe) -> Checked {
     )?;
     for (i, space) in recipe.spaces.iter().enumerate() {
         let told = |e: Error| (Place::Space(i), of_space(space, &e));
-        name(space, &recipe.spaces[..i]).map_err(|e| (Place::Space(i), e))?;
+        name(&space.name).map_err(|e| (Place::Space(i), e))?;
+        let before = &recipe.spaces[..i];
+        if before.iter().any(|other| other.name == space.name) {
+            let error = Error::input(format!("two spaces are called {}", space.name));
+            return Err((Place::Space(i), error.mend("give each a name of its own")));
+        }
         of(space, i, &recipe.spaces).map_err(told)?;
         steps(space, i).map_err(|(place, e)| (place, of_space(space, &e)))?;
     }
@@ -71,8 +76,8 @@ fn within(what: &str, found: usize, least: usize, most: usize) -> Result<()> {
     }
 }
 
-fn name(space: &Space, before: &[Space]) -> Result<()> {
-    let name = &space.name;
+/// Checks what a space is called.
+pub fn name(name: &str) -> Result<()> {
     let shown: String = name.chars().take(MAX_SPACE_NAME).collect();
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
     if !begins || !name.chars().all(expression::named) {
@@ -80,20 +85,12 @@ fn name(space: &Space, before: &[Space]) -> Result<()> {
             .mend("use letters (a to z), digits, _ and -, with a letter first"));
     }
     if name.len() > MAX_SPACE_NAME {
-        return Err(
-            Error::limit(format!("the name of the space {shown}... is long"))
-                .mend(format!("{MAX_SPACE_NAME} characters are the most")),
-        );
+        let error = Error::limit(format!("the name of the space {shown}... is long"));
+        return Err(error.mend(format!("{MAX_SPACE_NAME} characters are the most")));
     }
-    if KEYWORDS.contains(&name.as_str()) {
-        return Err(Error::input(format!(
-            "a space is called {name}, a word of the fusion expression"
-        ))
-        .mend("call it otherwise"));
-    }
-    if before.iter().any(|other| other.name == *name) {
-        return Err(Error::input(format!("two spaces are called {name}"))
-            .mend("give each a name of its own"));
+    if KEYWORDS.contains(&name) {
+        let message = format!("a space is called {name}, a word of the fusion expression");
+        return Err(Error::input(message).mend("call it otherwise"));
     }
     Ok(())
 }
