@@ -15,6 +15,7 @@ mod stages;
 mod sweep;
 mod text;
 mod titles;
+mod tune;
 pub mod work;
 
 pub use embed::{Embedded, ImageWork, embed_images};
@@ -26,3 +27,4 @@ pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
 pub use titles::{EmbeddedTitles, TitleWork, embed_titles};
+pub use tune::{Fit, Fold, Folds, Sizes, SpaceCurve, StageCurve, TuneOptions, TuneOutcome, tune};

@@ -7,3 +7,5 @@ mod topk_combined;
 mod topk_dense;
 mod topk_hamming;
 mod topk_sparse;
+mod tune;
+mod tune_recipe;
