@@ -7,6 +7,7 @@
 
 mod answers;
 mod csv;
+pub mod tune;
 
 use std::collections::HashMap;
 

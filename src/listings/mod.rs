@@ -145,6 +145,28 @@ impl Listings {
             .collect()
     }
 
+    /// The listings of some rows, in that order, as if the file held no others; they keep the numbers of
+    /// their rows and lines. The ledger stays behind.
+    ///
+    /// # Errors
+    /// A row that is not there; what the system says of the open file.
+    pub fn select(&self, rows: &[usize]) -> Result<Listings> {
+        if rows.iter().any(|&i| i >= self.items.len()) {
+            return Err(Error::internal("a row is selected that is not there").path(&self.path));
+        }
+        Ok(Listings {
+            path: self.path.clone(),
+            header: self.header.clone(),
+            items: rows.iter().map(|&i| self.items[i].clone()).collect(),
+            ledger: Ledger::new(),
+            columns: self.columns,
+            source: self.source.again()?,
+            header_start: self.header_start,
+            crlf: self.crlf,
+            starts: rows.iter().map(|&i| self.starts[i]).collect(),
+        })
+    }
+
     /// The indices of the items that were not rejected.
     pub fn kept(&self) -> Vec<usize> {
         let kept = |i: &usize| !self.items[*i].rejected;

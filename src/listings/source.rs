@@ -41,6 +41,18 @@ impl Source {
         })
     }
 
+    /// The same open file once more.
+    pub(super) fn again(&self) -> Result<Source> {
+        Ok(Source {
+            file: self
+                .file
+                .try_clone()
+                .map_err(|e| Error::io(e, &self.path))?,
+            path: self.path.clone(),
+            ..*self
+        })
+    }
+
     /// The length in bytes when the file was opened.
     pub(super) fn len(&self) -> u64 {
         self.len

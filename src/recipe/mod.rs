@@ -16,6 +16,7 @@ mod stages;
 mod sweep;
 mod text;
 mod titles;
+mod tune;
 pub mod work;
 
 pub use embed::{Embedded, ImageWork, embed_images, embed_images_into};
@@ -27,3 +28,4 @@ pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
 pub use titles::{EmbeddedTitles, TitleWork, embed_titles, embed_titles_into};
+pub use tune::{Fit, Fold, Folds, Sizes, SpaceCurve, StageCurve, TuneOptions, TuneOutcome, tune};

@@ -14,9 +14,7 @@ mod options;
 mod output;
 mod sparse;
 
-use crate::error::{Error, Result};
-use crate::lists::Lists;
-pub use combined::{Fuse, Space, combined, combined_against};
+pub use combined::{Fuse, Space, combined, combined_against, fused, fused_against};
 pub use dense::{cosine, dense, dense_against};
 #[doc(hidden)]
 pub use dense_join::Tuning;
@@ -27,9 +25,3 @@ pub use output::write_neighbours;
 pub use sparse::{sparse, sparse_against};
 #[doc(hidden)]
 pub use {dense::dense_tuned, hamming::hamming_tuned};
-pub fn fused(_: &[(Space<'_>, f64)], _: Fuse, _: &TopK) -> Result<Lists> {
-    Err(Error::unsupported("s"))
-}
-pub fn fused_against(_: &[(Space<'_>, f64)], _: &[Space<'_>], _: Fuse, _: &TopK) -> Result<Lists> {
-    Err(Error::unsupported("s"))
-}

@@ -9,4 +9,5 @@ mod search;
 mod simt;
 mod titles;
 mod tools;
+mod tune;
 mod verbs;

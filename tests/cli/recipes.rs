@@ -92,13 +92,13 @@ refine = [ { expand = { k = 2, alpha = 3.0 } } ]
 [spaces.b]
 given = true
 [spaces.both]
-concat = { a = .7, b = 1.0 }
+concat = { a = 0.7, b = 1.0 }
 refine = [
-  { blend = { distance = .1, min2 = .3 } },
-  { blend = { distance = .05, by = "fused" } },
+  { blend = { distance = 0.1, min2 = 0.3 } },
+  { blend = { distance = 0.05, by = "fused" } },
 ]
 [spaces.fused]
-fused = { a = .5, b = .5 }
+fused = { a = 0.5, b = 0.5 }
 by = "mean"
 "#,
     );
@@ -186,11 +186,14 @@ fn rows_that_do_not_fit_are_one_line() {
     );
     run("--recipe gone.toml").fails_with(&["gone.toml"]);
     assert!(!bench.exists("m.csv"));
-    bench.write("r.toml", "fusion = \"t < .5\"\n[spaces.t]\ngiven = true\n");
+    bench.write(
+        "r.toml",
+        "name = \"n\"\nfusion = \"t < .5\"\n[spaces.t]\ngiven = true\n",
+    );
     run("--recipe r.toml").fails_with(&["t", "--embeddings t=FILE"]);
     bench.write(
         "r.toml",
-        "fusion = \"t < .5\"\n[spaces.t]\ntext = \"hf:\"\n",
+        "name = \"n\"\nfusion = \"t < .5\"\n[spaces.t]\ntext = \"hf:\"\n",
     );
     run("--recipe r.toml").fails_with(&["space t", "weights"]);
 }
@@ -282,8 +285,8 @@ fn a_gallery_is_refined_in_itself_and_refines_the_new_listings() {
     listings(&bench, "old.csv", 100, old.len());
     bench.write(
         "r.toml",
-        "fusion = \"x < .1\"\n[spaces.x]\ngiven = true\n\
-         refine = [ { expand = { k = 2, alpha = 1 } }, { blend = { distance = .2 } } ]\n",
+        "name = \"n\"\nfusion = \"x < .1\"\n[spaces.x]\ngiven = true\n\
+         refine = [ { expand = { k = 2, alpha = 1 } }, { blend = { distance = 0.2 } } ]\n",
     );
     let line = "match new.csv --against old.csv --recipe r.toml --embeddings x=q.npy \
                 --against-embeddings x=g.npy --out m.csv";
@@ -330,7 +333,7 @@ fn a_gallery_is_refined_in_itself_and_refines_the_new_listings() {
         .fails_with(&["gallery x", "--against-embeddings x=FILE"]);
     bench.write(
         "r.toml",
-        "fusion = \"reciprocal(x < .1)\"\n[spaces.x]\ngiven = true\n",
+        "name = \"n\"\nfusion = \"reciprocal(x < .1)\"\n[spaces.x]\ngiven = true\n",
     );
     bench.engine(line).fails_with(&["reciprocal", "gallery"]);
 }

@@ -2,7 +2,10 @@
 mod evaluate;
 mod matching;
 mod recipes;
+mod refine;
 mod topk_combined;
 mod topk_dense;
 mod topk_hamming;
 mod topk_sparse;
+mod tune;
+mod tune_recipe;

@@ -143,8 +143,8 @@ fn spaces_stand_behind_what_they_rest_on() {
     let expected = Rule::Union(vec![
         Rule::Equal { source: 0 },
         Rule::threshold(6, 0.12),
-        // A power sum above 1 is a distance below 0.
-        Rule::threshold(7, 0.0),
+        // A power sum above 1 is a similarity above .5.
+        Rule::threshold(7, 0.5),
         Rule::threshold(4, 0.35)
             .and(Rule::threshold(5, 0.3))
             .reciprocal(),
@@ -398,5 +398,41 @@ fn a_byte_order_mark_and_crlf_are_accepted() {
         std::fs::write(&path, windows).unwrap();
         let plain = Recipe::parse(text, folder.path()).unwrap();
         assert_eq!(Recipe::read(&path).unwrap(), plain);
+    }
+}
+
+/// What stands between backticks in `text`.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn what_the_description_shows_is_so() {
+    let description = include_str!("../../docs/recipes.md");
+    let examples: Vec<&str> = description
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(examples.len(), 3);
+    for text in examples {
+        comes_back(&parsed(text));
+    }
+    let names = ["photo", "words", "title", "a", "b"];
+    let ladder = description
+        .lines()
+        .filter(|l| l.starts_with("| NFNet") || l.starts_with("| DT("));
+    let expressions: Vec<&str> = ladder.flat_map(quoted).collect();
+    assert_eq!(expressions.len(), 6);
+    let swept = quoted(description).filter(|text| text.starts_with("sweep(a"));
+    for text in expressions.into_iter().chain(swept) {
+        doppel::recipe::rule_from_text(text, &names).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    }
+    // Every key that a recipe can have is described.
+    let described: Vec<&str> = quoted(description).collect();
+    for line in everything().to_toml().lines() {
+        let key = line.split(" = ").next().unwrap();
+        let known = line.starts_with('[') || line.is_empty() || described.contains(&key);
+        assert!(known, "{key}");
     }
 }

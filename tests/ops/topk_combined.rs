@@ -6,8 +6,10 @@
 use doppel::error::Kind;
 use doppel::limits::MAX_K;
 use doppel::lists::Lists;
-use doppel::search::{Space, TopK, combined, combined_against, sparse};
+use doppel::search::{Fuse, Space, TopK, combined, combined_against, sparse};
 use doppel::tensor::{Csr, Matrix};
+
+mod fused;
 
 type Terms = Vec<(u32, f64)>;
 
@@ -93,6 +95,45 @@ fn lanes(a: &[f32], b: &[f32]) -> f64 {
 }
 
 fn brute(queries: &[Made], gallery: &[Made], weights: &[f64], opt: &TopK) -> Vec<Terms> {
+    brute_by(queries, gallery, weights, None, opt)
+}
+
+/// The documented score of weighted cosines; the plain sum when `by` is none.
+fn fuse(weighted: &[f64], weights: &[f64], by: Option<Fuse>) -> f64 {
+    let mut sum = 0.0;
+    match by {
+        None => weighted.iter().for_each(|x| sum += x),
+        Some(Fuse::Mean) => {
+            let mut total = 0.0;
+            for (x, w) in weighted.iter().zip(weights) {
+                (sum, total) = (sum + x, total + w);
+            }
+            sum /= total;
+        }
+        Some(Fuse::Either) => {
+            let mut rest = 1.0;
+            for &x in weighted {
+                rest *= if x > 0.0 { 1.0 - x } else { 1.0 };
+            }
+            sum = 1.0 - rest;
+        }
+        Some(Fuse::Power(p)) => {
+            for &x in weighted.iter().filter(|&&x| x > 0.0) {
+                sum += x.powf(p);
+            }
+            sum = sum / (1.0 + sum);
+        }
+    }
+    sum
+}
+
+fn brute_by(
+    queries: &[Made],
+    gallery: &[Made],
+    weights: &[f64],
+    by: Option<Fuse>,
+    opt: &TopK,
+) -> Vec<Terms> {
     let used: Vec<usize> = (0..weights.len()).filter(|&m| weights[m] != 0.0).collect();
     let gone = |side: &[Made], i: usize| used.iter().all(|&m| side[m].is_zero(i));
     let norms = |side: &[Made]| side.iter().map(Made::norms).collect::<Vec<_>>();
@@ -105,8 +146,9 @@ fn brute(queries: &[Made], gallery: &[Made], weights: &[f64], opt: &TopK) -> Vec
         (dot / (left[m][i] * right[m][j]).sqrt()).clamp(-1.0, 1.0)
     };
     let score = |i: usize, j: usize| {
-        let add = |sum: f64, &m: &usize| sum + weights[m] * cosine(m, i, j);
-        used.iter().fold(0.0, add)
+        let weighted: Vec<f64> = used.iter().map(|&m| weights[m] * cosine(m, i, j)).collect();
+        let weights: Vec<f64> = used.iter().map(|&m| weights[m]).collect();
+        fuse(&weighted, &weights, by)
     };
     let list = |i: usize| {
         let mut all: Terms = (0..gallery[0].rows())

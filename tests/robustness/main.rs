@@ -4,6 +4,7 @@ mod images;
 mod jpeg;
 mod memory;
 mod prepare;
+mod recipes;
 mod store;
 mod text_folder;
 mod tokenize;

@@ -12,6 +12,7 @@ mod search;
 mod sigbus;
 mod split;
 mod tfidf;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,8 @@ enum Verb {
     Search(search::Arguments),
     /// Score matches against labelled listings
     Evaluate(evaluate::Arguments),
+    /// Choose a recipe's thresholds on labelled listings
+    Tune(tune::Arguments),
     /// Split labelled listings into folds that share no product
     Split(split::Arguments),
     /// Say what this build and this machine can do
@@ -64,6 +67,7 @@ impl Verb {
             Verb::Tfidf(a) => &a.common,
             Verb::Search(a) => &a.common,
             Verb::Evaluate(a) => &a.common,
+            Verb::Tune(a) => &a.common,
             Verb::Split(a) => &a.common,
             Verb::Info(a) => &a.common,
             Verb::Demo(a) => &a.common,
@@ -78,6 +82,7 @@ impl Verb {
             Verb::Tfidf(a) => tfidf::run(a),
             Verb::Search(a) => search::run(a),
             Verb::Evaluate(a) => evaluate::run(a),
+            Verb::Tune(a) => tune::run(a),
             Verb::Split(a) => split::run(a),
             Verb::Info(a) => info::run(a),
             Verb::Demo(a) => demo::run(a),

@@ -76,7 +76,8 @@ pub fn recipe(text: &str, folder: &Path) -> Result<Recipe> {
 
 /// Text that is not TOML.
 fn malformed(text: &str, e: &toml::de::Error) -> Error {
-    let mut error = Error::input(format!("is not TOML: {}", e.message()));
+    let said: String = e.message().chars().take(200).collect();
+    let mut error = Error::input(format!("is not TOML: {said}"));
     let Some(span) = e.span() else { return error };
     error = error.line(line_of(text, span.start));
     // What TOML refuses though people write it.
@@ -106,6 +107,13 @@ fn spaces(section: &Value<'_>, folder: &Path) -> Result<(Vec<Space>, Vec<Lines>)
         let message = format!("there are {} spaces", entries.len());
         let error = Error::limit(message).line(section.line());
         return Err(error.mend(format!("{MAX_SPACES} are the most")));
+    }
+    if entries.is_empty() {
+        let mend = "say what listings are compared in, as in [spaces.phash]";
+        return Err(section.wrong("is empty").mend(mend));
+    }
+    for (name, value) in &entries {
+        check::name(name).map_err(|e| e.line(value.line()))?;
     }
     let names: Vec<&str> = entries.iter().map(|&(name, _)| name).collect();
     let names = Names {

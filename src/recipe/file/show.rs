@@ -82,11 +82,7 @@ fn joined(
     names: &[&str],
     text: &mut String,
 ) {
-    let apart = match (tight, inside) {
-        (_, Tight::No) => false,
-        (Tight::And, Tight::Or) => false,
-        _ => true,
-    };
+    let apart = !matches!((tight, inside), (_, Tight::No) | (Tight::And, Tight::Or));
     text.push_str(if apart { "(" } else { "" });
     for (i, rule) in rules.iter().enumerate() {
         text.push_str(if i > 0 { word } else { "" });

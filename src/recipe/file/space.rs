@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::no_space;
-use super::table::{Table, Value};
+use super::table::{Table, Value, cut};
 use crate::device::Act;
 use crate::error::{Error, Result};
+use crate::limits::MAX_STEPS;
 use crate::nn::text::TextPool;
 use crate::nn::{self, GlobalPool, ImageOptions};
 use crate::recipe::{EncoderSpec, Framing, Of, Step, TextSpec};
@@ -188,7 +189,15 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<(Of, Vec<(Step, u64)
         _ => fused(of, &keys, names),
     };
     let steps = match keys.get("refine") {
-        Some(steps) => steps.list()?,
+        Some(value) => {
+            let steps = value.list()?;
+            if steps.len() > MAX_STEPS {
+                let message = format!("{} has {} steps", value.key, steps.len());
+                let error = Error::limit(message).line(value.line());
+                return Err(error.mend(format!("{MAX_STEPS} are the most")));
+            }
+            steps
+        }
         None => Vec::new(),
     };
     let steps = steps.iter().map(|v| Ok((step(v, names)?, v.line())));
@@ -272,10 +281,9 @@ fn stop_words(value: &Value<'_>) -> Result<StopWords> {
 /// What stands behind `prefix` in an encoder's name.
 fn encoder<'a>(value: &Value<'a>, prefix: &str, mend: &str) -> Result<&'a str> {
     let name = value.string()?;
-    name.strip_prefix(prefix).map(str::trim).ok_or_else(|| {
-        let shown: String = name.chars().take(60).collect();
-        value.wrong(&format!("is {shown:?}")).mend(mend)
-    })
+    name.strip_prefix(prefix)
+        .map(str::trim)
+        .ok_or_else(|| value.wrong(&format!("is {:?}", cut(name))).mend(mend))
 }
 
 fn image(value: &Value<'_>, keys: &Keys<'_>, folder: &Path) -> Result<Of> {
@@ -336,8 +344,8 @@ fn parts(value: &Value<'_>, names: &Names<'_>) -> Result<Vec<(usize, f64)>> {
 fn place(name: &str, value: &Value<'_>, names: &Names<'_>) -> Result<usize> {
     let found = names.all.iter().position(|&other| other == name);
     found.ok_or_else(|| {
-        let shown: String = name.chars().take(60).collect();
-        let error = Error::input(format!("{}: there is no space {shown:?}", value.key));
+        let message = format!("{}: there is no space {:?}", value.key, cut(name));
+        let error = Error::input(message);
         no_space(error.line(value.line()), name, names.all)
     })
 }

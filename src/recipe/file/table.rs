@@ -27,6 +27,12 @@ pub fn line_of(text: &str, at: usize) -> u64 {
     before.filter(|&&byte| byte == b'\n').count() as u64 + 1
 }
 
+/// As much of `text` as a message can hold.
+pub fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(60);
+    end.map_or(text, |(at, _)| &text[..at])
+}
+
 impl<'a> Table<'a> {
     /// The whole file.
     pub fn whole(text: &'a str, table: &'a DeTable<'a>) -> Self {
@@ -39,7 +45,7 @@ impl<'a> Table<'a> {
         entries.sort_by_key(|(key, _)| key.span().start);
         let value = |(key, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
             let name: &'a std::borrow::Cow<'a, str> = key.get_ref();
-            let key = format!("{at}{name}");
+            let key = format!("{at}{}", cut(name));
             let text = self.text;
             (&**name, Value { text, key, value })
         };
@@ -83,7 +89,8 @@ impl<'a> Value<'a> {
 
     /// What another check says of this value.
     pub fn refused(&self, e: &Error) -> Error {
-        let message = format!("{}: {}", self.key, e.message());
+        let said: String = e.message().chars().take(200).collect();
+        let message = format!("{}: {said}", self.key);
         let error = Error::new(e.kind(), message).line(self.line());
         match e.mending() {
             Some(mend) => error.mend(mend),
@@ -190,8 +197,7 @@ impl<'a> Value<'a> {
         let found = names.iter().find(|(name, _)| *name == text);
         found.map(|&(_, meaning)| meaning).ok_or_else(|| {
             let list: Vec<String> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
-            let shown: String = text.chars().take(40).collect();
-            self.wrong(&format!("is {shown:?}"))
+            self.wrong(&format!("is {:?}", cut(text)))
                 .mend(format!("give {}", list.join(" or ")))
         })
     }

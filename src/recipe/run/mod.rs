@@ -268,6 +268,34 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The rows of a gathered space, as its steps left them; none where it has no rows of its own.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(super) fn rows(&self, space: usize) -> Result<Option<Arc<Rows>>> {
+        match self.data.get(&(space, Which::Queries)) {
+            Some(Data::Rows(held)) => held.read().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The hashes of a gathered space; none where it is another kind.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(super) fn hashes_of(&self, space: usize) -> Result<Option<Arc<Made>>> {
+        match self.data.get(&(space, Which::Queries)) {
+            Some(Data::Hashes(kept)) => kept.read().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// What there is to say of what was gathered: rejects, notes and stages.
+    pub(super) fn said(mut self) -> (Ledger, Vec<String>, Vec<super::Stage>) {
+        let ledger = self.ledgers.remove(&Which::Queries).unwrap_or_default();
+        (ledger, self.notes, self.clock.stages)
+    }
+
     /// The rule over the neighbours, and all that there is to say.
     fn finish(mut self, used: &[usize], kept: Vec<Kept>, rule: &Rule) -> Result<Outcome> {
         let job = self.job;
@@ -304,13 +332,13 @@ impl<'a> Run<'a> {
 }
 
 /// The rows that take no part.
-fn unable(side: &Side<'_>) -> Vec<bool> {
+pub(super) fn unable(side: &Side<'_>) -> Vec<bool> {
     let items = side.listings.items.iter();
     items.map(|l| l.rejected || !l.usable()).collect()
 }
 
 /// A stage's neighbours, without a copy where nobody else holds them.
-fn lists(kept: Kept) -> Result<Lists> {
+pub(super) fn lists(kept: Kept) -> Result<Lists> {
     let made = kept.read()?;
     drop(kept);
     let made = Arc::try_unwrap(made).unwrap_or_else(|shared| (*shared).clone());

@@ -1,6 +1,7 @@
-//! Exact top-k by a weighted sum of cosines over several spaces, dense and sparse together.
+//! Exact top-k by one score from the cosines of several spaces, dense and sparse together.
 
 mod dense;
+mod fuse;
 mod side;
 mod sparse;
 mod tile;
@@ -13,23 +14,10 @@ use crate::error::{Error, Result};
 use crate::lists::Lists;
 use crate::search::TopK;
 use crate::tensor::{Csr, Matrix};
+pub use fuse::Fuse;
+use fuse::{By, Fusion};
 use side::Side;
 use tile::{BLOCK, Scratch, Tiles};
-
-/// A non-zero weight lies between these, so that sums of weighted cosines keep all their digits.
-const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
-
-/// How the cosines of several spaces become one score.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Fuse {
-    /// The weighted sum, divided by the sum of the weights: the weighted mean.
-    Mean,
-    /// `a + b - ab` over the positive parts of the weighted cosines, space after space (a probabilistic
-    /// or): 1 - the product of `1 - max(0, w_m cos_m)`, with weights within 0 and 1.
-    Either,
-    /// The sum of `(max(0, w_m cos_m))^power`: a match where it passes 1.
-    Power(f64),
-}
 
 /// One kind of evidence on the same listings: row `i` is listing `i`'s.
 #[derive(Debug, Clone, Copy)]
@@ -80,11 +68,7 @@ impl Space<'_> {
 /// which is named; [`Kind::Shape`](crate::error::Kind::Shape) when spaces differ in rows; whatever
 /// [`TopK::check`] says of `opt`.
 pub fn combined(spaces: &[(Space<'_>, f64)], opt: &TopK) -> Result<Lists> {
-    opt.check()?;
-    let (spaces, weights) = weighted(spaces)?;
-    let side = Side::new(&spaces, "")?;
-    let postings = side.index();
-    Ok(search(&Tiles::new(&side, &side, &postings, &weights, opt)))
+    join(spaces, By::Sum, opt)
 }
 
 /// For each row of `queries` its best rows of `gallery` by `sum over m of w_m * cos_m`; otherwise as
@@ -96,6 +80,73 @@ pub fn combined(spaces: &[(Space<'_>, f64)], opt: &TopK) -> Result<Lists> {
 pub fn combined_against(
     queries: &[(Space<'_>, f64)],
     gallery: &[Space<'_>],
+    opt: &TopK,
+) -> Result<Lists> {
+    against(queries, gallery, By::Sum, opt)
+}
+
+/// For each row its best rows by one score from the cosines of all spaces, as `by` has it, the row itself
+/// among them; otherwise as [`combined`], whose score is the plain sum.
+///
+/// The scores are fused **before** the top-k is taken: the answer is that of a brute force over all pairs
+/// in `f64`, spaces one after the other in the order given, powers by [`f64::powf`]. As in [`combined`] any
+/// two rows that are not zero in every space have a score, 0 included, and cosines are as it says. Memory
+/// is `O(rows * k + values)`, and per thread one tile, or one a space where `by` is not the mean.
+///
+/// ```
+/// use doppel::search::{Fuse, Space, TopK, fused};
+/// use doppel::tensor::{Csr, Matrix};
+///
+/// let images = Matrix::new(2, 2, vec![1.0, 0.0, 0.6, 0.8])?; // a cosine of .6
+/// let titles = Csr::new(2, vec![0, 1, 3], vec![0, 0, 1], vec![1.0, 4.0, 3.0])?; // and one of .8
+/// let spaces = [(Space::Dense(&images), 1.0), (Space::Sparse(&titles), 1.0)];
+/// let opt = TopK { k: 50, min_score: None };
+/// let score = |by: Fuse| fused(&spaces, by, &opt).map(|lists| lists.row(0).scores[1]);
+/// assert!((score(Fuse::Mean)? - 0.7).abs() < 1e-7); // (.6 + .8) / 2
+/// assert!((score(Fuse::Either)? - 0.92).abs() < 1e-7); // .6 + .8 - .6 * .8
+/// assert!((score(Fuse::Power(2.0))? - 0.5).abs() < 1e-7); // .36 + .64 is 1, and 1 / (1 + 1)
+/// # Ok::<(), doppel::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`combined`], and what [`Fuse::check`] says.
+pub fn fused(spaces: &[(Space<'_>, f64)], by: Fuse, opt: &TopK) -> Result<Lists> {
+    by.check(&weights_of(spaces))?;
+    join(spaces, By::Fuse(by), opt)
+}
+
+/// For each row of `queries` its best rows of `gallery` by one score from the cosines of all spaces;
+/// otherwise as [`fused`]. The weights stand with the queries, as in [`combined_against`].
+///
+/// # Errors
+/// As [`combined_against`], and what [`Fuse::check`] says.
+pub fn fused_against(
+    queries: &[(Space<'_>, f64)],
+    gallery: &[Space<'_>],
+    by: Fuse,
+    opt: &TopK,
+) -> Result<Lists> {
+    by.check(&weights_of(queries))?;
+    against(queries, gallery, By::Fuse(by), opt)
+}
+
+fn weights_of(spaces: &[(Space<'_>, f64)]) -> Vec<f64> {
+    spaces.iter().map(|s| s.1).collect()
+}
+
+fn join(spaces: &[(Space<'_>, f64)], by: By, opt: &TopK) -> Result<Lists> {
+    opt.check()?;
+    let (spaces, weights) = weighted(spaces)?;
+    let side = Side::new(&spaces, "")?;
+    let postings = side.index();
+    let fusion = Fusion::new(by, weights);
+    Ok(search(&Tiles::new(&side, &side, &postings, &fusion, opt)))
+}
+
+fn against(
+    queries: &[(Space<'_>, f64)],
+    gallery: &[Space<'_>],
+    by: By,
     opt: &TopK,
 ) -> Result<Lists> {
     opt.check()?;
@@ -127,38 +178,26 @@ pub fn combined_against(
     let queries = Side::new(&queries, " of the queries")?;
     let gallery = Side::new(&gallery, " of the gallery")?;
     let postings = gallery.index();
+    let fusion = Fusion::new(by, weights);
     Ok(search(&Tiles::new(
-        &queries, &gallery, &postings, &weights, opt,
+        &queries, &gallery, &postings, &fusion, opt,
     )))
 }
 
 /// The spaces whose weight is not 0, with their weights.
 fn weighted<'a>(spaces: &[(Space<'a>, f64)]) -> Result<(Vec<Space<'a>>, Vec<f64>)> {
-    let first = spaces.first().ok_or_else(|| {
-        Error::input("no spaces to search")
-            .op("combined search")
-            .mend("give at least one space")
-    })?;
+    let op = "combined search";
+    let first = spaces.first().ok_or_else(|| fuse::none().op(op))?;
     for (m, (space, weight)) in spaces.iter().enumerate() {
         if space.rows() != first.0.rows() {
-            return Err(
-                Error::shape("combined search", &first.0.shape(), &space.shape())
-                    .mend("give every space one row a listing"),
-            );
+            return Err(Error::shape(op, &first.0.shape(), &space.shape())
+                .mend("give every space one row a listing"));
         }
-        if *weight != 0.0 && !WEIGHTS.contains(weight) {
-            return Err(
-                Error::input(format!("the weight of space {} is {weight}", m + 1))
-                    .op("combined search")
-                    .mend("use 0, or a positive weight of common size such as 1"),
-            );
-        }
+        fuse::check_weight(m, *weight)?;
     }
     let kept: (Vec<_>, Vec<_>) = spaces.iter().copied().filter(|s| s.1 != 0.0).unzip();
     if kept.0.is_empty() {
-        return Err(Error::input("the weight of every space is 0")
-            .op("combined search")
-            .mend("give at least one space a positive weight"));
+        return Err(fuse::no_weight().op(op));
     }
     Ok(kept)
 }

@@ -68,18 +68,19 @@ impl<'a> Side<'a> {
         self.spaces.iter().map(products).sum()
     }
 
-    /// The weighted sum of the cosines of row `i` here and row `j` of `other`, space after space.
-    pub fn score(&self, i: usize, other: &Side, j: usize, weights: &[f64]) -> f64 {
-        let mut score = 0.0;
-        for ((a, b), weight) in self.spaces.iter().zip(&other.spaces).zip(weights) {
-            score += weight
-                * match (a, b) {
-                    (Ready::Dense(a), Ready::Dense(b)) => a.cosine(i, b, j),
-                    (Ready::Sparse(a), Ready::Sparse(b)) => a.cosine(i, b, j),
-                    // `combined_against` lets only spaces of one kind meet.
-                    _ => 0.0,
-                };
-        }
-        score
+    /// The cosines of row `i` here and row `j` of `other`, space after space.
+    pub fn cosines<'b>(
+        &'b self,
+        i: usize,
+        other: &'b Side,
+        j: usize,
+    ) -> impl Iterator<Item = f64> + 'b {
+        let cosine = move |(a, b): (&Ready, &Ready)| match (a, b) {
+            (Ready::Dense(a), Ready::Dense(b)) => a.cosine(i, b, j),
+            (Ready::Sparse(a), Ready::Sparse(b)) => a.cosine(i, b, j),
+            // Searches let only spaces of one kind meet.
+            _ => 0.0,
+        };
+        self.spaces.iter().zip(&other.spaces).map(cosine)
     }
 }

@@ -1,12 +1,14 @@
 //! A block of queries against the gallery, one tile of scores at a time.
 //!
-//! A tile of `f32` scores is filled by matrix products for the dense spaces and by posting lists for
-//! the sparse ones. The scores only decide which rows become candidates; candidates are few, and are
+//! A tile of `f32` values is filled by matrix products for the dense spaces and by posting lists for
+//! the sparse ones: in one layer where a score is a sum, in one a space where it is not. What [`Fusion`]
+//! makes of them, a strength, only decides which rows become candidates; candidates are few, and are
 //! scored exactly in `f64` once at the end (or earlier, where ties are so many that they would not
 //! stay few).
 
 use std::ops::Range;
 
+use super::fuse::{Fusion, Layers};
 use super::side::{Ready, Side};
 use super::sparse::Postings;
 use crate::search::TopK;
@@ -17,29 +19,12 @@ pub(super) const BLOCK: usize = 256;
 /// Gallery rows of one tile.
 const WIDTH: usize = 1024;
 
-/// The most that a weighted sum of cosines computed in `f32` is away from the same sum in exact
-/// arithmetic, when the weights sum to 1 and at most `products` products are added in any order.
-///
-/// With `u = 2^-24`: a unit value carries a relative error of little more than `u`, a product of two
-/// one more, the weight and its product two, and every addition one, fused or not. That is at most
-/// `(products + spaces + 6) u / (1 - ...)` times the sum of the absolute products, which Cauchy and
-/// Schwarz bound by 1. Twice `(products + 8 spaces) u` is above it for up to 2^20 products, and
-/// holds what lies below the normal range of `f32`; for more products nothing is ruled out.
-fn margin(products: usize, spaces: usize) -> f64 {
-    if products > 1 << 20 {
-        return f64::INFINITY;
-    }
-    2.0 * (products + 8 * spaces) as f64 * 2f64.powi(-24)
-}
-
 /// A combined search: everything that stays the same between blocks.
 pub(super) struct Tiles<'a> {
     pub queries: &'a Side<'a>,
     gallery: &'a Side<'a>,
     postings: &'a [Postings],
-    weights: &'a [f64],
-    /// The sum of the weights.
-    total: f64,
+    fusion: &'a Fusion,
     k: usize,
     floor: f64,
 }
@@ -48,6 +33,7 @@ pub(super) struct Tiles<'a> {
 #[derive(Default)]
 pub(super) struct Scratch {
     scores: Vec<f32>,
+    line: Vec<f32>,
     left: Vec<f32>,
     right: Vec<f32>,
 }
@@ -55,9 +41,9 @@ pub(super) struct Scratch {
 /// A query on its way through the gallery.
 struct Query {
     row: usize,
-    /// How far a score in a tile may be off.
+    /// How far a strength in a tile may be off.
     margin: f64,
-    /// Scores below this are no candidates.
+    /// What is less strong is no candidate.
     low: f32,
     candidates: Vec<(u32, f32)>,
     best: Best,
@@ -65,6 +51,7 @@ struct Query {
 
 /// Where the posting lists of a block's sparse rows stand: for each query its terms in one space.
 struct Cursor<'a> {
+    layer: usize,
     weight: f32,
     list: &'a [(u32, f32)],
 }
@@ -74,15 +61,14 @@ impl<'a> Tiles<'a> {
         queries: &'a Side<'a>,
         gallery: &'a Side<'a>,
         postings: &'a [Postings],
-        weights: &'a [f64],
+        fusion: &'a Fusion,
         opt: &TopK,
     ) -> Self {
         Tiles {
             queries,
             gallery,
             postings,
-            weights,
-            total: weights.iter().sum(),
+            fusion,
             k: opt.k,
             floor: opt.floor(),
         }
@@ -94,13 +80,23 @@ impl<'a> Tiles<'a> {
         let mut cursors = self.cursors(rows.clone());
         for start in (0..self.gallery.rows()).step_by(WIDTH) {
             let tile = start..self.gallery.rows().min(start + WIDTH);
+            let stride = rows.len() * tile.len();
             s.scores.clear();
-            s.scores.resize(rows.len() * tile.len(), 0.0);
+            s.scores.resize(self.fusion.layers() * stride, 0.0);
             self.add_dense(rows.clone(), tile.clone(), s);
-            let lines = s.scores.chunks_exact_mut(tile.len());
-            for ((line, query), cursors) in lines.zip(&mut queries).zip(&mut cursors) {
-                add_sparse(line, start, cursors);
-                self.pick(line, start, query);
+            for (n, (query, cursors)) in queries.iter_mut().zip(&mut cursors).enumerate() {
+                let first = n * tile.len();
+                for cursor in cursors {
+                    let line = cursor.layer * stride + first;
+                    add_sparse(&mut s.scores[line..][..tile.len()], start, cursor);
+                }
+                let layers = Layers {
+                    scores: &s.scores,
+                    first,
+                    stride,
+                    width: tile.len(),
+                };
+                self.pick(&layers, start, query, &mut s.line);
             }
         }
         let finish = |mut query: Query| {
@@ -112,9 +108,9 @@ impl<'a> Tiles<'a> {
     }
 
     fn query(&self, row: usize) -> Query {
-        let margin = margin(self.queries.products(row), self.weights.len());
+        let margin = self.fusion.margin(self.queries.products(row));
         let low = match self.queries.has(row) {
-            true => (self.floor / self.total - margin) as f32,
+            true => (self.fusion.bar(self.floor) - margin) as f32,
             false => f32::NAN,
         };
         Query {
@@ -130,10 +126,11 @@ impl<'a> Tiles<'a> {
         let of = |row: usize| {
             let spaces = self.queries.spaces.iter().zip(self.postings);
             let mut cursors = Vec::new();
-            for ((space, postings), weight) in spaces.zip(self.weights) {
+            for (m, (space, postings)) in spaces.enumerate() {
                 if let Ready::Sparse(x) = space {
-                    let share = (weight / self.total) as f32;
+                    let share = self.fusion.share(m);
                     cursors.extend(x.unit_row(row).map(|(column, value)| Cursor {
+                        layer: self.fusion.layer(m),
                         weight: share * value,
                         list: postings.list(column),
                     }));
@@ -144,33 +141,45 @@ impl<'a> Tiles<'a> {
         rows.map(of).collect()
     }
 
-    /// Adds the weighted cosines of the dense spaces to the tile's scores.
+    /// Adds the weighted cosines of the dense spaces to their layers of the tile.
     fn add_dense(&self, rows: Range<usize>, tile: Range<usize>, s: &mut Scratch) {
         let spaces = self.queries.spaces.iter().zip(&self.gallery.spaces);
-        for ((query, gallery), weight) in spaces.zip(self.weights) {
+        let stride = rows.len() * tile.len();
+        for (m, (query, gallery)) in spaces.enumerate() {
             let (Ready::Dense(query), Ready::Dense(gallery)) = (query, gallery) else {
                 continue;
             };
             query.unit_rows(rows.clone(), &mut s.left);
             gallery.unit_rows(tile.clone(), &mut s.right);
-            let share = (weight / self.total) as f32;
-            add_product(&mut s.scores, &s.left, &s.right, query.dims(), share);
+            let layer = &mut s.scores[self.fusion.layer(m) * stride..][..stride];
+            let share = self.fusion.share(m);
+            add_product(layer, &s.left, &s.right, query.dims(), share);
         }
     }
 
-    /// Makes candidates of the gallery rows from `start` on whose scores are high enough.
-    fn pick(&self, line: &[f32], start: usize, query: &mut Query) {
+    /// Makes candidates of the gallery rows from `start` on that are strong enough.
+    fn pick(&self, layers: &Layers, start: usize, query: &mut Query, room: &mut Vec<f32>) {
         const STEP: usize = 32;
+        // A row of zeros has a bar that nothing reaches.
+        if query.low.is_nan() {
+            return;
+        }
         let full = 4 * self.k + 256;
-        for (n, chunk) in line.chunks(STEP).enumerate() {
+        let sieve = self.fusion.sieve(layers, query.low, room);
+        for (n, chunk) in sieve.line.chunks(STEP).enumerate() {
             let low = query.low;
-            if !chunk.iter().fold(false, |any, &x| any | (x >= low)) {
+            let bar = sieve.bar.unwrap_or(low);
+            if !chunk.iter().fold(false, |any, &x| any | (x >= bar)) {
                 continue;
             }
-            for (i, &score) in chunk.iter().enumerate() {
-                let row = start + n * STEP + i;
-                if score >= low && self.gallery.has(row) {
-                    query.candidates.push((row as u32, score));
+            for (i, &value) in chunk.iter().enumerate() {
+                if value < bar {
+                    continue;
+                }
+                let place = n * STEP + i;
+                let (row, strength) = (start + place, self.fusion.strength(layers, &sieve, place));
+                if strength >= low && self.gallery.has(row) {
+                    query.candidates.push((row as u32, strength));
                 }
             }
             if query.candidates.len() >= full {
@@ -193,7 +202,11 @@ impl<'a> Tiles<'a> {
             .select_nth_unstable_by(self.k - 1, descending)
             .1
             .1;
-        query.low = query.low.max((f64::from(kth) - 2.0 * query.margin) as f32);
+        let sure = f64::from(kth) - query.margin;
+        if !self.fusion.tells_apart(sure) {
+            return;
+        }
+        query.low = query.low.max((sure - query.margin) as f32);
         let low = query.low;
         query.candidates.retain(|c| c.1 >= low);
     }
@@ -201,31 +214,27 @@ impl<'a> Tiles<'a> {
     /// Scores all candidates exactly.
     fn settle(&self, query: &mut Query) {
         for (row, _) in query.candidates.drain(..) {
-            let score = self
-                .queries
-                .score(query.row, self.gallery, row as usize, self.weights);
+            let cosines = self.queries.cosines(query.row, self.gallery, row as usize);
+            let score = self.fusion.score(cosines);
             query.best.push(row, score);
         }
         query.best.shrink();
-        let low = query.best.floor() / self.total - query.margin;
+        let low = self.fusion.bar(query.best.floor()) - query.margin;
         query.low = query.low.max(low as f32);
     }
 }
 
-/// Adds the weighted cosines of the sparse spaces to one query's scores of the tile from `start`;
-/// tiles come in ascending order.
-fn add_sparse(line: &mut [f32], start: usize, cursors: &mut [Cursor]) {
-    for cursor in cursors {
-        let mut taken = 0;
-        for &(row, value) in cursor.list {
-            let Some(score) = line.get_mut(row as usize - start) else {
-                break;
-            };
-            *score += cursor.weight * value;
-            taken += 1;
-        }
-        cursor.list = &cursor.list[taken..];
+/// Adds one term's products to one query's line of the tile from `start`; tiles come in ascending order.
+fn add_sparse(line: &mut [f32], start: usize, cursor: &mut Cursor) {
+    let mut taken = 0;
+    for &(row, value) in cursor.list {
+        let Some(score) = line.get_mut(row as usize - start) else {
+            break;
+        };
+        *score += cursor.weight * value;
+        taken += 1;
     }
+    cursor.list = &cursor.list[taken..];
 }
 
 /// `scores += share * left * right^T`, all row-major with rows of `dims`.
