@@ -33,10 +33,29 @@ impl Run<'_> {
             self.gather(other)?;
         }
         for &which in self.sides() {
-            let data = self.base(space, which)?;
+            let data = match self.base.get(&(self.like(space), which)) {
+                Some(data) => data.clone(),
+                None => self.base(self.like(space), which)?,
+            };
+            self.base.insert((self.like(space), which), data.clone());
             self.data.insert((space, which), data);
         }
         self.refine(space)
+    }
+
+    /// The first space whose rows have the same source, so that none is made twice.
+    pub(super) fn like(&self, space: usize) -> usize {
+        let spaces = &self.job.recipe.spaces;
+        let given = |space: usize| self.sides().iter().any(|&w| self.given(space, w).is_some());
+        let made = matches!(
+            spaces[space].of,
+            Source::Phash | Source::Tfidf { .. } | Source::Image { .. } | Source::Text { .. }
+        );
+        if !made || given(space) {
+            return space;
+        }
+        let same = |&other: &usize| spaces[other].of == spaces[space].of && !given(other);
+        (0..space).find(same).unwrap_or(space)
     }
 
     /// The spaces that `space` is made of.

@@ -122,7 +122,9 @@ pub struct Run<'a> {
     clock: Clock<'a>,
     ledgers: HashMap<Which, Ledger>,
     notes: Vec<String>,
-    /// Rows as their source has them, and as the steps left them.
+    /// Rows as their source has them.
+    base: HashMap<(usize, Which), Data>,
+    /// Rows as the steps left them.
     data: HashMap<(usize, Which), Data>,
     /// Vocabularies of the gallery.
     words: HashMap<usize, Arc<Tfidf>>,
@@ -176,6 +178,7 @@ impl<'a> Run<'a> {
             clock: Clock::new(watch),
             ledgers,
             notes,
+            base: HashMap::new(),
             data: HashMap::new(),
             words: HashMap::new(),
             encoders: encoders::Encoders::default(),
