@@ -101,6 +101,10 @@ pub const MAX_CHARS_PER_TOKEN: usize = 250;
 pub const MAX_REPLACEMENT_BYTES: usize = 256;
 /// The most bytes that a title may become while it is normalized.
 pub const MAX_NORMALIZED_BYTES: usize = 4 << 20;
+/// The most listings of a made-up market, which is held in memory.
+pub const MAX_SYNTH_LISTINGS: usize = 4_000_000;
+/// The longest side of a made-up picture, in pixels.
+pub const MAX_SYNTH_SIDE: usize = 2048;
 /// How long a tokenizer's patterns may take for one title, in seconds.
 pub const MAX_PATTERN_SECONDS: u64 = 5;
 

@@ -6,6 +6,7 @@ mod embed;
 mod matching;
 mod search;
 mod simt;
+mod synth;
 mod titles;
 mod tools;
 mod verbs;

@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use crate::tools::{Bench, SMALL};
 
-const VERBS: [&str; 8] = [
-    "match", "embed", "tfidf", "search", "evaluate", "split", "info", "demo",
+const VERBS: [&str; 9] = [
+    "match", "embed", "tfidf", "search", "evaluate", "split", "synth", "info", "demo",
 ];
 
 #[test]

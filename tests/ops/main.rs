@@ -1,6 +1,7 @@
 //! Tests of the subject: ops.
 mod evaluate;
 mod matching;
+mod synth;
 mod topk_combined;
 mod topk_dense;
 mod topk_hamming;

@@ -10,6 +10,7 @@ mod matching;
 mod search;
 mod sigbus;
 mod split;
+mod synth;
 mod tfidf;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Verb {
     Evaluate(evaluate::Arguments),
     /// Split labelled listings into folds that share no product
     Split(split::Arguments),
+    /// Make up a marketplace, pictures and titles, to try things on
+    Synth(synth::Arguments),
     /// Say what this build and this machine can do
     Info(info::Arguments),
     /// Match the listings that doppel ships, to see it work
@@ -64,6 +67,7 @@ impl Verb {
             Verb::Search(a) => &a.common,
             Verb::Evaluate(a) => &a.common,
             Verb::Split(a) => &a.common,
+            Verb::Synth(a) => &a.common,
             Verb::Info(a) => &a.common,
             Verb::Demo(a) => &a.common,
         }
@@ -78,6 +82,7 @@ impl Verb {
             Verb::Search(a) => search::run(a),
             Verb::Evaluate(a) => evaluate::run(a),
             Verb::Split(a) => split::run(a),
+            Verb::Synth(a) => synth::run(a),
             Verb::Info(a) => info::run(a),
             Verb::Demo(a) => demo::run(a),
         }
