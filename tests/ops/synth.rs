@@ -5,11 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use doppel::error::Kind;
+use doppel::limits::{MAX_SYNTH_LISTINGS, MAX_SYNTH_SIDE};
 use doppel::listings::synth::{Market, SynthOptions, market};
 use doppel::lists::Lists;
 use doppel::recipe::tfidf_options;
 use doppel::search::{TopK, equal_hashes, sparse};
 use doppel::text::tfidf::Tfidf;
+use sha2::{Digest, Sha256};
 
 /// The listings of the competition's published data.
 const PUBLISHED: usize = 34_250;
@@ -82,21 +85,16 @@ fn phash_best(market: &Market) -> f64 {
 fn it_is_as_hard_as_the_competition() {
     for seed in [7, 20_210_510] {
         let market = made(PUBLISHED, seed);
-        let start = std::time::Instant::now();
         let (threshold, tfidf) = tfidf_best(&market);
         let phash = phash_best(&market);
-        eprintln!(
-            "seed {seed}: tfidf {tfidf:.4} at {threshold:.3}, phash {phash:.4} {:?}",
-            start.elapsed()
-        );
+        // The real data: .661 at .53, and .553.
         assert!(
             (0.60..=0.72).contains(&tfidf),
             "TF-IDF's best F1 is {tfidf}"
         );
+        assert!((0.45..=0.58).contains(&threshold), "at {threshold}");
         assert!((0.50..=0.60).contains(&phash), "the hashes' F1 is {phash}");
     }
-    let small = made(6_851, 7);
-    eprintln!("small: {:?} {}", tfidf_best(&small), phash_best(&small));
 }
 
 /// At another size the same market is easier or harder, as a part of the real one is: there TF-IDF's best
@@ -215,7 +213,10 @@ fn drawn_pictures_are_as_hard_as_planned_ones() {
     let f1 = best_threshold(&labels(&market), &equal_hashes(&drawn, 50)).1;
     let planned = phash_best(&market);
     assert!((0.50..=0.60).contains(&f1), "{f1}");
-    assert!((f1 - planned).abs() < 0.02, "drawn {f1}, planned {planned}");
+    assert!(
+        (f1 - planned).abs() < 0.025,
+        "drawn {f1}, planned {planned}"
+    );
     let different: HashSet<u64> = drawn.iter().flatten().copied().collect();
     assert!(
         different.len() > 2_000,
@@ -244,7 +245,13 @@ fn the_bytes_are_pinned() {
     for l in &market.listings[..100] {
         hash.update(market.draw(l, 40).unwrap());
     }
-    assert_eq!([words, hex(hash)], ["words", "pictures"]);
+    assert_eq!(
+        [words, hex(hash)],
+        [
+            "711f23a1090cbcbadc5f1b3fa58747fadb154c774c6c71a09a188b1a6c41f2ae",
+            "198cd87a9824506c98021bdf29bb23de067c3889c9ce082d1a1a6db0396a90ee"
+        ]
+    );
 }
 
 fn hex(hash: Sha256) -> String {

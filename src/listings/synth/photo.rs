@@ -121,9 +121,9 @@ const EDIT: u64 = 31;
 const SAVED: u64 = 32;
 const HASH: u64 = 33;
 /// Of a thousand edits, how many leave the hash as it was.
-const UNSEEN_EDIT: u32 = 150;
+const UNSEEN_EDIT: u32 = 130;
 /// Of a thousand files saved anew, how many have another hash.
-const SEEN_SAVING: u32 = 200;
+const SEEN_SAVING: u32 = 280;
 
 /// 32 of 64 bits.
 fn balanced(shot: u64) -> u64 {

@@ -198,15 +198,16 @@ impl Draft {
             pieces_insert(&mut pieces, promo_word(rng), rng);
         }
         for (i, piece) in pieces.iter().enumerate() {
-            let mut text = match (i, self.joints, rng.chance(300)) {
-                (1.., Joints::Dashes, true) => format!("- {}", piece.text),
-                (1.., Joints::Slashes, true) => format!("/ {}", piece.text),
-                (_, Joints::Commas, true) => format!("{},", piece.text),
-                _ => piece.text.clone(),
+            let text = match rng.chance(8) {
+                true => format!("({})", piece.text),
+                false => piece.text.clone(),
             };
-            if rng.chance(8) {
-                text = format!("({text})");
-            }
+            let text = match (i, self.joints, rng.chance(300)) {
+                (1.., Joints::Dashes, true) => format!("- {text}"),
+                (1.., Joints::Slashes, true) => format!("/ {text}"),
+                (_, Joints::Commas, true) if i + 1 < pieces.len() => format!("{text},"),
+                _ => text,
+            };
             words.extend(text.split(' ').map(|w| slip(w, rng)));
         }
         if rng.chance(25) {

@@ -429,20 +429,37 @@ fn worn(shape: Shape, l: &Look<'_>, art: &mut Art) {
             art.text(0.1, -0.1, 0.5, 0.22, l.text, Fill::Plain(l.accent));
         }
         Shape::Shoe => {
-            art.rect(0.0, 0.42, 0.86, 0.1 + 0.08 * a, 0.08, Fill::Plain(WHITE));
-            art.oval(0.4, 0.2, 0.48, 0.26, cloth);
-            art.rect(-0.25, 0.08, 0.58, 0.32, 0.18, cloth);
-            art.rect(-0.55, -0.2, 0.28, 0.3 + 0.2 * b, 0.12, cloth);
+            let (sole, collar) = (0.08 + 0.08 * a, -0.15 - 0.3 * b);
+            art.rect(
+                -0.5,
+                (0.1 + collar) / 2.0,
+                0.32,
+                (0.5 - collar) / 2.0,
+                0.1,
+                cloth,
+            );
+            art.oval(0.38, 0.2, 0.5, 0.27, cloth);
+            art.trapeze(-0.16, 0.06, 0.36, 0.66, 0.26, cloth);
+            art.oval(-0.5, collar, 0.26, 0.07, Fill::Plain(shade(l.main, 0.5)));
+            art.rect(
+                0.02,
+                0.38,
+                0.86,
+                sole,
+                0.07,
+                Fill::Plain(blend(WHITE, l.accent, 0.25)),
+            );
             for i in 0..4 {
-                let x = -0.15 + 0.14 * i as f32;
-                art.bar(
-                    [x, -0.2 + 0.05 * i as f32],
-                    [x + 0.12, -0.02],
-                    0.025,
-                    Fill::Plain(WHITE),
-                );
+                let x = -0.12 + 0.12 * i as f32;
+                let y = -0.16 + 0.06 * i as f32;
+                art.bar([x, y], [x + 0.14, y - 0.1], 0.022, Fill::Plain(l.ink));
             }
-            art.bar([-0.6, 0.3], [0.1, 0.1], 0.05, Fill::Plain(l.accent));
+            art.bar(
+                [-0.62, 0.24],
+                [0.0, 0.16 - 0.2 * c],
+                0.045,
+                Fill::Plain(l.accent),
+            );
         }
         Shape::Bag => {
             art.ring(

@@ -66,7 +66,7 @@ pub(crate) fn first() -> &'static Category {
 /// Colours, with what pictures show.
 pub(crate) const COLOURS: &[(&str, [u8; 3])] = &[
     ("hitam|black", [34, 34, 38]),
-    ("putih|white", [240, 240, 236]),
+    ("putih|white", [226, 227, 230]),
     ("merah|red", [200, 36, 44]),
     ("biru|blue", [44, 84, 180]),
     ("navy|biru dongker", [28, 38, 84]),
