@@ -63,6 +63,10 @@ pub fn synth(job: &SynthJob, folder: &Path, watch: &dyn Watch) -> Result<Synthes
     let mut clock = Clock::new(watch);
     let listings = job.options.listings;
     let market = clock.run("market", listings, || market(job.options))?;
+    if let Some(size) = job.pictures {
+        // A size that cannot be drawn is told before anything is made or removed.
+        market.draw(&market.listings[0], size)?;
+    }
     fs::create_dir_all(folder).map_err(|e| failed(e, folder))?;
     let drawn = match job.pictures {
         None => None,
@@ -97,8 +101,6 @@ fn draw(
     csv: &Path,
     watch: &dyn Watch,
 ) -> Result<Drawn> {
-    // A size that cannot be drawn is told before anything is removed.
-    market.draw(&market.listings[0], size)?;
     if csv.exists() {
         fs::remove_file(csv).map_err(|e| Error::io(e, csv))?;
     }

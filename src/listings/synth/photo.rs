@@ -144,3 +144,55 @@ fn move_bits(hash: &mut u64, moves: usize, rng: &mut Rng) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_bytes_and_hashes_follow_what_was_done() {
+        let first = Photo {
+            product: 3,
+            shot: 99,
+            edit: None,
+            saved: 0,
+            copy: 0,
+        };
+        let copy = Photo { copy: 1, ..first };
+        let saved = Photo { saved: 5, ..first };
+        let other = Photo { shot: 98, ..first };
+        assert_eq!(first.bytes_key(), copy.bytes_key());
+        assert_eq!(first.planned_hash(), copy.planned_hash());
+        let all = [first, copy, saved, other].map(|p| p.file_name());
+        for (i, name) in all.iter().enumerate() {
+            assert!(name.len() == 36 && name.ends_with(".jpg"), "{name}");
+            assert!(!all[..i].contains(name));
+        }
+        assert_ne!(first.bytes_key(), saved.bytes_key());
+        assert_eq!(first.planned_hash().count_ones(), 32);
+        let apart = |a: &Photo, b: &Photo| (a.planned_hash() ^ b.planned_hash()).count_ones();
+        assert!(apart(&first, &other) > 12);
+        let (mut equal, mut sum) = (0, 0);
+        for edit in 0..1000 {
+            let edited = Photo {
+                edit: Some(edit),
+                ..first
+            };
+            let bits = apart(&first, &edited);
+            assert!(bits <= 38 && edited.planned_hash().count_ones() == 32);
+            equal += u32::from(bits == 0);
+            sum += bits;
+        }
+        assert!((80..200).contains(&equal), "{equal}");
+        assert!((8_000..16_000).contains(&sum), "{sum}");
+    }
+
+    #[test]
+    fn the_first_listing_of_a_group_has_a_photograph_of_its_own() {
+        for group in 0..200 {
+            let photos = photos(group, 5, None, &mut Rng::of(1, 2, u64::from(group)));
+            let first = photos[0];
+            assert!(first.edit.is_none() && first.saved == 0 && first.product == group);
+        }
+    }
+}

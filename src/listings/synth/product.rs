@@ -301,3 +301,30 @@ fn amount(role: Role, (amount, unit): (u32, usize)) -> Part {
         said: Said::Amount(amount, unit),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_products_of_a_family_differ_in_what_tells_them_apart() {
+        let mut alone = 0;
+        for number in 0..300 {
+            let products = family(7, number, 4);
+            assert_eq!(products.len(), 4);
+            let variant = |p: &Product| {
+                let part = p.parts.iter().find(|p| p.role == Role::Variant);
+                format!("{:?}", part.unwrap().said)
+            };
+            let variants: std::collections::HashSet<String> =
+                products.iter().map(variant).collect();
+            // Words of the maker's own may fall together; tables have more than four entries.
+            alone += usize::from(variants.len() == 4);
+            let noun = |p: &Product| p.parts.iter().any(|p| p.role == Role::Noun);
+            assert!(products.iter().all(noun));
+            assert!(products.iter().all(|p| p.look == products[0].look));
+            assert!(products.iter().all(|p| !p.lettering.is_empty()));
+        }
+        assert!(alone >= 298, "{alone}");
+    }
+}

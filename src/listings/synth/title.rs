@@ -101,16 +101,15 @@ impl Draft {
                 });
             }
         }
-        if rng.chance(160) {
-            // Both words for the same thing, for both kinds of searchers.
-            let noun = product.parts.iter().position(|p| p.role == Role::Noun);
-            if let Some(i) = noun {
-                let piece = Piece {
-                    part: Some(i),
-                    text: say(&product.parts[i], rng),
-                };
-                pieces.push(piece);
-            }
+        let noun = product.parts.iter().position(|p| p.role == Role::Noun);
+        if let Some(i) = noun
+            && (rng.chance(160) || pieces.is_empty())
+        {
+            // Once more in the other language, for both kinds of searchers; or at least.
+            pieces.push(Piece {
+                part: Some(i),
+                text: say(&product.parts[i], rng),
+            });
         }
         reorder(&mut pieces, rng);
         let promo = *rng.pick(&[0, 0, 0, 1, 1, 2, 3]);
@@ -360,5 +359,58 @@ fn escaped(title: &str, rng: &mut Rng) -> String {
         1 => format!("{mark}{title}"),
         2 => format!("{title} {mark}"),
         _ => title.replacen(' ', &format!(" {mark} "), 1 + rng.below(2)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listings::synth::product::family;
+
+    #[test]
+    fn no_title_is_empty_however_little_there_is_to_say() {
+        let mut rng = Rng::of(7, 99, 0);
+        for number in 0..2_000 {
+            let mut product = family(7, number, 1).remove(0);
+            product.parts.retain(|p| p.role == Role::Noun);
+            for draft in drafts(&product, 8, &[], &mut rng) {
+                let title = draft.text(&mut rng);
+                assert!(WORDS.contains(&title.split(' ').count()), "{title}");
+                assert!(title.split(' ').all(|w| !w.is_empty()), "{title}");
+            }
+        }
+    }
+
+    #[test]
+    fn amounts_are_spelled_in_many_ways_and_mean_the_same() {
+        let part = |amount, unit| Part {
+            role: Role::Measure,
+            said: Said::Amount(amount, unit),
+        };
+        let mut rng = Rng::of(7, 99, 1);
+        let mut ways = |part: &Part| -> std::collections::BTreeSet<String> {
+            (0..400).map(|_| say(part, &mut rng)).collect()
+        };
+        let grams = ways(&part(200, 0));
+        assert!(
+            ["200 gr", "200gr", "200g", "@200gr"]
+                .iter()
+                .all(|w| grams.contains(*w)),
+            "{grams:?}"
+        );
+        assert!(ways(&part(2, 1)).contains("2000gr"));
+        assert!(ways(&part(2, 3)).contains("2000ml"));
+        assert!(ways(&part(12, 5)).contains("isi 12"));
+    }
+
+    #[test]
+    fn capitals_and_slips() {
+        assert_eq!(capitals("baju anak (10gr)"), "Baju Anak (10gr)");
+        let mut rng = Rng::of(7, 99, 2);
+        let typed: Vec<String> = (0..4_000).map(|_| slip("panjang", &mut rng)).collect();
+        let other = typed.iter().filter(|w| *w != "panjang").count();
+        assert!((200..500).contains(&other), "{other}");
+        assert!(typed.iter().any(|w| w == "pjg"));
+        assert!((0..1000).all(|_| slip("pcs", &mut rng) == "pcs"));
     }
 }
