@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::tools::{Bench, SMALL};
 
 const VERBS: [&str; 9] = [
-    "match", "embed", "tfidf", "search", "evaluate", "tune", "split", "info", "demo",
+    "match", "embed", "tfidf", "search", "evaluate", "tune", "synth", "split", "info", "demo",
 ];
 
 #[test]
