@@ -15,6 +15,6 @@ mod titles;
 mod unit;
 
 pub use flow::{Failure, Flow};
-pub use pipeline::{Encode, Items, batch_for, stream};
-pub use titles::{EncodeTitles, TitleFlow, Window, stream_titles};
+pub use pipeline::{Encode, Items, Sink, batch_for, stream, stream_into};
+pub use titles::{EncodeTitles, TitleFlow, Window, stream_titles, stream_titles_into};
 pub use unit::normalize;

@@ -49,6 +49,34 @@ pub trait Encode: Sync {
     fn encode(&self, items: &[f32], out: &mut [f32]) -> Result<()>;
 }
 
+/// Takes the vectors of a run, and what became of the other items.
+pub trait Sink: Send {
+    /// The vector of item `item`. Vectors come in the order of the run.
+    ///
+    /// # Errors
+    /// Any error ends the run.
+    fn take(&mut self, item: usize, vector: &mut [f32]) -> Result<()>;
+
+    /// The first `done` items, in the order of the run, were taken by now or have failed; `failures` are
+    /// those that were not told before.
+    ///
+    /// # Errors
+    /// Any error ends the run.
+    fn reached(&mut self, done: usize, failures: &[Failure]) -> Result<()> {
+        let _ = (done, failures);
+        Ok(())
+    }
+}
+
+/// A sink that does not ask how far the run has come.
+pub(super) struct Plain<F>(pub F);
+
+impl<F: FnMut(usize, &mut [f32]) -> Result<()> + Send> Sink for Plain<F> {
+    fn take(&mut self, item: usize, vector: &mut [f32]) -> Result<()> {
+        (self.0)(item, vector)
+    }
+}
+
 /// The batch size for items of `item_len` values: `wanted`, or by default one that keeps every thread
 /// busy; never so many that the live batches pass [`MAX_PREPARED_BYTES`].
 ///
@@ -86,6 +114,23 @@ pub fn stream(
     sink: &mut (dyn FnMut(usize, &mut [f32]) -> Result<()> + Send),
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Flow> {
+    stream_into(items, encoder, batch, &mut Plain(sink), progress)
+}
+
+/// As [`stream`], into a sink that is told, after each batch, how far the run has come.
+///
+/// # Errors
+/// As [`stream`].
+///
+/// # Panics
+/// As [`stream`].
+pub fn stream_into(
+    items: &dyn Items,
+    encoder: &dyn Encode,
+    batch: usize,
+    sink: &mut dyn Sink,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Flow> {
     let (loading, writing) = (Stopwatch::default(), Stopwatch::default());
     let (to_sink, vectors) = sync_channel::<Vectors>(1);
     let run = Run {
@@ -101,7 +146,10 @@ pub fn stream(
         let encoded = run.all(to_sink);
         // The sink's error comes first: it is why nobody took any more vectors.
         match written.join() {
-            Ok(result) => result.and(encoded),
+            Ok(result) => {
+                let failures = result?;
+                encoded.map(|flow| Flow { failures, ..flow })
+            }
             Err(panic) => resume_unwind(panic),
         }
     })?;
@@ -110,10 +158,13 @@ pub fn stream(
     Ok(flow)
 }
 
-/// The vectors of some items, one after the other.
+/// The vectors of a batch's items, one after the other.
 struct Vectors {
     items: Vec<usize>,
     values: Vec<f32>,
+    failures: Vec<Failure>,
+    /// The first item after the batch.
+    end: usize,
 }
 
 /// A batch that was loaded: the items that could be, one after the other.
@@ -121,12 +172,12 @@ struct Loaded {
     items: Vec<usize>,
     values: Vec<f32>,
     failures: Vec<Failure>,
+    end: usize,
 }
 
 /// A batch that is done, and the memory that its items stood in.
 struct Done {
     vectors: Vectors,
-    failures: Vec<Failure>,
     buffer: Vec<f32>,
 }
 
@@ -178,11 +229,11 @@ impl Run<'_> {
             for number in 0..count {
                 let batch = in_turn(number, &batches, &mut early)?;
                 flow.encoded += batch.vectors.items.len();
-                flow.failures.extend(batch.failures);
+                let done = batch.vectors.end;
                 if to_sink.send(batch.vectors).is_err() {
                     return Err(Error::internal("the vectors were not taken").op("embed"));
                 }
-                (self.progress)(flow.encoded + flow.failures.len());
+                (self.progress)(done);
                 if number + MAX_LIVE_BATCHES < count {
                     begin(number + MAX_LIVE_BATCHES, batch.buffer);
                 }
@@ -203,8 +254,9 @@ impl Run<'_> {
             vectors: Vectors {
                 items: loaded.items,
                 values,
+                failures: loaded.failures,
+                end: loaded.end,
             },
-            failures: loaded.failures,
             buffer: loaded.values,
         })
     }
@@ -254,6 +306,7 @@ fn keep(
     outcomes: Vec<Result<()>>,
 ) -> Loaded {
     let (mut items, mut failures) = (Vec::with_capacity(range.len()), Vec::new());
+    let end = range.end;
     for (place, (item, outcome)) in range.zip(outcomes).enumerate() {
         match outcome {
             Ok(()) => {
@@ -271,6 +324,7 @@ fn keep(
         items,
         values,
         failures,
+        end,
     }
 }
 
@@ -313,22 +367,25 @@ fn receive<T>(from: &Receiver<T>) -> Option<T> {
     }
 }
 
-/// Hands the vectors to the sink until there are no more.
+/// Hands the vectors to the sink until there are no more, and gathers the failures.
 fn write(
     vectors: Receiver<Vectors>,
     dims: usize,
-    sink: &mut (dyn FnMut(usize, &mut [f32]) -> Result<()> + Send),
+    sink: &mut dyn Sink,
     writing: &Stopwatch,
-) -> Result<()> {
+) -> Result<Vec<Failure>> {
+    let mut failures = Vec::new();
     for mut batch in vectors {
         writing.time(|| {
             let mut places = batch.items.iter().enumerate();
             places.try_for_each(|(at, &item)| {
-                sink(item, &mut batch.values[at * dims..(at + 1) * dims])
-            })
+                sink.take(item, &mut batch.values[at * dims..(at + 1) * dims])
+            })?;
+            sink.reached(batch.end, &batch.failures)
         })?;
+        failures.extend(batch.failures);
     }
-    Ok(())
+    Ok(failures)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::flow::{Failure, Stopwatch};
+use super::pipeline::{Plain, Sink};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_WINDOW_BYTES, MAX_WINDOW_TITLES};
 
@@ -90,7 +91,28 @@ pub fn stream_titles(
     titles: &[&str],
     encoder: &dyn EncodeTitles,
     window: Window,
-    sink: &mut dyn FnMut(usize, &mut [f32]) -> Result<()>,
+    sink: &mut (dyn FnMut(usize, &mut [f32]) -> Result<()> + Send),
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<TitleFlow> {
+    stream_titles_into(titles, encoder, (window, 0), &mut Plain(sink), progress)
+}
+
+/// As [`stream_titles`], without the first `skip` titles in the order of the run, into a sink that is told
+/// how far the run has come: after tokenising a window, and after each piece of it. A window's titles
+/// without tokens come first in that order, in their own; they may be told again after a skip.
+///
+/// The vectors do not depend on what is skipped.
+///
+/// # Errors
+/// As [`stream_titles`].
+///
+/// # Panics
+/// As [`stream_titles`].
+pub fn stream_titles_into(
+    titles: &[&str],
+    encoder: &dyn EncodeTitles,
+    (window, skip): (Window, usize),
+    sink: &mut dyn Sink,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<TitleFlow> {
     let (tokenising, encoding, writing) = <(Stopwatch, Stopwatch, Stopwatch)>::default();
@@ -98,23 +120,37 @@ pub fn stream_titles(
     let (dims, mut values, mut from) = (encoder.dims(), Vec::new(), 0);
     while from < titles.len() {
         let range = next_window(titles, from, window);
+        let start = range.start;
         from = range.end;
+        if skip >= from {
+            continue;
+        }
         let outcomes = tokenising.time(|| encoder.tokens(&titles[range.clone()]));
+        let told = flow.failures.len();
         let tokens = keep(range, outcomes, &mut flow.failures)?;
-        progress(flow.encoded + flow.failures.len());
+        let mut done = start + flow.failures.len() - told;
+        sink.reached(done.max(skip), &flow.failures[told..])?;
+        progress(done.max(skip));
         for piece in pieces(&tokens, window.tokens) {
+            let skipped = skip.saturating_sub(done).min(piece.len());
+            done += piece.len();
+            let piece = &piece[skipped..];
+            if piece.is_empty() {
+                continue;
+            }
             let these: Vec<&[u32]> = piece.iter().map(|(_, tokens)| &tokens[..]).collect();
             values.resize(these.len() * dims, 0.0);
             encoding.time(|| encoder.encode(&these, &mut values))?;
             writing.time(|| {
                 let mut places = piece.iter().enumerate();
                 places.try_for_each(|(at, (title, _))| {
-                    sink(*title, &mut values[at * dims..(at + 1) * dims])
-                })
+                    sink.take(*title, &mut values[at * dims..(at + 1) * dims])
+                })?;
+                sink.reached(done, &[])
             })?;
             flow.encoded += piece.len();
             flow.tokens += these.iter().map(|t| t.len() as u64).sum::<u64>();
-            progress(flow.encoded + flow.failures.len());
+            progress(done);
         }
     }
     flow.tokenise_seconds = tokenising.seconds();

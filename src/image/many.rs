@@ -21,35 +21,60 @@ pub fn phash_many(
     names: &[Option<&str>],
     progress: &(dyn Fn(usize) + Sync),
 ) -> Vec<Option<Result<u64>>> {
-    let done = AtomicUsize::new(0);
-    let reached = |count| progress(done.fetch_add(count, Ordering::Relaxed) + count);
+    let mut answers: Vec<Option<Result<u64>>> = names.iter().map(|_| None).collect();
+    let mut take = |_, rows: Vec<(usize, Result<u64>)>| {
+        for (row, answer) in rows {
+            answers[row] = Some(answer);
+        }
+        Ok(())
+    };
+    // Nothing that is taken here ends in an error.
+    let _ = phash_from(folder, names, (0, usize::MAX), &mut take, progress);
+    answers
+}
+
+/// As [`phash_many`], without the first `first` files that the listings name, and `some` files at a time:
+/// after each lot `take` gets how many files are done and what became of the lot's listings, with the
+/// last one also what became of those whose names are of no file.
+///
+/// # Errors
+/// Those of `take`, which end the work.
+pub fn phash_from(
+    folder: &ImageFolder,
+    names: &[Option<&str>],
+    (first, some): (usize, usize),
+    take: &mut dyn FnMut(usize, Vec<(usize, Result<u64>)>) -> Result<()>,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<()> {
     let unique = Unique::of(folder, names);
+    let first = first.min(unique.files.len());
+    let earlier = unique.files[..first].iter().map(|f| f.rows.len()).sum();
+    let done = AtomicUsize::new(earlier);
+    let reached = |count| progress(done.fetch_add(count, Ordering::Relaxed) + count);
     let work = |unique: &UniqueFile| {
         let hash = hash_one(folder, unique);
         reached(unique.rows.len());
         hash
     };
-    let hashes: Vec<Result<u64>> = unique.files.par_iter().map(work).collect();
-    unique.failures.iter().for_each(|_| reached(1));
-    let mut answers: Vec<Option<Result<u64>>> = names.iter().map(|_| None).collect();
-    for (number, (unique_file, hash)) in unique.files.iter().zip(hashes).enumerate() {
-        match hash {
-            Ok(hash) => {
-                for &row in &unique_file.rows {
-                    answers[row] = Some(Ok(hash));
+    let mut number = first;
+    for lot in unique.files[first..].chunks(some.max(1)) {
+        let hashes: Vec<Result<u64>> = lot.par_iter().map(work).collect();
+        let mut answers = Vec::new();
+        for (file, hash) in lot.iter().zip(hashes) {
+            match hash {
+                Ok(hash) => answers.extend(file.rows.iter().map(|&row| (row, Ok(hash)))),
+                Err(error) => {
+                    let errors = unique.errors(folder, names, number, &error);
+                    answers.extend(errors.into_iter().map(|(row, e)| (row, Err(e))));
                 }
             }
-            Err(error) => {
-                for (row, error) in unique.errors(folder, names, number, &error) {
-                    answers[row] = Some(Err(error));
-                }
-            }
+            number += 1;
         }
+        take(number, answers)?;
     }
-    for (row, error) in unique.failures {
-        answers[row] = Some(Err(error));
-    }
-    answers
+    unique.failures.iter().for_each(|_| reached(1));
+    let unnamed = unique.failures.into_iter();
+    take(number, unnamed.map(|(row, e)| (row, Err(e))).collect())
 }
 
 fn hash_one(folder: &ImageFolder, unique: &UniqueFile) -> Result<u64> {

@@ -1,9 +1,10 @@
 //! Listings' images to vectors, one row a listing.
 
-use std::sync::Mutex;
+use std::collections::HashSet;
 
 use super::stages::Watch;
-use crate::embed::{Encode, Flow, Items, batch_for, normalize, stream};
+use super::work::Collect;
+use crate::embed::{Encode, Failure, Flow, Items, Sink, batch_for, normalize, stream_into};
 use crate::error::{Error, Result};
 use crate::image::{ImageFolder, Prepare, Unique, decode_prepare};
 use crate::listings::{IMAGE, Listing, Listings, Reject};
@@ -44,17 +45,61 @@ struct Files<'a> {
     folder: &'a ImageFolder,
     unique: &'a Unique,
     work: &'a ImageWork<'a>,
+    /// How many of them an earlier run embedded.
+    first: usize,
 }
 
 impl Items for Files<'_> {
     fn count(&self) -> usize {
-        self.unique.files.len()
+        self.unique.files.len() - self.first
     }
 
     fn load(&self, item: usize, out: &mut [f32]) -> Result<()> {
-        let file = &self.unique.files[item];
+        let file = &self.unique.files[self.first + item];
         let (prepare, orient) = (&self.work.prepare, self.work.orient);
         decode_prepare(self.folder, (&file.name, &file.file), orient, prepare, out)
+    }
+}
+
+/// Takes vectors to the rows of their files, and makes rejects of the files that have none.
+struct Gather<'a> {
+    files: &'a Files<'a>,
+    listings: &'a Listings,
+    names: &'a [Option<&'a str>],
+    into: &'a mut dyn Collect,
+    /// What could not be used, in an earlier run too.
+    rejects: Vec<Reject>,
+}
+
+impl Gather<'_> {
+    fn reject(&mut self, item: usize, error: &Error) {
+        let Files { folder, unique, .. } = self.files;
+        let errors = unique.errors(folder, self.names, item, error);
+        let errors = errors.into_iter().map(|(row, e)| {
+            let listing = &self.listings.items[row];
+            reject(listing, IMAGE, &e)
+        });
+        self.rejects.extend(errors);
+    }
+}
+
+impl Sink for Gather<'_> {
+    fn take(&mut self, item: usize, vector: &mut [f32]) -> Result<()> {
+        let (work, item) = (self.files.work, self.files.first + item);
+        if let Err(error) = finish(vector, work.raw, work.ceiling, MEND) {
+            self.reject(item, &error);
+            return Ok(());
+        }
+        let same = &self.files.unique.files[item].rows;
+        same.iter().try_for_each(|&row| self.into.put(row, vector))
+    }
+
+    fn reached(&mut self, done: usize, failures: &[Failure]) -> Result<()> {
+        for failure in failures {
+            self.reject(self.files.first + failure.item, &failure.error);
+        }
+        let Gather { into, rejects, .. } = self;
+        into.reached(self.files.first + done, &mut || rejects.clone())
     }
 }
 
@@ -74,6 +119,22 @@ pub fn embed_images(
     sink: &mut (dyn FnMut(usize, &[f32]) -> Result<()> + Send),
     watch: &dyn Watch,
 ) -> Result<Embedded> {
+    let mut sink = |row: usize, vector: &[f32]| sink(row, vector);
+    embed_images_into(listings, folder, work, &mut sink, watch)
+}
+
+/// As [`embed_images`], without the files that `into` has of an earlier run: those count as done, and
+/// their rejects are told again.
+///
+/// # Errors
+/// As [`embed_images`].
+pub fn embed_images_into(
+    listings: &Listings,
+    folder: &ImageFolder,
+    work: &ImageWork<'_>,
+    into: &mut dyn Collect,
+    watch: &dyn Watch,
+) -> Result<Embedded> {
     if work.prepare.values()? != work.encoder.item_len() {
         let lengths = [[work.prepare.values()?], [work.encoder.item_len()]];
         return Err(Error::shape("embed", &lengths[0], &lengths[1]));
@@ -81,48 +142,44 @@ pub fn embed_images(
     let batch = batch_for(work.batch, work.encoder.item_len())?;
     let names: Vec<Option<&str>> = listings.items.iter().map(name).collect();
     let unique = Unique::of(folder, &names);
+    let images = unique.files.len();
+    let unnamed = unique.failures.iter();
+    let unnamed = unnamed.map(|(row, e)| reject(&listings.items[*row], IMAGE, e));
+    let unnamed: Vec<Reject> = unnamed.collect();
+    let known: HashSet<u64> = unnamed.iter().map(|r| r.row).collect();
+    let earlier = into.earlier().iter().filter(|r| !known.contains(&r.row));
+    let rejects = earlier.cloned().collect();
+    let first = into.resumed().min(images);
     let files = Files {
         folder,
         unique: &unique,
         work,
+        first,
     };
-    let mut rows = 0;
-    let unfit = Mutex::new(Vec::new());
-    watch.begin("embed", files.count());
-    let flow = stream(
-        &files,
-        work.encoder,
-        batch,
-        &mut |item, vector| {
-            if let Err(error) = finish(vector, work.raw, work.ceiling, MEND) {
-                lock(&unfit).push((item, error));
-                return Ok(());
-            }
-            let same = &unique.files[item].rows;
-            rows += same.len();
-            same.iter().try_for_each(|&row| sink(row, vector))
-        },
-        &|done| watch.reached(done),
-    );
+    let mut gather = Gather {
+        files: &files,
+        listings,
+        names: &names,
+        into,
+        rejects,
+    };
+    watch.begin("embed", images);
+    let flow = stream_into(&files, work.encoder, batch, &mut gather, &|done| {
+        watch.reached(first + done);
+    });
     watch.end();
-    let mut flow = flow?;
-    let failures = flow.failures.drain(..).map(|f| (f.item, f.error));
-    let failed: Vec<(usize, Error)> = failures.chain(lock(&unfit).drain(..)).collect();
-    let by_row = failed
-        .iter()
-        .flat_map(|(item, error)| unique.errors(folder, &names, *item, error));
-    let mut errors: Vec<(usize, Error)> = by_row.collect();
-    errors.extend(unique.failures);
-    errors.sort_by_key(|(row, _)| *row);
-    let rejects = errors
-        .iter()
-        .map(|(row, e)| reject(&listings.items[*row], IMAGE, e));
+    let mut rejects = gather.rejects;
+    let flow = flow?;
+    let named: usize = unique.files.iter().map(|f| f.rows.len()).sum();
+    let rows = named.saturating_sub(rejects.len());
+    rejects.extend(unnamed);
+    rejects.sort_by_key(|r| r.row);
     let without = |l: &&Listing| !l.rejected && l.image.is_none();
     Ok(Embedded {
-        images: unique.files.len(),
+        images,
         rows,
         without: listings.items.iter().filter(without).count(),
-        rejects: rejects.collect(),
+        rejects,
         flow,
     })
 }
@@ -161,10 +218,4 @@ pub(super) fn reject(listing: &Listing, column: &str, error: &Error) -> Reject {
         column: column.into(),
         reason: error.to_string(),
     }
-}
-
-/// The list, even after a panic of another thread, which goes on by itself.
-fn lock<T>(list: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    list.lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -8,6 +8,7 @@
 mod embed;
 mod encoder;
 mod file;
+mod hashes;
 mod job;
 mod run;
 mod spec;
@@ -18,7 +19,7 @@ mod titles;
 mod tune;
 pub mod work;
 
-pub use embed::{Embedded, ImageWork, embed_images};
+pub use embed::{Embedded, ImageWork, embed_images, embed_images_into};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
 pub use file::{KEYWORDS, rule_from_text, rule_to_text};
 pub use job::{Given, Job, Outcome, Side};
@@ -26,5 +27,5 @@ pub use run::{Run, run};
 pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
-pub use titles::{EmbeddedTitles, TitleWork, embed_titles};
+pub use titles::{EmbeddedTitles, TitleWork, embed_titles, embed_titles_into};
 pub use tune::{Fit, Fold, Folds, Sizes, SpaceCurve, StageCurve, TuneOptions, TuneOutcome, tune};

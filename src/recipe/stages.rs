@@ -46,6 +46,10 @@ impl Watch for Of<'_> {
     fn end(&self) {
         self.watch.end();
     }
+
+    fn reused(&self, name: &str) {
+        self.watch.reused(&label(name, Some(self.space)));
+    }
 }
 
 /// One finished stage.

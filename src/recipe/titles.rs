@@ -1,11 +1,12 @@
 //! Listings' titles to vectors, one row a listing.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::embed::{finish, reject};
 use super::stages::Watch;
-use crate::embed::{EncodeTitles, TitleFlow, Window, stream_titles};
+use super::work::Collect;
+use crate::embed::{EncodeTitles, Failure, Sink, TitleFlow, Window, stream_titles_into};
 use crate::error::{Error, Result};
 use crate::listings::{Listing, Listings, Reject, TITLE};
 use crate::text::clean;
@@ -52,6 +53,49 @@ pub struct EmbeddedTitles {
     pub flow: TitleFlow,
 }
 
+/// Takes vectors to the rows of their titles, and makes rejects of the titles that have none.
+struct Gather<'a> {
+    unique: &'a Unique<'a>,
+    listings: &'a Listings,
+    work: &'a TitleWork<'a>,
+    into: &'a mut dyn Collect,
+    /// What could not be used, in an earlier run too.
+    rejects: Vec<Reject>,
+    /// The rows of those.
+    known: HashSet<u64>,
+}
+
+impl Gather<'_> {
+    fn reject(&mut self, item: usize, error: &Error) {
+        for &row in self.unique.rows(item) {
+            let reject = reject(&self.listings.items[row as usize], TITLE, error);
+            if self.known.insert(reject.row) {
+                self.rejects.push(reject);
+            }
+        }
+    }
+}
+
+impl Sink for Gather<'_> {
+    fn take(&mut self, item: usize, vector: &mut [f32]) -> Result<()> {
+        if let Err(error) = finish(vector, self.work.raw, self.work.ceiling, MEND) {
+            self.reject(item, &error);
+            return Ok(());
+        }
+        let same = self.unique.rows(item).iter();
+        let mut rows = same.map(|&row| row as usize);
+        rows.try_for_each(|row| self.into.put(row, vector))
+    }
+
+    fn reached(&mut self, done: usize, failures: &[Failure]) -> Result<()> {
+        for failure in failures {
+            self.reject(failure.item, &failure.error);
+        }
+        let Gather { into, rejects, .. } = self;
+        into.reached(done, &mut || rejects.clone())
+    }
+}
+
 /// Embeds the titles of `listings` and hands each vector to `sink(row, vector)`, for every row that has
 /// the title; rows count from 0. Equal titles are encoded once. Rows are not handed over when they were
 /// rejected, have no title (one of white space is none), or have one that cannot be tokenised: those
@@ -64,7 +108,22 @@ pub struct EmbeddedTitles {
 pub fn embed_titles(
     listings: &Listings,
     work: &TitleWork<'_>,
-    sink: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    sink: &mut (dyn FnMut(usize, &[f32]) -> Result<()> + Send),
+    watch: &dyn Watch,
+) -> Result<EmbeddedTitles> {
+    let mut sink = |row: usize, vector: &[f32]| sink(row, vector);
+    embed_titles_into(listings, work, &mut sink, watch)
+}
+
+/// As [`embed_titles`], without the titles that `into` has of an earlier run: those count as done, and
+/// their rejects are told again.
+///
+/// # Errors
+/// As [`embed_titles`].
+pub fn embed_titles_into(
+    listings: &Listings,
+    work: &TitleWork<'_>,
+    into: &mut dyn Collect,
     watch: &dyn Watch,
 ) -> Result<EmbeddedTitles> {
     let decoded: Vec<Option<Cow<str>>> = listings
@@ -73,41 +132,34 @@ pub fn embed_titles(
         .map(|l| title(l, work.decode_escapes))
         .collect();
     let unique = Unique::of(&decoded);
-    let (mut rows, mut unfit) = (0, Vec::new());
+    let skip = into.resumed();
+    let rejects = into.earlier().to_vec();
+    let mut gather = Gather {
+        unique: &unique,
+        listings,
+        work,
+        into,
+        known: rejects.iter().map(|r| r.row).collect(),
+        rejects,
+    };
     watch.begin("titles", unique.titles.len());
-    let flow = stream_titles(
+    let flow = stream_titles_into(
         &unique.titles,
         work.encoder,
-        work.window,
-        &mut |item, vector| {
-            if let Err(error) = finish(vector, work.raw, work.ceiling, MEND) {
-                unfit.push((item, error));
-                return Ok(());
-            }
-            let same = unique.rows(item);
-            rows += same.len();
-            same.iter().try_for_each(|&row| sink(row as usize, vector))
-        },
+        (work.window, skip),
+        &mut gather,
         &|done| watch.reached(done),
     );
     watch.end();
-    let mut flow = flow?;
-    unfit.extend(flow.failures.drain(..).map(|f| (f.item, f.error)));
-    let by_row = unfit
-        .iter()
-        .flat_map(|(item, error)| unique.rows(*item).iter().map(move |&row| (row, error)));
-    let mut errors: Vec<(u32, &Error)> = by_row.collect();
-    errors.sort_by_key(|(row, _)| *row);
-    let rejects = errors
-        .iter()
-        .map(|(row, e)| reject(&listings.items[*row as usize], TITLE, e));
+    let mut rejects = gather.rejects;
+    rejects.sort_by_key(|r| r.row);
     let without = |(l, title): &(&Listing, &Option<_>)| !l.rejected && title.is_none();
     Ok(EmbeddedTitles {
         titles: unique.titles.len(),
-        rows,
+        rows: unique.by_title.len().saturating_sub(rejects.len()),
         without: listings.items.iter().zip(&decoded).filter(without).count(),
-        rejects: rejects.collect(),
-        flow,
+        rejects,
+        flow: flow?,
     })
 }
 

@@ -405,3 +405,27 @@ fn thresholds_of_another_size_are_told() {
     );
     assert!(recipe(6).is_empty());
 }
+
+#[test]
+fn an_encoder_that_two_spaces_share_runs_once() {
+    let bench = Bench::new();
+    crate::titles::copy(&bench, "bert", "w");
+    bench.write("l.csv", SMALL);
+    bench.write(
+        "r.toml",
+        "name = \"n\"\nfusion = \"a < .01 or b < .01\"\n\
+         [spaces.a]\ntext = \"hf:\"\nweights = \"w\"\n\
+         refine = [ { blend = { distance = 0.02 } } ]\n\
+         [spaces.b]\ntext = \"hf:\"\nweights = \"w\"\n",
+    );
+    let ran = bench
+        .engine("match l.csv --recipe r.toml --out m.csv --json")
+        .ends(0);
+    let stages = ran.json()["stages"].as_array().unwrap().clone();
+    let named = |name: &str| stages.iter().filter(|s| s["name"] == name).count();
+    assert_eq!(
+        (named("titles"), named("blend"), named("search")),
+        (1, 1, 3)
+    );
+    assert_eq!(ran.json()["sources"], json!(["a", "b"]));
+}

@@ -143,8 +143,8 @@ fn spaces_stand_behind_what_they_rest_on() {
     let expected = Rule::Union(vec![
         Rule::Equal { source: 0 },
         Rule::threshold(6, 0.12),
-        // A power sum above 1 is a distance below 0.
-        Rule::threshold(7, 0.0),
+        // A power sum above 1 is a similarity above .5.
+        Rule::threshold(7, 0.5),
         Rule::threshold(4, 0.35)
             .and(Rule::threshold(5, 0.3))
             .reciprocal(),

@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use doppel::device::Device;
 use doppel::error::{Error, Result};
 use doppel::limits;
@@ -19,6 +20,15 @@ pub enum Done {
     Clean,
     /// Done, but some listings lost something: see the ledger.
     Rejected,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    Auto,
+    Bar,
+    Lines,
+    None,
 }
 
 /// The options that every verb has.
@@ -36,6 +46,16 @@ pub struct Common {
     /// Print nothing but errors and, with --json, the result
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// How progress is shown on stderr: bars, or a plain line for the begin and the end of each stage;
+    /// auto is bars on a terminal, unless --quiet
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value = "auto",
+        global = true
+    )]
+    pub progress: Shown,
     #[arg(skip)]
     device_opened: OnceLock<Arc<dyn Device>>,
 }
@@ -181,66 +201,95 @@ fn rate(state: &ProgressState, to: &mut dyn std::fmt::Write) {
     let _ = write!(to, "{:.1}", state.per_sec());
 }
 
-/// Progress bars on stderr, when it is a terminal and nobody asked for quiet.
+/// Progress on stderr, as `--progress` says.
 pub struct Progress {
-    shown: bool,
-    bar: Mutex<Option<ProgressBar>>,
+    shown: Shown,
+    now: Mutex<Now>,
+}
+
+/// The stage that runs.
+#[derive(Default)]
+struct Now {
+    bar: Option<ProgressBar>,
+    /// Its name and when it began, for the line at its end.
+    stage: Option<(String, Instant)>,
 }
 
 impl Progress {
     pub fn new(common: &Common) -> Self {
-        let shown = !common.quiet && std::io::stderr().is_terminal();
+        let bars = !common.quiet && std::io::stderr().is_terminal();
         Progress {
-            shown,
-            bar: Mutex::new(None),
+            shown: match common.progress {
+                Shown::Auto if bars => Shown::Bar,
+                Shown::Auto => Shown::None,
+                chosen => chosen,
+            },
+            now: Mutex::new(Now::default()),
         }
     }
 
-    fn with(&self, act: impl FnOnce(&mut Option<ProgressBar>)) {
-        if self.shown
-            && let Ok(mut bar) = self.bar.lock()
+    fn with(&self, act: impl FnOnce(&mut Now)) {
+        if self.shown != Shown::None
+            && let Ok(mut now) = self.now.lock()
         {
-            act(&mut bar);
+            act(&mut now);
         }
     }
 }
 
+/// A bar for stage `name`; on what is no terminal nothing is drawn.
+fn bar(name: &str, total: usize) -> ProgressBar {
+    let style = match name.split(' ').next().unwrap_or_default() {
+        "embed" => "{prefix:>12} {bar:30} {human_pos}/{human_len}  {rate} images/s  {eta} left",
+        "titles" => "{prefix:>12} {bar:30} {human_pos}/{human_len}  {rate} titles/s  {eta} left",
+        _ => "{prefix:>12} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left",
+    };
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style.with_key("rate", rate));
+    }
+    bar.set_prefix(name.to_string());
+    bar.tick();
+    bar
+}
+
 impl Watch for Progress {
     fn begin(&self, name: &str, total: usize) {
-        self.with(|slot| {
-            let style = match name.split(' ').next().unwrap_or_default() {
-                "embed" => {
-                    "{prefix:>12} {bar:30} {human_pos}/{human_len}  {rate} images/s  {eta} left"
-                }
-                "titles" => {
-                    "{prefix:>12} {bar:30} {human_pos}/{human_len}  {rate} titles/s  {eta} left"
-                }
-                _ => "{prefix:>12} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left",
-            };
-            let bar =
-                ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style.with_key("rate", rate));
+        self.with(|now| match self.shown {
+            Shown::Lines => {
+                say(&match total {
+                    1 => format!("stage {name} begins (1 item)"),
+                    n => format!("stage {name} begins ({n} items)"),
+                });
+                now.stage = Some((name.to_string(), Instant::now()));
             }
-            bar.set_prefix(name.to_string());
-            bar.tick();
-            *slot = Some(bar);
+            _ => now.bar = Some(bar(name, total)),
         });
     }
 
     fn reached(&self, done: usize) {
-        self.with(|slot| {
-            if let Some(bar) = slot {
+        self.with(|now| {
+            if let Some(bar) = &now.bar {
                 bar.set_position(done as u64);
             }
         });
     }
 
     fn end(&self) {
-        self.with(|slot| {
-            if let Some(bar) = slot.take() {
+        self.with(|now| {
+            if let Some(bar) = now.bar.take() {
                 bar.finish_and_clear();
             }
+            if let Some((name, began)) = now.stage.take() {
+                let took = began.elapsed().as_secs_f64();
+                say(&format!("stage {name} ended after {took:.3} s"));
+            }
         });
+    }
+
+    fn reused(&self, name: &str) {
+        if self.shown == Shown::Lines {
+            say(&format!("stage {name} reused"));
+        }
     }
 }

@@ -8,7 +8,6 @@ use crate::limits::{
     MAX_STEPS,
 };
 use crate::recipe::{Of, Recipe, Space, Step};
-use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
 
 /// What of a recipe is wrong.
@@ -127,30 +126,29 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
         }
         Of::Fused { spaces: parts, by } => {
             members(parts, i, spaces)?;
-            weights(parts)?;
-            for &(part, weight) in parts {
-                match &spaces[part].of {
-                    Of::Phash => return Err(no_rows(&spaces[part], "holds hashes, no rows")),
-                    Of::Fused { .. } => {
-                        return Err(no_rows(&spaces[part], "is fused itself"));
-                    }
-                    _ => {}
-                }
-                if *by == Fuse::Either && weight > 1.0 {
-                    let part = &spaces[part].name;
-                    let message = format!("by \"either\", the weight of {part} is {weight}");
-                    return Err(Error::input(message).mend("give a weight within 0 and 1"));
-                }
-            }
-            match *by {
-                Fuse::Power(power) if !(power.is_finite() && power > 0.0) => {
-                    Err(Error::input(format!("the power is {power}"))
-                        .mend("give a positive number, such as 6"))
-                }
-                _ => Ok(()),
-            }
+            fused(parts, *by, spaces)?;
+            parts
+                .iter()
+                .try_for_each(|&(part, _)| match &spaces[part].of {
+                    Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
+                    Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused itself")),
+                    _ => Ok(()),
+                })
         }
     }
+}
+
+/// What [`Fuse::check`] says, with the part's name where it is about one weight.
+fn fused(parts: &[(usize, f64)], by: Fuse, spaces: &[Space]) -> Result<()> {
+    by.check(&[1.0])?;
+    for &(part, weight) in parts.iter().filter(|&&(_, weight)| weight != 0.0) {
+        by.check(&[weight]).map_err(|e| {
+            let message = format!("the weight of {} is {weight}", spaces[part].name);
+            Error::new(e.kind(), message).mend(e.mending().unwrap_or_default())
+        })?;
+    }
+    let weights: Vec<f64> = parts.iter().map(|&(_, weight)| weight).collect();
+    by.check(&weights)
 }
 
 fn no_rows(part: &Space, why: &str) -> Error {
@@ -182,20 +180,6 @@ fn earlier(part: usize, i: usize) -> Result<()> {
     }
 }
 
-/// A weight is 0, which leaves a space out, or of common size; one of them is not 0.
-fn weights(parts: &[(usize, f64)]) -> Result<()> {
-    let common = |weight: f64| weight == 0.0 || (1e-100..=1e100).contains(&weight);
-    if let Some((_, weight)) = parts.iter().find(|&&(_, weight)| !common(weight)) {
-        return Err(Error::input(format!("a weight is {weight}"))
-            .mend("use 0, or a positive weight of common size such as 1"));
-    }
-    match parts.iter().all(|&(_, weight)| weight == 0.0) {
-        true => Err(Error::input("the weight of every part is 0")
-            .mend("give at least one a positive weight")),
-        false => Ok(()),
-    }
-}
-
 fn steps(space: &Space, i: usize) -> Checked {
     let none = match space.of {
         Of::Phash => Some("hashes are not rows, which alone can be refined"),
@@ -212,41 +196,14 @@ fn steps(space: &Space, i: usize) -> Checked {
     within("steps", space.refine.len(), 0, MAX_STEPS).map_err(|e| (Place::Space(i), e))?;
     for (at, one) in space.refine.iter().enumerate() {
         let checked = match *one {
-            Step::Expand(expand) => expansion(expand),
-            Step::Blend { blend, by } => {
-                blending(blend).and_then(|()| by.map_or(Ok(()), |by| earlier(by, i)))
-            }
+            Step::Expand(expand) => expand.check(),
+            Step::Blend { blend, by } => blend
+                .check()
+                .and_then(|()| by.map_or(Ok(()), |by| earlier(by, i))),
         };
         checked.map_err(|e| (Place::Step(i, at), e))?;
     }
     Ok(())
-}
-
-fn expansion(expand: Expand) -> Result<()> {
-    within("rows to average (k)", expand.k, 1, MAX_K)?;
-    match expand.alpha.is_finite() && expand.alpha >= 0.0 {
-        true => Ok(()),
-        false => Err(Error::input(format!("alpha is {}", expand.alpha))
-            .mend("give 0 or a positive number, such as 3")),
-    }
-}
-
-fn blending(blend: Blend) -> Result<()> {
-    for (what, distance) in [("distance", Some(blend.distance)), ("min2", blend.min2)] {
-        let Some(distance) = distance else { continue };
-        if !(0.0..=2.0).contains(&distance) {
-            return Err(Error::input(format!("{what} is {distance}"))
-                .mend("give a distance (1 - similarity) between 0 and 2"));
-        }
-    }
-    match blend.min2 {
-        Some(min2) if min2 < blend.distance => Err(Error::input(format!(
-            "min2 is {min2}, below the distance {}",
-            blend.distance
-        ))
-        .mend("give a min2 that is not below the distance, or leave it out")),
-        _ => Ok(()),
-    }
 }
 
 fn fusion(recipe: &Recipe) -> Result<()> {

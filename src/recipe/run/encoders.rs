@@ -47,11 +47,12 @@ impl Run<'_> {
         let mut seen = HashSet::new();
         while let Some(space) = open.pop() {
             if seen.insert(space) {
-                wanted.push(space);
+                wanted.push(self.like(space));
                 open.extend(self.made_of(space));
             }
         }
         wanted.sort_unstable();
+        wanted.dedup();
         let mut pending = Vec::new();
         for space in wanted {
             let mut needed = false;

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::embed::{ImageWork, embed_images, reject};
+use super::super::embed::{ImageWork, embed_images_into};
+use super::super::hashes::hash_images;
 use super::super::job::{Given, Side};
 use super::super::spec::Of as Source;
 use super::super::stages::Of;
-use super::super::titles::{TitleWork, embed_titles};
+use super::super::titles::{TitleWork, embed_titles_into};
 use super::super::work::{Kept, Made, Told};
 use super::{Data, Held, Run, Which, inputs};
 use crate::embed::store;
 use crate::error::{Error, Kind, Result};
-use crate::image::{self, ImageFolder};
-use crate::listings::{IMAGE, Listing};
+use crate::image::ImageFolder;
+use crate::listings::Listing;
 use crate::tensor::{Csr, Rows};
 use crate::text::clean::decode_escapes;
 use crate::text::tfidf::{Tfidf, TfidfOptions};
@@ -32,10 +33,29 @@ impl Run<'_> {
             self.gather(other)?;
         }
         for &which in self.sides() {
-            let data = self.base(space, which)?;
+            let data = match self.base.get(&(self.like(space), which)) {
+                Some(data) => data.clone(),
+                None => self.base(self.like(space), which)?,
+            };
+            self.base.insert((self.like(space), which), data.clone());
             self.data.insert((space, which), data);
         }
         self.refine(space)
+    }
+
+    /// The first space whose rows have the same source, so that none is made twice.
+    pub(super) fn like(&self, space: usize) -> usize {
+        let spaces = &self.job.recipe.spaces;
+        let given = |space: usize| self.sides().iter().any(|&w| self.given(space, w).is_some());
+        let made = matches!(
+            spaces[space].of,
+            Source::Phash | Source::Tfidf { .. } | Source::Image { .. } | Source::Text { .. }
+        );
+        if !made || given(space) {
+            return space;
+        }
+        let same = |&other: &usize| spaces[other].of == spaces[space].of && !given(other);
+        (0..space).find(same).unwrap_or(space)
     }
 
     /// The spaces that `space` is made of.
@@ -184,27 +204,24 @@ impl Run<'_> {
         })?;
         let count = wanted.iter().flatten().count();
         let (label, file) = (self.label(space, which), self.file(space, which));
-        let watch = self.watch;
+        let (watch, work) = (self.watch, self.job.work);
         let kept = self.stage(("phash", &label), (&file, &key), count, || {
             let mut told = Told {
                 items: count,
                 ..Told::default()
             };
-            let mut hashes: Vec<Option<u64>> = items.iter().map(known).collect();
             let Some(folder) = &folder else {
                 if items.iter().any(|l| l.image.is_some()) {
                     let note = "the image column is ignored: no --images folder was given";
                     told.notes.push(note.into());
                 }
-                return Ok((Made::Hashes(hashes), told));
+                return Ok((Made::Hashes(items.iter().map(known).collect()), told));
             };
-            let found = image::phash_many(folder, &wanted, &|done| watch.reached(done));
-            for (i, result) in found.into_iter().enumerate() {
-                match result {
-                    None => {}
-                    Some(Ok(hash)) => hashes[i] = Some(hash),
-                    Some(Err(error)) => told.rejects.push(reject(&items[i], IMAGE, &error)),
-                }
+            let mut growing = work.begin_hashes(&file, &key, items.len())?;
+            told.rejects = hash_images(items, (folder, &wanted), &mut growing, watch)?;
+            let mut hashes = growing.hashes;
+            for (hash, item) in hashes.iter_mut().zip(items) {
+                *hash = known(item).or(*hash);
             }
             Ok((Made::Hashes(hashes), told))
         })?;
@@ -312,8 +329,7 @@ impl Run<'_> {
             watch: self.watch,
             space: &label,
         };
-        let mut sink = |row: usize, vector: &[f32]| growing.put(row, vector);
-        let embedded = embed_images(side.listings, &folder, &work, &mut sink, &watch)?;
+        let embedded = embed_images_into(side.listings, &folder, &work, &mut growing, &watch)?;
         let told = Told {
             items: embedded.images,
             rejects: embedded.rejects,
@@ -348,8 +364,7 @@ impl Run<'_> {
             watch: self.watch,
             space: &label,
         };
-        let mut sink = |row: usize, vector: &[f32]| growing.put(row, vector);
-        let embedded = embed_titles(side.listings, &work, &mut sink, &watch)?;
+        let embedded = embed_titles_into(side.listings, &work, &mut growing, &watch)?;
         let told = Told {
             items: embedded.titles,
             rejects: embedded.rejects,

@@ -122,7 +122,9 @@ pub struct Run<'a> {
     clock: Clock<'a>,
     ledgers: HashMap<Which, Ledger>,
     notes: Vec<String>,
-    /// Rows as their source has them, and as the steps left them.
+    /// Rows as their source has them.
+    base: HashMap<(usize, Which), Data>,
+    /// Rows as the steps left them.
     data: HashMap<(usize, Which), Data>,
     /// Vocabularies of the gallery.
     words: HashMap<usize, Arc<Tfidf>>,
@@ -176,6 +178,7 @@ impl<'a> Run<'a> {
             clock: Clock::new(watch),
             ledgers,
             notes,
+            base: HashMap::new(),
             data: HashMap::new(),
             words: HashMap::new(),
             encoders: encoders::Encoders::default(),
@@ -245,12 +248,19 @@ impl<'a> Run<'a> {
 
     /// Takes down what a stage said; what an earlier one said of the same cell is not said twice.
     fn heed(&mut self, which: Which, told: &Told) {
+        let items = &self.side(which).listings.items;
         let ledger = self.ledgers.entry(which).or_default();
         let known: std::collections::HashSet<(u64, String)> =
             ledger.iter().map(|r| (r.row, r.column.clone())).collect();
         for reject in &told.rejects {
             if !known.contains(&(reject.row, reject.column.clone())) {
-                ledger.push(reject.clone());
+                let mut reject = reject.clone();
+                // An earlier run may have seen the listing under another id, on another line.
+                if let Some(listing) = items.get((reject.row as usize).wrapping_sub(1)) {
+                    reject.line = listing.line;
+                    reject.posting_id.clone_from(&listing.posting_id);
+                }
+                ledger.push(reject);
             }
         }
         ledger.sort();

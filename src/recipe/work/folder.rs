@@ -122,10 +122,9 @@ impl Folder {
                 continue;
             };
             let growing = name.ends_with(".growing.json");
-            let kept = || Manifest::read(&data).is_ok_and(|m| m.is_some_and(|m| m.key.is_some()));
-            if growing || kept() {
-                remove(&path)?;
+            if growing || ours(&data) {
                 remove(&data)?;
+                remove(&path)?;
             }
         }
         Ok(())
@@ -192,8 +191,11 @@ impl Folder {
         }
         for ending in ENDINGS.iter().filter(|e| **e != form.ending()) {
             let other = self.file(name, ending);
-            remove(&Manifest::path_for(&other))?;
-            remove(&other)?;
+            // What is no result of ours stays.
+            if ours(&other) {
+                remove(&other)?;
+                remove(&Manifest::path_for(&other))?;
+            }
         }
         for ending in ENDINGS {
             let growing = self.file(name, &format!("{ending}{GROWING}"));
@@ -211,6 +213,11 @@ impl Folder {
 /// The endings of what a stage said, and of a result that is not whole yet.
 const TOLD: &str = ".told.json";
 pub(super) const GROWING: &str = ".growing";
+
+/// Whether a manifest of a stage describes the file at `path`.
+fn ours(path: &Path) -> bool {
+    Manifest::read(path).is_ok_and(|m| m.is_some_and(|m| m.key.is_some()))
+}
 
 /// Removes a file, if it is there.
 pub(super) fn remove(path: &Path) -> Result<()> {

@@ -346,7 +346,7 @@ fn names_and_what_spaces_rest_on() {
         ),
         (
             "[spaces.a]\nfused = { b = 0 }\n[spaces.b]\ngiven = true",
-            "the weight of every part is 0",
+            "the weight of every space is 0",
         ),
         (
             "[spaces.a]\nfused = { b = 1 }\nby = 'sum'\n[spaces.b]\ngiven = true",
@@ -366,7 +366,7 @@ fn names_and_what_spaces_rest_on() {
         ),
         (
             "[spaces.a]\nfused = { b = 2 }\nby = 'either'\n[spaces.b]\ngiven = true",
-            "the weight of b is 2; give a weight within 0 and 1",
+            "the weight of b is 2; use a weight from 0 to 1",
         ),
     ] {
         let error = wrong(&with(lines));
@@ -400,7 +400,7 @@ fn steps() {
         ),
         (
             "[{ expand = { k = 0, alpha = 3 } }]",
-            "line 5: space a: 0 rows to average (k); give 1 to 1024",
+            "line 5: space a: k is 0; average 1 to 1024 rows",
         ),
         (
             "[{ expand = { k = 2, alpha = -1 } }]",
@@ -416,7 +416,7 @@ fn steps() {
         ),
         (
             "[{ blend = { distance = 2.5 } }]",
-            "space a: distance is 2.5; give a distance",
+            "space a: distance is 2.5; give a cosine distance",
         ),
         (
             "[\n{ expand = { k = 2, alpha = 3 } },\n{ blend = { distance = 0.5, min2 = 0.4 } } ]",
@@ -424,7 +424,7 @@ fn steps() {
         ),
         (
             "[{ blend = { distance = 0.5, min2 = 3 } }]",
-            "space a: min2 is 3; give a distance",
+            "space a: min2 is 3; give a cosine distance",
         ),
     ] {
         let error = wrong(&with(&format!(
@@ -557,7 +557,7 @@ fn recipes_built_in_code() {
                 };
                 r.spaces[0].refine = vec![Step::Expand(expand)];
             }),
-            "2000 rows to average",
+            "k is 2000",
         ),
         (
             broken(&|r| r.spaces[0].refine = vec![blend(0.5, None); 33]),

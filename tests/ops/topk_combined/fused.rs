@@ -218,10 +218,17 @@ fn identical_rows_near_ties_and_rows_that_are_missing() {
 /// upper end scores of s / (1 + s) crowd below 1.
 #[test]
 fn powers_that_vanish_tie_and_large_ones_are_told_apart() {
-    for tiny in [6e-6f32, 1e-6, 1e-5, 3e-5] {
+    // Few rows, whose candidates are looked at together, and more than are held at a time.
+    for (count, tiny) in [
+        (20, 6e-6f32),
+        (20, 1e-6),
+        (20, 1e-5),
+        (20, 3e-5),
+        (600, 6e-6),
+    ] {
         let mut images = vec![vec![1.0, 0.0]];
-        images.extend(vec![vec![0.0, 1.0]; 600]);
-        images.extend(vec![vec![tiny, 1.0]; 600]);
+        images.extend(vec![vec![0.0, 1.0]; count]);
+        images.extend(vec![vec![tiny, 1.0]; count]);
         let side = [Made::Dense(2, images)];
         let lists = check_by(&side, &[1.0], Fuse::Power(MAX_POWER), 3, None);
         if tiny <= 6e-6 {
