@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::tools::{Bench, SMALL};
 
-const VERBS: [&str; 9] = [
+const VERBS: [&str; 10] = [
     "match", "embed", "tfidf", "search", "evaluate", "tune", "synth", "split", "info", "demo",
 ];
 
