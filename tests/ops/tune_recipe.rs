@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use doppel::evaluate::tune::{Curve, Options, curve};
 use doppel::listings::Listings;
+use doppel::listings::folds::label_k_fold;
 use doppel::recipe::{self, Given, Job, Quiet, Recipe, Side, Step, TuneOptions, TuneOutcome};
 use doppel::refine::{self, Blend};
 use doppel::search::{self, TopK};
@@ -152,35 +153,34 @@ fn a_stage_of_blending_is_tuned_on_what_the_stages_before_it_blended() {
     assert!(found.after.f1 > found.before.f1);
 }
 
-/// 60 listings of groups of two to four, and the fold of each in two folds.
-fn folded() -> (Vec<u32>, Vec<u32>) {
-    let mut labels = Vec::new();
-    for group in 0..20 {
-        labels.extend(std::iter::repeat_n(group, 2 + group as usize % 3));
-    }
+/// Groups of two to four whose first rows stand first.
+fn some_groups() -> Vec<u32> {
+    let round = |n: u32| (0..20).filter(move |group| n < 2 + group % 3);
+    (0..4).flat_map(round).collect()
+}
+
+fn two_folds(labels: &[u32]) -> Vec<u32> {
     let folder = tempfile::tempdir().unwrap();
-    let all = listings(folder.path(), &labels);
-    let folds = doppel::listings::folds::label_k_fold(&all, 2).unwrap();
-    (labels, folds)
+    label_k_fold(&listings(folder.path(), labels), 2).unwrap()
 }
 
 #[test]
 fn held_out_labels_change_no_threshold() {
-    let (labels, folds) = folded();
+    let labels = some_groups();
+    let folds = two_folds(&labels);
     let rows = made_up(&labels, 10, 1.0, 9);
     let opt = TuneOptions {
         folds: 2,
         ..TuneOptions::default()
     };
     let told = tune(&labels, &rows, INB, &opt).unwrap().folds.unwrap();
-    // The last members of the groups of fold 0 change places. Sizes and first rows stay, so folds do.
-    let held: Vec<usize> = (0..labels.len())
-        .filter(|&i| folds[i] == 0 && i > 0 && labels[i - 1] == labels[i])
-        .collect();
+    // Members of the groups of fold 0 change places. Sizes and first rows stay, and so do the folds.
+    let held: Vec<usize> = (20..labels.len()).filter(|&i| folds[i] == 0).collect();
     let mut other = labels.clone();
     for pair in held.windows(2) {
         other.swap(pair[0], pair[1]);
     }
+    assert_eq!(two_folds(&other), folds);
     assert_ne!(other, labels);
     let changed = tune(&other, &rows, INB, &opt).unwrap().folds.unwrap();
     assert_eq!(told.folds.len(), 2);
