@@ -150,8 +150,25 @@ impl Folder {
         Ok(())
     }
 
+    /// Removes what a stage noted on its way to a result that is whole now.
+    fn forget_growing(&self, name: &str) -> Result<()> {
+        for ending in ENDINGS {
+            let growing = self.file(name, &format!("{ending}{GROWING}"));
+            remove(&beside(&growing, ".json"))?;
+            remove(&growing)?;
+        }
+        Ok(())
+    }
+
     /// See [`Work::find`](super::Work::find).
     pub(super) fn find(&self, name: &str, key: &Key) -> Option<Kept> {
+        let found = self.whole(name, key)?;
+        // A run may have been killed before it did so; if it cannot be done, it does no harm.
+        let _ = self.forget_growing(name);
+        Some(found)
+    }
+
+    fn whole(&self, name: &str, key: &Key) -> Option<Kept> {
         ENDINGS.iter().find_map(|ending| {
             let path = self.file(name, ending);
             let manifest = Manifest::read(&path).ok()??;
@@ -217,11 +234,7 @@ impl Folder {
                 remove(&Manifest::path_for(&other))?;
             }
         }
-        for ending in ENDINGS {
-            let growing = self.file(name, &format!("{ending}{GROWING}"));
-            remove(&beside(&growing, ".json"))?;
-            remove(&growing)?;
-        }
+        self.forget_growing(name)?;
         Ok(Kept {
             digest: key.digest(),
             told,

@@ -275,7 +275,10 @@ fn rows_go_on_where_they_were_cut_off() {
         names(&folder),
         ["doppel-work", "x.npy", "x.npy.json", "x.told.json"]
     );
+    // A run that was killed before it had removed its note.
+    std::fs::write(folder.join("x.npy.growing.json"), "left").unwrap();
     assert!(work.find("x", &key("a")).unwrap().is_some());
+    assert_eq!(names(&folder).len(), 4);
 }
 
 #[test]
