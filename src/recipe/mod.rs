@@ -28,4 +28,6 @@ pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
 pub use titles::{EmbeddedTitles, TitleWork, embed_titles, embed_titles_into};
-pub use tune::{Fit, Fold, Folds, Sizes, SpaceCurve, StageCurve, TuneOptions, TuneOutcome, tune};
+pub use tune::{
+    Fit, Fold, Folds, Held, Score, Sizes, SpaceCurve, StageCurve, TuneOptions, TuneOutcome, tune,
+};
