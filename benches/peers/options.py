@@ -106,6 +106,8 @@ def table(rows):
 
 
 rows = []
+if a.work:
+    os.makedirs(a.work, exist_ok=True)
 with tempfile.TemporaryDirectory() as scratch:
     for name in a.sets:
         for recipe, path, text in recipes():
