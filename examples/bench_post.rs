@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use doppel::lists::{Lists, best_first};
-use doppel::matching::{Rule, Source, resolve, write_matches, write_pairs};
+use doppel::matching::{Ids, Rule, Source, resolve, write_matches, write_pairs};
 use doppel::refine::{Blend, Expand, blend, expand, neighbourhoods};
 use doppel::tensor::{Matrix, Rows};
 
@@ -85,10 +85,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let matches = resolve(&sources, &rule, rows)?;
     step("sweep");
     let folder = tempfile::tempdir()?;
-    write_matches(folder.path().join("matches.csv"), &ids, &matches)?;
+    write_matches(folder.path().join("matches.csv"), Ids::of(&ids), &matches)?;
     step("write_matches");
     let names = ["image", "tfidf", "title"];
-    write_pairs(folder.path().join("pairs.csv"), &ids, &matches, &names)?;
+    write_pairs(
+        folder.path().join("pairs.csv"),
+        Ids::of(&ids),
+        &matches,
+        &names,
+    )?;
     step("write_pairs");
 
     let Rows::Dense(blended) = blended else {

@@ -76,11 +76,7 @@ impl Partial {
 
     /// The file as it stands so far.
     pub fn file(&self) -> &File {
-        match &self.growing {
-            #[cfg(target_os = "linux")]
-            Growing::Nameless(file) => file,
-            Growing::Named(named) => named.as_file(),
-        }
+        self.growing.file()
     }
 
     /// Where it will stand.
@@ -95,8 +91,9 @@ impl Partial {
     pub fn commit(self) -> Result<()> {
         let Partial { growing, path } = self;
         let fail = |e| failed(e, &path);
+        // Before it has a name, so that a passing one stands there for a moment only.
+        growing.file().sync_all().map_err(fail)?;
         let named = growing.name(folder_of(&path)).map_err(fail)?;
-        named.as_file().sync_all().map_err(fail)?;
         named.persist(&path).map_err(|e| fail(e.error))?;
         Ok(())
     }
@@ -119,6 +116,14 @@ impl Growing {
             return Ok(Growing::Nameless(file));
         }
         passing_names().tempfile_in(folder).map(Growing::Named)
+    }
+
+    fn file(&self) -> &File {
+        match self {
+            #[cfg(target_os = "linux")]
+            Growing::Nameless(file) => file,
+            Growing::Named(named) => named.as_file(),
+        }
     }
 
     /// The same file under a passing name in `folder`.
@@ -183,6 +188,7 @@ mod nameless {
         let mut named = super::passing_names().tempfile_in(folder)?;
         file.rewind()?;
         std::io::copy(&mut file, named.as_file_mut())?;
+        named.as_file().sync_all()?;
         Ok(named)
     }
 

@@ -121,6 +121,10 @@ pub const MAX_NORMALIZED_BYTES: usize = 4 << 20;
 pub const MAX_TOLD_BYTES: u64 = 256 << 20;
 /// The longest name of a file of kept results, in bytes, without its ending.
 pub const MAX_KEPT_NAME_BYTES: usize = 128;
+/// The most listings of a made-up market, which is held in memory.
+pub const MAX_SYNTH_LISTINGS: usize = 4_000_000;
+/// The longest side of a made-up picture, in pixels.
+pub const MAX_SYNTH_SIDE: usize = 2048;
 /// How long a tokenizer's patterns may take for one title, in seconds.
 pub const MAX_PATTERN_SECONDS: u64 = 5;
 

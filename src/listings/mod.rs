@@ -29,6 +29,7 @@ mod read;
 mod scan;
 mod source;
 mod swallow;
+pub mod synth;
 mod write;
 
 use std::collections::HashMap;

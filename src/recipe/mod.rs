@@ -14,6 +14,7 @@ mod run;
 mod spec;
 mod stages;
 mod sweep;
+mod synth;
 mod text;
 mod titles;
 mod tune;
@@ -26,6 +27,7 @@ pub use job::{Given, Job, Outcome, Side};
 pub use run::{Run, run};
 pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
+pub use synth::{SynthJob, Synthesised, synth};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
 pub use titles::{EmbeddedTitles, TitleWork, embed_titles, embed_titles_into};
 pub use tune::{

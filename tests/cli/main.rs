@@ -7,6 +7,7 @@ mod matching;
 mod recipes;
 mod search;
 mod simt;
+mod synth;
 mod titles;
 mod tools;
 mod tune;

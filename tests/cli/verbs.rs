@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use crate::tools::{Bench, SMALL};
 
-const VERBS: [&str; 9] = [
-    "match", "embed", "tfidf", "search", "evaluate", "tune", "split", "info", "demo",
+const VERBS: [&str; 10] = [
+    "match", "embed", "tfidf", "search", "evaluate", "tune", "synth", "split", "info", "demo",
 ];
 
 #[test]

@@ -3,6 +3,7 @@ mod evaluate;
 mod matching;
 mod recipes;
 mod refine;
+mod synth;
 mod topk_combined;
 mod topk_dense;
 mod topk_hamming;

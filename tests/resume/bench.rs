@@ -15,8 +15,8 @@ pub const IMAGES: usize = 30;
 pub const RECIPE: &str = r#"
 name = "resume"
 fusion = """
-equal(phash) or sweep(photo < .24 to .50 by .01, words < .25 to .50 by .20, title < .08 to .30 by .01)
-or both < .10
+equal(phash) or both < .03 or
+sweep(photo < .14 to .17 by .01, words < .05 to .15 by .05, title < .001 to .003 by .0005)
 """
 
 [spaces.phash]
@@ -34,7 +34,7 @@ refine = [{ expand = { k = 2, alpha = 3 } }]
 [spaces.title]
 text = "hf:"
 weights = "bert"
-refine = [{ blend = { distance = 0.05, min2 = 0.10 } }]
+refine = [{ blend = { distance = 0.0002, min2 = 0.0005 } }]
 
 [spaces.both]
 concat = { photo = 0.7, title = 1.0 }
@@ -213,13 +213,43 @@ impl Bench {
 
     /// The files of a folder, by name; those of `out` are all that a run gives.
     pub fn files(&self, folder: &str) -> HashMap<String, Vec<u8>> {
-        let entries = std::fs::read_dir(self.path(folder)).unwrap();
+        let entries = std::fs::read_dir(self.path(folder));
+        let entries = entries.unwrap_or_else(|e| panic!("{folder}: {e}"));
         let read = |e: std::io::Result<std::fs::DirEntry>| {
             let path = e.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_string();
             (name, std::fs::read(path).unwrap())
         };
         entries.map(read).collect()
+    }
+
+    /// Asserts that the outputs in `out` are those of the undisturbed run. Where a run was killed when a
+    /// file was to get its name, the passing one may stay.
+    pub fn same_outputs(&self, out: &str, what: &str) {
+        let mut found = self.files(out);
+        found.retain(|name, _| !name.starts_with(".doppel-"));
+        let expected = self.files("expected");
+        let names = |files: &HashMap<String, Vec<u8>>| {
+            let mut names: Vec<String> = files.keys().cloned().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&found), names(&expected), "{what}");
+        for (name, bytes) in found {
+            assert!(bytes == expected[&name], "{name} differs: {what}");
+        }
+    }
+
+    /// Asserts that the outputs that stand in `out` are whole.
+    pub fn no_half_outputs(&self, out: &str) {
+        let expected = self.files("expected");
+        for (name, bytes) in self.files(out) {
+            let passing = name.starts_with(".doppel-");
+            assert!(
+                passing || expected[&name] == bytes,
+                "{name} is half-written"
+            );
+        }
     }
 
     /// Makes `to` a folder with those files of `from` that `wanted` says.

@@ -44,7 +44,7 @@ fn a_run_goes_on_when_there_is_room_again() {
         let ran = Running::of(by_shell(&bench, &bound, &work, &out)).finish();
         let ran = ran.fails_with(&["File too large"]);
         no_file_is_half_written(&bench, &work, &ran);
-        assert!(bench.files(&out).is_empty(), "{blocks}: {:?}", ran.said);
+        bench.no_half_outputs(&out);
         let (made, _) = ran.stages();
         stopped.push(made.last().cloned().unwrap_or_default());
         let again = bench.run(&work, &out).ends(1);
@@ -56,7 +56,7 @@ fn a_run_goes_on_when_there_is_room_again() {
                 "{blocks}: {stage}"
             );
         }
-        assert!(bench.files(&out) == bench.files("expected"), "{blocks}");
+        bench.same_outputs(&out, &format!("{blocks}"));
         assert!(bench.files(&work) == bench.files("whole"), "{blocks}");
     }
     stopped.sort();
@@ -83,9 +83,9 @@ fn every_stage_says_that_there_is_no_room() {
         // It may have come to its end before the signal did.
         assert!(stages[next..].contains(made.last().unwrap()), "{made:?}");
         no_file_is_half_written(&bench, "work", &ran);
-        assert!(bench.files("out").is_empty());
+        bench.no_half_outputs("out");
         bench.run("work", "out").ends(1);
-        assert!(bench.files("out") == bench.files("expected"), "{stage}");
+        bench.same_outputs("out", stage);
         std::fs::remove_dir_all(bench.path("out")).unwrap();
     }
 }
@@ -139,7 +139,7 @@ fn a_small_file_system_fills_up() {
     }
     assert_eq!(read("code2"), "1\n", "{}", read("err2"));
     assert!(read("err2").contains(" reused"), "{}", read("err2"));
-    assert!(bench.files("out") == bench.files("expected"));
+    bench.same_outputs("out", "a small file system");
     let mut names: Vec<String> = bench.files("whole").into_keys().collect();
     names.sort();
     let mut found: Vec<String> = read("names").lines().map(str::to_string).collect();

@@ -118,12 +118,12 @@ fn round(bench: &Bench, whole: &Whole, at: usize, round: usize, random: &mut Rng
     assert!(running.reaches(begins), "{name}: {:#?}", running.said);
     std::thread::sleep(Duration::from_secs_f64(took * 1.1 * random.f64()));
     let mut ended = over(&running.kill());
-    whole_or_not_there(bench, &out);
+    bench.no_half_outputs(&out);
     if round % 5 == 4 {
         let running = Running::of(bench.command(&work, &out));
         std::thread::sleep(Duration::from_secs_f64(whole.seconds * 0.5 * random.f64()));
         ended.extend(over(&running.kill()));
-        whole_or_not_there(bench, &out);
+        bench.no_half_outputs(&out);
     }
     let last = bench.run(&work, &out).ends(1);
     let (made, reused) = last.stages();
@@ -132,28 +132,12 @@ fn round(bench: &Bench, whole: &Whole, at: usize, round: usize, random: &mut Rng
         assert!(!expected || reused.contains(stage), "{stage} is made again");
         assert!(made.contains(stage) || reused.contains(stage), "{stage}");
     }
-    assert!(
-        bench.files(&out) == bench.files("expected"),
-        "{name}, round {round}"
-    );
+    bench.same_outputs(&out, &format!("{name}, round {round}"));
     for (file, bytes) in bench.files("whole") {
         let same = std::fs::read(bench.path(&work).join(&file)).unwrap();
         assert!(same == bytes, "{file} differs: {name}, round {round}");
     }
     assert_eq!(bench.files(&work).len(), bench.files("whole").len());
-}
-
-/// Outputs stand there whole or not at all.
-fn whole_or_not_there(bench: &Bench, out: &str) {
-    let expected = bench.files("expected");
-    for (name, bytes) in bench.files(out) {
-        // Where files cannot grow without a name, the passing one may stay.
-        let passing = name.starts_with(".doppel-");
-        assert!(
-            passing || expected[&name] == bytes,
-            "{name} is half-written"
-        );
-    }
 }
 
 #[test]

@@ -138,11 +138,6 @@ impl Chosen {
         settings.fit(&chosen)?;
         Ok(chosen)
     }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.image.is_none() && self.title.is_none()
-    }
 }
 
 /// Refuses a second encoder of a kind.

@@ -11,6 +11,7 @@ mod pipeline;
 mod search;
 mod sigbus;
 mod split;
+mod synth;
 mod tfidf;
 mod tune;
 
@@ -53,6 +54,8 @@ enum Verb {
     Tune(tune::Arguments),
     /// Split labelled listings into folds that share no product
     Split(split::Arguments),
+    /// Make up a marketplace, pictures and titles, to try things on
+    Synth(synth::Arguments),
     /// Say what this build and this machine can do
     Info(info::Arguments),
     /// Match the listings that doppel ships, to see it work
@@ -69,6 +72,7 @@ impl Verb {
             Verb::Evaluate(a) => &a.common,
             Verb::Tune(a) => &a.common,
             Verb::Split(a) => &a.common,
+            Verb::Synth(a) => &a.common,
             Verb::Info(a) => &a.common,
             Verb::Demo(a) => &a.common,
         }
@@ -84,6 +88,7 @@ impl Verb {
             Verb::Evaluate(a) => evaluate::run(a),
             Verb::Tune(a) => tune::run(a),
             Verb::Split(a) => split::run(a),
+            Verb::Synth(a) => synth::run(a),
             Verb::Info(a) => info::run(a),
             Verb::Demo(a) => demo::run(a),
         }
