@@ -22,7 +22,7 @@ pub fn phash_many(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Vec<Option<Result<u64>>> {
     let mut answers: Vec<Option<Result<u64>>> = names.iter().map(|_| None).collect();
-    let mut take = |_, rows: Vec<(usize, Result<u64>)>| {
+    let mut take = |_, rows: Hashed| {
         for (row, answer) in rows {
             answers[row] = Some(answer);
         }
@@ -32,6 +32,9 @@ pub fn phash_many(
     let _ = phash_from(folder, names, (0, usize::MAX), &mut take, progress);
     answers
 }
+
+/// What became of some listings' images, by their rows.
+pub type Hashed = Vec<(usize, Result<u64>)>;
 
 /// As [`phash_many`], without the first `first` files that the listings name, and `some` files at a time:
 /// after each lot `take` gets how many files are done and what became of the lot's listings, with the
@@ -43,7 +46,7 @@ pub fn phash_from(
     folder: &ImageFolder,
     names: &[Option<&str>],
     (first, some): (usize, usize),
-    take: &mut dyn FnMut(usize, Vec<(usize, Result<u64>)>) -> Result<()>,
+    take: &mut dyn FnMut(usize, Hashed) -> Result<()>,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<()> {
     let unique = Unique::of(folder, names);

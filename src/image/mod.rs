@@ -36,7 +36,7 @@ pub use decode::{Decoded, decode};
 pub use filter::Filter;
 pub use folder::ImageFolder;
 pub use gray::{Gray, luma};
-pub use many::{phash_from, phash_many};
+pub use many::{Hashed, phash_from, phash_many};
 pub use phash::{phash, phash_gray};
 pub use prepare::{Crop, IMAGENET, INCEPTION, Normal, Prepare, decode_prepare, prepare};
 pub use resample::resize_rgb;

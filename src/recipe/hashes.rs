@@ -4,7 +4,7 @@ use super::embed::reject;
 use super::stages::Watch;
 use super::work::GrowingHashes;
 use crate::error::Result;
-use crate::image::{ImageFolder, phash_from};
+use crate::image::{Hashed, ImageFolder, phash_from};
 use crate::listings::{IMAGE, Listing, Reject};
 
 /// How many files a thread hashes before it is noted how far the stage has come.
@@ -24,7 +24,7 @@ pub(super) fn hash_images(
     let mut rejects = growing.earlier.clone();
     let lot = LOT * rayon::current_num_threads();
     let from = (growing.resumed, lot);
-    let mut take = |done: usize, answers: Vec<(usize, Result<u64>)>| {
+    let mut take = |done: usize, answers: Hashed| {
         for (row, answer) in answers {
             match answer {
                 Ok(hash) => growing.hashes[row] = Some(hash),

@@ -1,14 +1,18 @@
 //! `kill -9` at random moments of every stage.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use crate::bench::{Bench, Event, Ran, Running};
 
-/// Moments a stage.
-const MOMENTS: usize = 50;
+/// Moments a stage, in lots that threads share.
+const LOTS: usize = 5;
+const MOMENTS_PER_LOT: usize = 10;
+
+/// A run waits for the disk for most of its time.
+const THREADS: usize = 4;
 
 /// A run that nothing disturbed.
 struct Whole {
@@ -107,8 +111,14 @@ fn over(ran: &Ran) -> Vec<String> {
 }
 
 /// Kills a run in stage `at`, in some rounds the next one too, and runs to the end.
-fn round(bench: &Bench, whole: &Whole, at: usize, round: usize, random: &mut Rng) {
-    let (work, out) = (format!("work{at}"), format!("out{at}"));
+fn round(
+    bench: &Bench,
+    whole: &Whole,
+    (at, round): (usize, usize),
+    thread: usize,
+    random: &mut Rng,
+) {
+    let (work, out) = (format!("work{thread}"), format!("out{thread}"));
     let before = &whole.files[..at.min(whole.files.len())];
     bench.copy("whole", &work, &|name| belongs(name, before));
     let _ = std::fs::remove_dir_all(bench.path(&out));
@@ -116,7 +126,7 @@ fn round(bench: &Bench, whole: &Whole, at: usize, round: usize, random: &mut Rng
     let mut running = Running::of(bench.command(&work, &out));
     let begins = |e: &Event| *e == Event::Begins(name.clone());
     assert!(running.reaches(begins), "{name}: {:#?}", running.said);
-    std::thread::sleep(Duration::from_secs_f64(took * 1.1 * random.f64()));
+    std::thread::sleep(Duration::from_secs_f64(took * 1.5 * random.f64()));
     let mut ended = over(&running.kill());
     bench.no_half_outputs(&out);
     if round % 5 == 4 {
@@ -144,20 +154,30 @@ fn round(bench: &Bench, whole: &Whole, at: usize, round: usize, random: &mut Rng
 fn a_kill_at_any_moment_of_any_stage_changes_nothing() {
     let bench = Bench::new();
     let whole = undisturbed(&bench);
-    let next = Mutex::new(0..whole.stages.len());
-    let work = || {
+    let next = AtomicUsize::new(0);
+    let work = |thread: usize| {
         loop {
-            let at = match next.lock().map(|mut n| n.next()) {
-                Ok(Some(at)) => at,
-                _ => break,
-            };
-            let mut random = Rng::with_seed(at as u64);
-            (0..MOMENTS).for_each(|n| round(&bench, &whole, at, n, &mut random));
+            let lot = next.fetch_add(1, Ordering::Relaxed);
+            let at = lot / LOTS;
+            if at >= whole.stages.len() {
+                break;
+            }
+            let mut random = Rng::with_seed(lot as u64);
+            for n in 0..MOMENTS_PER_LOT {
+                round(
+                    &bench,
+                    &whole,
+                    (at, lot * MOMENTS_PER_LOT + n),
+                    thread,
+                    &mut random,
+                );
+            }
         }
     };
+    let work = &work;
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, |n| n.get().min(8)) {
-            scope.spawn(work);
+        for thread in 0..THREADS {
+            scope.spawn(move || work(thread));
         }
     });
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use doppel::embed::{Encode, EncodeTitles, Window};
-use doppel::image::{Crop, Filter, IMAGENET, ImageFolder, Prepare, phash_from, phash_many};
+use doppel::image::{Crop, Filter, Hashed, IMAGENET, ImageFolder, Prepare, phash_from, phash_many};
 use doppel::listings::{Listings, Reject};
 use doppel::recipe::work::{Key, Told, Work};
 use doppel::recipe::{ImageWork, Quiet, TitleWork, embed_images_into, embed_titles_into};
@@ -185,7 +185,7 @@ fn hashes_come_in_lots_and_without_the_first_files() {
         (99, vec![31]),
     ] {
         let (mut found, mut dones) = (vec![None; names.len()], Vec::new());
-        let mut take = |done: usize, answers: Vec<(usize, Result<u64>)>| {
+        let mut take = |done: usize, answers: Hashed| {
             dones.push(done);
             for (row, answer) in &answers {
                 assert_eq!(found[*row].replace(text(answer)), None);
@@ -200,6 +200,6 @@ fn hashes_come_in_lots_and_without_the_first_files() {
         }
         assert!(found[11].is_some() && (first < 99 || found.iter().flatten().count() == 1));
     }
-    let mut refuse = |_: usize, _: Vec<(usize, Result<u64>)>| Err(Error::internal("no more"));
+    let mut refuse = |_: usize, _: Hashed| Err(Error::internal("no more"));
     assert!(phash_from(&folder, &names, (0, 7), &mut refuse, &|_| {}).is_err());
 }

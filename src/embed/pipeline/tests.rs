@@ -272,3 +272,50 @@ fn batches_fit_the_memory() {
         assert!(error.contains(&wrong.to_string()), "{error}");
     }
 }
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Told {
+    items: Vec<usize>,
+    /// How far the run has come, and what has failed by then.
+    reached: Vec<(usize, Vec<usize>)>,
+    stop_at: usize,
+}
+
+impl Sink for Told {
+    fn take(&mut self, item: usize, _: &mut [f32]) -> Result<()> {
+        self.items.push(item);
+        Ok(())
+    }
+
+    fn reached(&mut self, done: usize, failures: &[Failure]) -> Result<()> {
+        let failed = failures.iter().map(|f| f.item).collect();
+        self.reached.push((done, failed));
+        match done == self.stop_at {
+            true => Err(Error::input("far enough")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_sink_is_told_how_far_the_run_has_come() {
+    let items = Made {
+        broken: vec![0, 5, 6, 7],
+        ..Made::of(11)
+    };
+    let mut told = Told::default();
+    let flow = stream_into(&items, &Sums::over(&items), 3, &mut told, &|_| {}).unwrap();
+    assert_eq!(told.items, [1, 2, 3, 4, 8, 9, 10]);
+    let reached = [(3, vec![0]), (6, vec![5]), (9, vec![6, 7]), (11, vec![])];
+    assert_eq!(told.reached, reached);
+    let failed: Vec<usize> = flow.failures.iter().map(|f| f.item).collect();
+    assert_eq!((flow.encoded, failed), (7, vec![0, 5, 6, 7]));
+    let mut told = Told {
+        stop_at: 6,
+        ..Told::default()
+    };
+    let error = stream_into(&items, &Sums::over(&items), 3, &mut told, &|_| {}).unwrap_err();
+    assert_eq!(error.message(), "far enough");
+    assert_eq!(told.items, [1, 2, 3, 4]);
+}

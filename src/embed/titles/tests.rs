@@ -244,3 +244,74 @@ fn an_encoder_that_loses_titles_is_an_error() {
     let done = stream_titles(&["a", "b"], &Lossy, SMALL, &mut |_, _| Ok(()), &|_| {});
     assert_eq!(done.unwrap_err().kind(), Kind::Internal);
 }
+
+/// A run that stops after some calls of `reached`, and what it was told.
+struct Told {
+    given: Given,
+    reached: Vec<(usize, Vec<usize>)>,
+}
+
+impl Sink for Told {
+    fn take(&mut self, item: usize, vector: &mut [f32]) -> Result<()> {
+        self.given.push((item, vector.to_vec()));
+        Ok(())
+    }
+
+    fn reached(&mut self, done: usize, failures: &[Failure]) -> Result<()> {
+        let failed = failures.iter().map(|f| f.item).collect();
+        self.reached.push((done, failed));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_run_without_the_first_titles_gives_the_others() {
+    let titles = [
+        "bb",
+        "a",
+        "!",
+        "dd",
+        "eeeeeeeee",
+        "f",
+        "!!",
+        "ggg",
+        "hh",
+        " ",
+    ];
+    let (whole, ..) = run(&titles, &Letters::default(), SMALL);
+    // In the order of the run: of each window those that fail, then the longest first.
+    let order = [2, 0, 3, 1, 6, 4, 7, 5, 9, 8];
+    for skip in 0..=titles.len() + 1 {
+        let mut told = Told {
+            given: Vec::new(),
+            reached: Vec::new(),
+        };
+        let encoder = Letters::default();
+        let flow = stream_titles_into(&titles, &encoder, (SMALL, skip), &mut told, &|_| {});
+        let left = &order[skip.min(titles.len())..];
+        let expected: Vec<(usize, Vec<f32>)> = whole
+            .iter()
+            .filter(|(item, _)| left.contains(item))
+            .cloned()
+            .collect();
+        assert_eq!(told.given, expected, "{skip}");
+        let flow = flow.unwrap();
+        assert_eq!(flow.encoded, expected.len());
+        // Every failure that is not skipped is told, and no step goes back behind the skip.
+        let failed: Vec<usize> = told.reached.iter().flat_map(|r| r.1.clone()).collect();
+        for item in [2, 6, 9] {
+            assert!(
+                !left.contains(&item) || failed.contains(&item),
+                "{skip}: {failed:?}"
+            );
+        }
+        assert!(told.reached.is_sorted_by_key(|r| r.0));
+        assert!(told.reached.iter().all(|r| r.0 >= skip));
+        let last = told.reached.last().map(|r| r.0);
+        assert_eq!(
+            last,
+            (skip < titles.len()).then_some(titles.len()),
+            "{skip}"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! The folder of kept results.
 
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::forms::{ENDINGS, Form, ToldFile};
 use super::{Kept, Key, Made, Place, Told, hex, sealed};
 use crate::embed::store::{Manifest, sha256};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::files::{beside, failed, write_whole};
 use crate::limits::{MAX_KEPT_NAME_BYTES, MAX_TOLD_BYTES};
 
@@ -24,69 +24,89 @@ const ABOUT: &str = "doppel keeps here what the stages of a run made, for later 
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// Whether this run made it.
+    made: bool,
     /// Locked while it is open, where the file system has locks; a killed process lets it go.
     _lock: File,
 }
 
-/// A run that ended before it kept anything leaves no folder behind.
+/// A run that ended before it kept anything leaves no folder behind, if it had made it.
 impl Drop for Folder {
     fn drop(&mut self) {
-        if self.names() == [MARK] {
+        if self.made && self.names() == [MARK] {
             let _ = std::fs::remove_file(self.path.join(MARK));
             let _ = std::fs::remove_dir(&self.path);
         }
     }
 }
 
+/// How often a folder is opened that another run removes meanwhile.
+const TRIES: usize = 20;
+
 impl Folder {
     /// See [`Work::open`](super::Work::open).
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let fail = |e| Error::io(e, path).mend("choose another folder with --work DIR");
-        match std::fs::create_dir(path) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            done => done.map_err(fail)?,
+        for _ in 0..TRIES {
+            if let Some(folder) = Folder::try_open(path)? {
+                folder.sweep();
+                return Ok(folder);
+            }
         }
-        if !path.metadata().map_err(fail)?.is_dir() {
-            return Err(
-                Error::input("is a file, not a folder for the stages' results")
-                    .path(path)
-                    .mend("choose another folder with --work DIR"),
-            );
+        Err(in_use(path))
+    }
+
+    /// Opens the folder, unless another run removed it or its mark just then.
+    fn try_open(path: &Path) -> Result<Option<Self>> {
+        let fail = |e| Error::io(e, path).mend(ANOTHER);
+        let gone = |e: &std::io::Error| e.kind() == ErrorKind::NotFound;
+        let made = match std::fs::create_dir(path) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => false,
+            done => done.map(|()| true).map_err(fail)?,
+        };
+        match path.metadata() {
+            Err(e) if gone(&e) && path.symlink_metadata().is_err() => return Ok(None),
+            found if found.as_ref().is_ok_and(|m| m.is_dir()) => {}
+            found => {
+                found.map_err(fail)?;
+                let message = "is a file, not a folder for the stages' results";
+                return Err(Error::input(message).path(path).mend(ANOTHER));
+            }
         }
         let mark = path.join(MARK);
-        let strange = |e: &std::fs::DirEntry| e.file_name() != MARK;
-        let entries = std::fs::read_dir(path).map_err(fail)?;
-        let mut entries = entries.filter_map(|e| e.ok());
-        if !mark.is_file() && entries.any(|e| strange(&e)) && !mark.is_file() {
-            return Err(Error::input(
-                "holds files that are not the stages' results, and is left alone",
-            )
-            .path(path)
-            .mend("choose an empty or a new folder with --work DIR"));
+        let strange = |e: std::fs::DirEntry| e.file_name() != MARK;
+        let entries = std::fs::read_dir(path);
+        let mut entries = match entries {
+            Err(e) if gone(&e) => return Ok(None),
+            entries => entries.map_err(fail)?.filter_map(|e| e.ok()),
+        };
+        if !mark.is_file() && entries.any(strange) && !mark.is_file() {
+            let message = "holds files that are not the stages' results, and is left alone";
+            let mend = "choose an empty or a new folder with --work DIR";
+            return Err(Error::input(message).path(path).mend(mend));
         }
         let mut options = File::options();
-        let lock = options.read(true).write(true).create(true).truncate(false);
-        let lock = lock.open(&mark).map_err(fail)?;
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let lock = match options.open(&mark) {
+            Err(e) if gone(&e) => return Ok(None),
+            lock => lock.map_err(fail)?,
+        };
         match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::input("is in use by another run")
-                    .path(path)
-                    .mend("wait for its end, or choose another folder with --work DIR"));
-            }
+            Err(TryLockError::WouldBlock) => return Err(in_use(path)),
             // A file system without locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
+        if !is_at(&lock, &mark) {
+            return Ok(None);
+        }
         if lock.metadata().map_err(fail)?.len() != ABOUT.len() as u64 {
-            use std::io::Write;
             lock.set_len(0).map_err(fail)?;
             (&lock).write_all(ABOUT.as_bytes()).map_err(fail)?;
         }
-        let folder = Folder {
+        Ok(Some(Folder {
             path: path.to_path_buf(),
+            made,
             _lock: lock,
-        };
-        folder.sweep();
-        Ok(folder)
+        }))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -161,7 +181,7 @@ impl Folder {
     pub(super) fn keep(&self, name: &str, key: &Key, made: &Made, told: Told) -> Result<Kept> {
         let form = Form::of(made)?;
         let path = self.file(name, form.ending());
-        form.write(&path, made)?;
+        form.write(&path, made).map_err(room)?;
         let manifest = form.manifest(&path, key.settings.clone())?;
         self.describe(name, key, (form, manifest), told)
     }
@@ -178,13 +198,13 @@ impl Folder {
         let path = self.file(name, form.ending());
         let text = sealed::json(&ToldFile::from(&told))?;
         if text.len() as u64 <= MAX_TOLD_BYTES {
-            write_whole(self.file(name, TOLD), |out| out.write_all(&text))?;
+            write_whole(self.file(name, TOLD), |out| out.write_all(&text)).map_err(room)?;
             let manifest = Manifest {
                 told_sha256: Some(hex(&Sha256::digest(&text))),
                 key: Some(key.digest()),
                 ..manifest
             };
-            manifest.write(&path)?;
+            manifest.write(&path).map_err(room)?;
         } else {
             // Without a manifest the next run makes it anew.
             remove(&Manifest::path_for(&path))?;
@@ -213,6 +233,38 @@ impl Folder {
 /// The endings of what a stage said, and of a result that is not whole yet.
 const TOLD: &str = ".told.json";
 pub(super) const GROWING: &str = ".growing";
+
+const ANOTHER: &str = "choose another folder with --work DIR";
+
+fn in_use(path: &Path) -> Error {
+    let mend = "wait for its end, or choose another folder with --work DIR";
+    Error::input("is in use by another run")
+        .path(path)
+        .mend(mend)
+}
+
+/// Whether `file` is the one that stands at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |m: std::io::Result<std::fs::Metadata>| m.ok().map(|m| (m.dev(), m.ino()));
+    place(file.metadata()) == place(path.metadata())
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// The error of a result that could not be written.
+pub(super) fn room(error: Error) -> Error {
+    match error.kind() {
+        Kind::Io => error.mend(ROOM),
+        _ => error,
+    }
+}
+
+pub(super) const ROOM: &str = "free some space there and run again: it goes on from what is whole";
 
 /// Whether a manifest of a stage describes the file at `path`.
 fn ours(path: &Path) -> bool {

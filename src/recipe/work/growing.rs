@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::folder::{Folder, GROWING, remove};
+use super::folder::{Folder, GROWING, ROOM, remove};
 use super::forms::{Form, FormKind, RejectFile};
 use super::{Kept, Key, Made, Told, check_row, hex, sealed};
 use crate::embed::store::{NpyDtype, allocate, npy_header};
@@ -467,6 +467,5 @@ fn bytes_of(text: &str) -> Option<Vec<u8>> {
 
 /// The error of a file that could not grow.
 fn full(error: std::io::Error, path: &Path) -> Error {
-    let mend = "what was made so far is kept: free some space there and run again";
-    Error::io(error, path).mend(mend)
+    Error::io(error, path).mend(ROOM)
 }

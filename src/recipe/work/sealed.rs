@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::folder::room;
 use super::hex;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -40,7 +41,8 @@ pub(super) fn write(path: &Path, value: &impl Serialize) -> Result<bool> {
     write_whole(path, |out| {
         writeln!(out, "{}", hex(&Sha256::digest(&rest)))?;
         out.write_all(&rest)
-    })?;
+    })
+    .map_err(room)?;
     Ok(true)
 }
 

@@ -199,6 +199,10 @@ fn a_folder_is_made_marked_and_used_by_one_run() {
     drop(work);
     drop(Work::open(&folder).unwrap());
     assert_eq!(names(&folder), ["doppel-work"]);
+    // A run that kept nothing removes the folder that it made.
+    let vain = dir.path().join("vain");
+    drop(Work::open(&vain).unwrap());
+    assert!(!vain.exists());
     // A mark that a killed run had not filled yet.
     std::fs::write(folder.join("doppel-work"), "").unwrap();
     drop(Work::open(&folder).unwrap());
