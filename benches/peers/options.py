@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Each option of matching, measured: F1 of the recipes of the folder options/ as they are written, tuned on all listings, and
-tuned on folds of groups and scored on the fold that was held out. One JSON line for each set and recipe.
+tuned on folds of groups and scored on the listings of the fold that was held out, answered from all listings (and, as `alone`, from
+that fold alone). One JSON line for each set and recipe.
 
 usage: options.py DATA [--weights DIR] [--sets NAME ...] [--only RECIPE ...] [--folds 5] [--engine target/release/engine]
                   [--table TABLE.md] [--work DIR]
@@ -81,8 +82,9 @@ def measure(scratch, name, recipe, path, text):
         'what': 'options', 'set': name, 'recipe': recipe, 'about': about(text), 'listings': found['listings'], 'folds': a.folds,
         'f1_written': round(before['f1'], 4), 'f1_tuned': round(after['f1'], 4),
         'precision_tuned': round(after['precision'], 4), 'recall_tuned': round(after['recall'], 4),
-        'f1_held_out': round(found['folds']['f1'], 4), 'f1_held_out_deviation': round(found['folds']['deviation'], 4),
-        'f1_held_out_written': round(found['folds']['before'], 4), 'tuned': fusion,
+        'f1_held_out': round(found['folds']['whole']['f1'], 4), 'f1_held_out_deviation': round(found['folds']['whole']['deviation'], 4),
+        'f1_held_out_alone': round(found['folds']['alone']['f1'], 4), 'f1_held_out_alone_written': round(found['folds']['alone']['before'], 4),
+        'tuned': fusion,
         'blends': [{k: b['curve']['best'][k] for k in ('distance', 'f1')} for b in found['blends']],
         'seconds_match': round(match_seconds, 3), 'seconds_tune': round(seconds, 2),
     }
@@ -104,6 +106,8 @@ def table(rows):
 
 
 rows = []
+if a.work:
+    os.makedirs(a.work, exist_ok=True)
 with tempfile.TemporaryDirectory() as scratch:
     for name in a.sets:
         for recipe, path, text in recipes():

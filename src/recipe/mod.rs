@@ -30,4 +30,6 @@ pub use stages::{Clock, Quiet, Stage, Watch};
 pub use synth::{SynthJob, Synthesised, synth};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};
 pub use titles::{EmbeddedTitles, TitleWork, embed_titles, embed_titles_into};
-pub use tune::{Fit, Fold, Folds, Sizes, SpaceCurve, StageCurve, TuneOptions, TuneOutcome, tune};
+pub use tune::{
+    Fit, Fold, Folds, Held, Score, Sizes, SpaceCurve, StageCurve, TuneOptions, TuneOutcome, tune,
+};

@@ -33,7 +33,7 @@ fn a_market_without_pictures_is_matched_and_scored() {
         .json();
     assert_eq!(json["listings"], 600);
     assert_eq!(json["images"], 0);
-    let listings = Listings::read(bench.path("m/listings.csv")).unwrap();
+    let listings = Listings::read(&bench.path("m/listings.csv")).unwrap();
     assert!(listings.ledger.is_empty());
     assert_eq!(
         listings.header,
@@ -82,7 +82,7 @@ fn pictures_are_there_and_hashed() {
         .engine("synth --listings 120 --out m --size 48 --json")
         .ends(0)
         .json();
-    let listings = Listings::read(bench.path("m/listings.csv")).unwrap();
+    let listings = Listings::read(&bench.path("m/listings.csv")).unwrap();
     let pictures = files(&bench, "m/images");
     let named: HashSet<&str> = listings
         .items
@@ -122,7 +122,7 @@ fn pictures_are_there_and_hashed() {
         bench.column("words/listings.csv", 0)
     );
     let titles = |name: &str| -> Vec<_> {
-        let listings = Listings::read(bench.path(name)).unwrap();
+        let listings = Listings::read(&bench.path(name)).unwrap();
         listings
             .items
             .into_iter()

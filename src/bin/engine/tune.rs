@@ -9,7 +9,7 @@ use doppel::evaluate::tune::Curve;
 use doppel::files::write_whole;
 use doppel::listings::Listings;
 use doppel::recipe::work::Work;
-use doppel::recipe::{self, Job, Of, Recipe, Side, TuneOptions, TuneOutcome};
+use doppel::recipe::{self, Held, Job, Of, Recipe, Side, TuneOptions, TuneOutcome};
 use serde_json::{Value, json};
 
 use crate::common::{Common, Done, Progress, out, say, stages_json};
@@ -22,8 +22,8 @@ use crate::pipeline::{self, Pipeline};
     engine match listings.csv --recipe tuned.toml --out matches.csv\n\nThe thresholds of blending are chosen \
     stage by stage, each on rows that the stages before it have blended; then those of the rule, one after \
     the other, for the highest mean F1 on all listings. --folds says what they are worth on listings that \
-    they were not chosen on: each fold's listings are answered from one another, with thresholds from the \
-    other folds.\n\nThresholds depend on the number of listings. --for-size chooses them on an eighth, a \
+    they were not chosen on: with thresholds from the other folds, each fold's listings are answered from \
+    all listings, and once more from themselves alone, which are fewer and so want looser thresholds.\n\nThresholds depend on the number of listings. --for-size chooses them on an eighth, a \
     quarter, half and all of the groups, and follows each along a straight line over the logarithm of the \
     number of listings:\n  engine tune labelled.csv --for-size 70000 --out for-70000.toml"
 )]
@@ -134,13 +134,20 @@ fn summary(given: &Recipe, o: &TuneOutcome) -> String {
         given.name, o.listings, o.before.f1, o.after.f1, o.after.precision, o.after.recall
     ));
     if let Some(folds) = &o.folds {
+        let held = |held: &Held| {
+            format!(
+                "F1 {:.4} as written, {:.4} +- {:.4} tuned on the others",
+                held.before, held.f1, held.deviation
+            )
+        };
+        let count = folds.folds.len();
         line(format!(
-            "on {} folds that were held out: F1 {:.4} as written, {:.4} +- {:.4} with thresholds from the \
-             other folds",
-            folds.folds.len(),
-            folds.before,
-            folds.f1,
-            folds.deviation
+            "{count} folds held out, each answered from all listings: {}",
+            held(&folds.whole)
+        ));
+        line(format!(
+            "{count} folds held out, each answered from itself alone: {}",
+            held(&folds.alone)
         ));
     }
     for stage in &o.stages {

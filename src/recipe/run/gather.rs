@@ -305,8 +305,7 @@ impl Run<'_> {
         if let Some(kept) = planned.found {
             self.clock.begin();
             self.clock.reused("embed", Some(&label), kept.told.items);
-            self.heed(which, &kept.told);
-            return Ok(Data::Rows(Held::Kept(kept)));
+            return Ok(self.encoded(which, kept));
         }
         let side = self.side(which).clone();
         let Some(folder) = side.images else {
@@ -338,8 +337,7 @@ impl Run<'_> {
         let kept = growing.finish(told)?;
         self.clock.note_of("embed", Some(&label), embedded.images);
         self.done_with(space, open, which);
-        self.heed(which, &kept.told);
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(self.encoded(which, kept))
     }
 
     fn titles(&mut self, space: usize, which: Which, decode_escapes: bool) -> Result<Data> {
@@ -348,8 +346,7 @@ impl Run<'_> {
         if let Some(kept) = planned.found {
             self.clock.begin();
             self.clock.reused("titles", Some(&label), kept.told.items);
-            self.heed(which, &kept.told);
-            return Ok(Data::Rows(Held::Kept(kept)));
+            return Ok(self.encoded(which, kept));
         }
         let side = self.side(which).clone();
         let open = self.title_encoder(space)?;
@@ -373,8 +370,13 @@ impl Run<'_> {
         let kept = growing.finish(told)?;
         self.clock.note_of("titles", Some(&label), embedded.titles);
         self.done_with_titles(space, open, which);
+        Ok(self.encoded(which, kept))
+    }
+
+    /// What an encoder made, now or in an earlier run.
+    fn encoded(&mut self, which: Which, kept: Kept) -> Data {
         self.heed(which, &kept.told);
-        Ok(Data::Rows(Held::Kept(kept)))
+        Data::Rows(Held::Kept(kept))
     }
 }
 

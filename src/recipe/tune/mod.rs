@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub use cross::{Fold, Folds};
+pub use cross::{Fold, Folds, Held, Score};
 pub use size::{Fit, Sizes};
 
 use super::job::{Job, Side};
@@ -118,7 +118,7 @@ pub fn tune(job: &Job<'_>, opt: &TuneOptions, watch: &dyn Watch) -> Result<TuneO
     })?;
     let held = match opt.folds {
         0 => None,
-        _ => Some(cross::validate(&mut leaves, &folds, &only)?),
+        _ => Some(cross::validate(&mut leaves, whole, &folds, &only)?),
     };
     let mut recipe = chosen.recipe.clone();
     recipe.tuned = Some(Tuned {

@@ -7,6 +7,8 @@ mod art;
 mod font;
 mod scene;
 mod shapes;
+mod things;
+mod worn;
 
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
