@@ -83,7 +83,7 @@ mod tests {
 
     fn sources() -> Vec<Source> {
         // Two queries and three gallery rows.
-        let near = Lists::from_rows([vec![(1, 0.9), (0, 0.8)], vec![(0, 0.6), (2, 0.55)]]);
+        let near = Lists::from_rows([vec![(1, 0.9), (0, 0.8)], vec![(0, 0.6), (2, 0.52)]]);
         vec![Source::new("near", near)]
     }
 
