@@ -27,7 +27,7 @@ pub struct Folder {
     /// Whether this run made it.
     made: bool,
     /// Locked while it is open, where the file system has locks; a killed process lets it go.
-    _lock: File,
+    lock: File,
 }
 
 /// A run that ended before it kept anything leaves no folder behind, if it had made it.
@@ -37,6 +37,8 @@ impl Drop for Folder {
             let _ = std::fs::remove_file(self.path.join(MARK));
             let _ = std::fs::remove_dir(&self.path);
         }
+        // Closing it would not do while a process that was just begun shares it.
+        let _ = self.lock.unlock();
     }
 }
 
@@ -105,7 +107,7 @@ impl Folder {
         Ok(Some(Folder {
             path: path.to_path_buf(),
             made,
-            _lock: lock,
+            lock,
         }))
     }
 
