@@ -71,6 +71,65 @@ pub struct Kernel {
     pub symbol: &'static str,
 }
 
+/// A tensor in device memory as the card's copy engine knows it: `CUtensorMap`, opaque to everybody but
+/// the driver that made it. A kernel takes it as `const __grid_constant__ TensorMap`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(128))]
+pub struct TensorMap(pub [u64; 16]);
+
+/// How 16-byte pieces of a tile's lines are interleaved in shared memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swizzle {
+    /// As they stand.
+    None,
+    /// Within spans of 32 bytes.
+    B32,
+    /// Within spans of 64 bytes.
+    B64,
+    /// Within spans of 128 bytes.
+    B128,
+}
+
+/// The tensor that a map describes. Dimensions stand innermost first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorShape {
+    /// Device address of the first element, aligned to 16.
+    pub address: u64,
+    /// Bytes of an element: 2 is half precision (or bf16: bits are only copied), 4 is f32.
+    pub element: usize,
+    /// 1 to 5 sizes.
+    pub dims: Vec<u64>,
+    /// Bytes from one index to the next of dimensions 1 and on (one fewer than `dims`), multiples of 16.
+    pub strides: Vec<u64>,
+    /// How tiles lie in shared memory.
+    pub swizzle: Swizzle,
+    /// What one copy takes.
+    pub copy: TensorCopy,
+}
+
+/// What one bulk tensor copy takes; what lies outside the tensor reads as 0.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TensorCopy {
+    /// A box of so many elements in each dimension, innermost first; each at most 256.
+    Tile(Vec<u32>),
+    /// Of images `[c, w, h, n]`: `pixels` places of a window's corner, walked along w, then h, then n
+    /// within the bounding box from `lower` to `w + upper`, `h + upper` (exclusive), and `channels`
+    /// values of each, at the offset in the window that the copy names
+    /// (PTX ISA, "im2col mode").
+    Im2col {
+        /// First corner in w and h; minus the padding.
+        lower: [i32; 2],
+        /// Last corner in w and h from the tensor's last element; padding minus the window's reach.
+        upper: [i32; 2],
+        /// At most 256.
+        channels: u32,
+        /// At most 1,024.
+        pixels: u32,
+        /// Steps in w and h.
+        steps: [u32; 2],
+    },
+}
+
 /// A card's driver. All methods may be called from any thread.
 ///
 /// # Errors
@@ -130,6 +189,12 @@ pub trait Driver: Send + Sync + 'static {
         args: &mut [*mut c_void],
         stream: Stream,
     ) -> Result<()>;
+
+    /// Describes a tensor for bulk copies; Hopper cards and later.
+    fn tensor_map(&self, _shape: &TensorShape) -> Result<TensorMap> {
+        let card = &self.info().name;
+        Err(crate::Error::unsupported(format!("{card} has no bulk tensor copies")).op("tensor_map"))
+    }
 
     /// A new stream.
     fn stream(&self) -> Result<Stream>;

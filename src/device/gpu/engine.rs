@@ -3,16 +3,23 @@
 use std::sync::Arc;
 
 use super::driver::{CardInfo, Driver, Kernel, Stream};
-use super::launch_gemm::{self, Product};
+use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
-use super::{launch_margin, launch_pointwise, launch_sweep};
+use super::{launch_gemm, launch_margin, launch_pointwise, launch_sweep};
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::op::Op;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 use crate::lists::Lists;
+
+/// Every family of operations; each operation is one family's.
+const FAMILIES: &[&dyn Family] = &[
+    &launch_gemm::Gemm,
+    &launch_pointwise::Pointwise,
+    &launch_margin::Losses,
+];
 
 /// A card behind a driver: a real one, or the simulated one of the tests.
 pub struct GpuDevice {
@@ -68,25 +75,13 @@ impl GpuDevice {
         launch_topk::topk(&self.card, queries, gallery, k, min_score, tuning, stream)
     }
 
-    /// The kernels that run `op` on these inputs.
-    fn kernels(&self, op: &Op, ins: &[Desc]) -> Vec<Kernel> {
-        let dtype = ins[0].dtype;
-        match *op {
-            Op::Gemm {
-                trans_a,
-                trans_b,
-                epilogue,
-            } => {
-                let product = Product::new(trans_a, trans_b, epilogue, ins);
-                vec![product.kernel(self.card().multiprocessors)]
-            }
-            Op::ColumnSum | Op::ColumnDot => launch_pointwise::column_kernels(op, dtype).to_vec(),
-            Op::RowNormalize => vec![launch_pointwise::normalize_kernel(dtype)],
-            Op::SoftmaxCrossEntropy => launch_margin::kernels(dtype).to_vec(),
-            _ => launch_pointwise::pointwise_kernel(op, dtype)
-                .into_iter()
-                .collect(),
-        }
+    /// The family that `op` is of, and the kernels that run it on these inputs.
+    fn family(&self, op: &Op, ins: &[Desc]) -> Option<(&'static dyn Family, Vec<Kernel>)> {
+        let has = |kernel| self.card.driver.has(kernel);
+        FAMILIES.iter().find_map(|&family| {
+            let kernels = family.kernels(op, ins, self.card(), &has)?;
+            Some((family, kernels))
+        })
     }
 
     fn has(&self, kernels: &[Kernel]) -> bool {
@@ -128,14 +123,17 @@ impl Device for GpuDevice {
         if op.infer(ins).is_err() {
             return Support::No("the shapes or types do not go together");
         }
+        let Some((family, kernels)) = self.family(op, ins) else {
+            return Support::No("this build lacks its kernels");
+        };
         let floats = ins.iter().filter(|d| d.dtype != DType::U32);
-        if floats.into_iter().any(|d| d.dtype != ins[0].dtype) {
+        if !family.mixed() && floats.into_iter().any(|d| d.dtype != ins[0].dtype) {
             return Support::No("a card's kernels take inputs of one type");
         }
         if ins.iter().flat_map(|d| &d.dims).any(|&n| n > MAX_CARD_SIDE) {
             return Support::No("a card's kernels take sides below 2^31");
         }
-        match self.has(&self.kernels(op, ins)) {
+        match self.has(&kernels) {
             true => Support::Native,
             false => Support::No("this build lacks its kernels"),
         }
@@ -154,13 +152,29 @@ impl Device for GpuDevice {
     }
 
     fn workspace(&self, op: &Op, ins: &[Desc]) -> usize {
-        match op {
-            Op::ColumnSum | Op::ColumnDot => {
-                launch_pointwise::column_workspace(&ins[0], self.card().multiprocessors)
-            }
-            Op::SoftmaxCrossEntropy => launch_margin::workspace(&ins[0]),
-            _ => 0,
-        }
+        let family = self.family(op, ins);
+        family.map_or(0, |(family, _)| family.workspace(op, ins, self.card()))
+    }
+
+    fn packed(&self, op: &Op, ins: &[Desc], at: usize) -> Option<usize> {
+        let (family, _) = self.family(op, ins)?;
+        family.packed(op, ins, at, self.card())
+    }
+
+    fn pack(
+        &self,
+        op: &Op,
+        ins: &[Desc],
+        at: usize,
+        row: &mut dyn FnMut(usize, &mut [f32]) -> Result<()>,
+        to: &Buf,
+    ) -> Result<()> {
+        self.card.owns(to)?;
+        let (family, _) = self
+            .family(op, ins)
+            .ok_or_else(|| Error::unsupported("this build lacks its kernels").op(op.name()))?;
+        let bytes = family.pack(op, ins, at, row)?;
+        self.card.fill_memory(&bytes, to, Stream::DEFAULT)
     }
 
     fn run(
@@ -181,29 +195,18 @@ impl Device for GpuDevice {
             return Err(Error::unsupported(message).op(op.name()));
         }
         let scratch = self.scratch(op, &descs, workspace)?;
-        let card = &*self.card;
-        match *op {
-            Op::Gemm {
-                trans_a,
-                trans_b,
-                epilogue,
-            } => {
-                let product = Product::new(trans_a, trans_b, epilogue, &descs);
-                launch_gemm::gemm(card, &product, ins, outs[0], stream)
-            }
-            Op::ColumnSum | Op::ColumnDot => {
-                launch_pointwise::columns(card, op, ins, outs[0], scratch, stream)
-            }
-            Op::RowNormalize => launch_pointwise::normalize(card, ins[0], outs[0], stream),
-            Op::SoftmaxCrossEntropy => {
-                launch_margin::cross_entropy(card, ins[0], ins[1], outs, scratch, stream)
-            }
-            _ => {
-                let kernel = launch_pointwise::pointwise_kernel(op, descs[0].dtype)
-                    .ok_or_else(|| Error::internal("has no kernel").op(op.name()))?;
-                launch_pointwise::pointwise(card, op, kernel, ins, outs[0], stream)
-            }
-        }
+        let (family, _) = self
+            .family(op, &descs)
+            .ok_or_else(|| Error::internal("has no kernel").op(op.name()))?;
+        family.run(&Call {
+            card: &self.card,
+            op,
+            ins,
+            descs: &descs,
+            outs,
+            scratch,
+            stream,
+        })
     }
 
     fn topk_dense(

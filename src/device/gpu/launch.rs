@@ -2,17 +2,86 @@
 
 use std::ffi::c_void;
 
-use super::driver::{Kernel, Launch, Stream};
+use super::driver::{CardInfo, Kernel, Launch, Stream, TensorMap};
 use super::memory::Card;
-use crate::device::desc::DType;
+use crate::device::desc::{Buf, DType, Desc};
+use crate::device::op::Op;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 
-/// A kernel's arguments, in order; each takes at most 8 bytes.
+/// What one operation runs on. Everything was checked by `Op::infer`; all buffers are this card's.
+pub(super) struct Call<'a> {
+    pub(super) card: &'a Card,
+    pub(super) op: &'a Op,
+    pub(super) ins: &'a [&'a Buf],
+    /// The descriptions of `ins`.
+    pub(super) descs: &'a [Desc],
+    pub(super) outs: &'a [&'a Buf],
+    /// Scratch memory of [`Family::workspace`] bytes, or the null pointer where that is 0.
+    pub(super) scratch: u64,
+    pub(super) stream: Stream,
+}
+
+/// Launchers of a family of operations: which kernels they take, and how they are launched.
+pub(super) trait Family: Sync {
+    /// The kernels that run `op` on these inputs, or `None` where it is another family's. `has` says
+    /// which kernels this build and card have.
+    fn kernels(
+        &self,
+        op: &Op,
+        ins: &[Desc],
+        card: &CardInfo,
+        has: &dyn Fn(Kernel) -> bool,
+    ) -> Option<Vec<Kernel>>;
+
+    /// Whether the inputs may be of several floating types.
+    fn mixed(&self) -> bool {
+        false
+    }
+
+    /// Bytes of scratch memory; see [`Device::workspace`](crate::device::Device::workspace).
+    fn workspace(&self, _op: &Op, _ins: &[Desc], _card: &CardInfo) -> usize {
+        0
+    }
+
+    /// See [`Device::packed`](crate::device::Device::packed).
+    fn packed(&self, _op: &Op, _ins: &[Desc], _at: usize, _card: &CardInfo) -> Option<usize> {
+        None
+    }
+
+    /// The bytes that [`Device::pack`](crate::device::Device::pack) puts into the buffer of
+    /// [`Family::packed`] bytes.
+    fn pack(
+        &self,
+        op: &Op,
+        _ins: &[Desc],
+        _at: usize,
+        _row: &mut dyn FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Vec<u8>> {
+        Err(Error::internal("has no layout of its own").op(op.name()))
+    }
+
+    /// Queues the operation.
+    fn run(&self, call: &Call<'_>) -> Result<()>;
+}
+
+/// A kernel's arguments, in order: words, and values by their bytes.
 #[derive(Default)]
-pub(super) struct Args(Vec<u64>);
+pub(super) struct Args(Vec<Arg>);
+
+enum Arg {
+    Word(u64),
+    Map(Box<TensorMap>),
+}
 
 impl Args {
+    /// A tensor map, as a `const __grid_constant__ TensorMap`.
+    #[expect(dead_code, reason = "for the kernels of Hopper cards")]
+    pub(super) fn map(mut self, map: &TensorMap) -> Self {
+        self.0.push(Arg::Map(Box::new(*map)));
+        self
+    }
+
     /// A device address; 0 is the null pointer.
     pub(super) fn address(self, address: u64) -> Self {
         self.bytes(address.to_ne_bytes())
@@ -45,7 +114,7 @@ impl Args {
         // The value's own bytes first, as a pointer to it reads them.
         let mut word = [0; 8];
         word[..N].copy_from_slice(&bytes);
-        self.0.push(u64::from_ne_bytes(word));
+        self.0.push(Arg::Word(u64::from_ne_bytes(word)));
         self
     }
 }
@@ -63,8 +132,11 @@ impl Card {
         mut args: Args,
         stream: Stream,
     ) -> Result<()> {
-        let words = args.0.iter_mut();
-        let mut pointers: Vec<*mut c_void> = words.map(|w| (w as *mut u64).cast()).collect();
+        let values = args.0.iter_mut().map(|arg| match arg {
+            Arg::Word(word) => (word as *mut u64).cast(),
+            Arg::Map(map) => (&mut **map as *mut TensorMap).cast(),
+        });
+        let mut pointers: Vec<*mut c_void> = values.collect();
         self.use_stream(stream);
         // SAFETY: the pointers are to the arguments' values, which live through the call; the rest
         // is the caller's promise.

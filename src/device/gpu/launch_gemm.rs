@@ -1,18 +1,39 @@
 //! Products: `kernels/gemm/`.
 
-use super::driver::{Kernel, Launch, Stream};
-use super::launch::{Args, blocks};
+use super::driver::{CardInfo, Kernel, Launch, Stream};
+use super::launch::{Args, Call, Family, blocks};
 use super::memory::Card;
 use crate::device::desc::{Buf, DType, Desc};
-use crate::device::op::{Act, Epilogue};
-use crate::error::Result;
+use crate::device::op::{Act, Epilogue, Op};
+use crate::error::{Error, Result};
+
+/// [`Op::Gemm`].
+pub(super) struct Gemm;
+
+impl Family for Gemm {
+    fn kernels(
+        &self,
+        op: &Op,
+        ins: &[Desc],
+        card: &CardInfo,
+        _has: &dyn Fn(Kernel) -> bool,
+    ) -> Option<Vec<Kernel>> {
+        Some(vec![Product::of(op, ins)?.kernel(card.multiprocessors)])
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<()> {
+        let product = Product::of(call.op, call.descs)
+            .ok_or_else(|| Error::internal("is no product").op(call.op.name()))?;
+        gemm(call.card, &product, call.ins, call.outs[0], call.stream)
+    }
+}
 
 /// How one product is stored and how large it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Product {
-    pub(super) trans_a: bool,
-    pub(super) trans_b: bool,
-    pub(super) epilogue: Epilogue,
+struct Product {
+    trans_a: bool,
+    trans_b: bool,
+    epilogue: Epilogue,
     m: usize,
     n: usize,
     k: usize,
@@ -26,8 +47,20 @@ const DEPTH: usize = 32;
 const PADDING: usize = 8;
 
 impl Product {
+    /// From a product and its inputs' descriptions.
+    fn of(op: &Op, ins: &[Desc]) -> Option<Product> {
+        match *op {
+            Op::Gemm {
+                trans_a,
+                trans_b,
+                epilogue,
+            } => Some(Product::new(trans_a, trans_b, epilogue, ins)),
+            _ => None,
+        }
+    }
+
     /// From the descriptions of the two factors, which `Op::infer` accepts.
-    pub(super) fn new(trans_a: bool, trans_b: bool, epilogue: Epilogue, ins: &[Desc]) -> Product {
+    fn new(trans_a: bool, trans_b: bool, epilogue: Epilogue, ins: &[Desc]) -> Product {
         let (a, b) = (&ins[0].dims, &ins[1].dims);
         let (m, k) = if trans_a { (a[1], a[0]) } else { (a[0], a[1]) };
         Product {
@@ -57,7 +90,7 @@ impl Product {
     }
 
     /// The kernel for that tile.
-    pub(super) fn kernel(&self, multiprocessors: u32) -> Kernel {
+    fn kernel(&self, multiprocessors: u32) -> Kernel {
         let symbol = match (
             self.dtype,
             self.tile(multiprocessors),
@@ -120,13 +153,7 @@ pub(super) fn number(act: Act) -> usize {
 
 /// Queues a product. `ins` are the factors and what the epilogue takes, checked by `Op::infer` and of
 /// one type.
-pub(super) fn gemm(
-    card: &Card,
-    product: &Product,
-    ins: &[&Buf],
-    out: &Buf,
-    stream: Stream,
-) -> Result<()> {
+fn gemm(card: &Card, product: &Product, ins: &[&Buf], out: &Buf, stream: Stream) -> Result<()> {
     if out.desc.is_empty() {
         return Ok(());
     }

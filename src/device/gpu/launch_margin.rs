@@ -1,13 +1,45 @@
 //! Losses over classes: `kernels/margin/`.
 
-use super::driver::{Kernel, Launch, Stream};
-use super::launch::{Args, blocks, by_type};
+use super::driver::{CardInfo, Kernel, Launch, Stream};
+use super::launch::{Args, Call, Family, blocks, by_type};
 use super::memory::Card;
 use crate::device::desc::{Buf, DType, Desc};
+use crate::device::op::Op;
 use crate::error::Result;
 
+/// [`Op::SoftmaxCrossEntropy`].
+pub(super) struct Losses;
+
+impl Family for Losses {
+    fn kernels(
+        &self,
+        op: &Op,
+        ins: &[Desc],
+        _card: &CardInfo,
+        _has: &dyn Fn(Kernel) -> bool,
+    ) -> Option<Vec<Kernel>> {
+        matches!(op, Op::SoftmaxCrossEntropy).then(|| kernels(ins[0].dtype).to_vec())
+    }
+
+    fn workspace(&self, _op: &Op, ins: &[Desc], _card: &CardInfo) -> usize {
+        workspace(&ins[0])
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<()> {
+        let [logits, labels] = [call.ins[0], call.ins[1]];
+        cross_entropy(
+            call.card,
+            logits,
+            labels,
+            call.outs,
+            call.scratch,
+            call.stream,
+        )
+    }
+}
+
 /// The kernels of the softmax cross-entropy: rows, then the mean.
-pub(super) fn kernels(dtype: DType) -> [Kernel; 2] {
+fn kernels(dtype: DType) -> [Kernel; 2] {
     let rows = by_type(
         dtype,
         "softmax_cross_entropy_f16",
@@ -20,7 +52,7 @@ pub(super) fn kernels(dtype: DType) -> [Kernel; 2] {
 }
 
 /// Bytes of scratch memory: a loss a row.
-pub(super) fn workspace(logits: &Desc) -> usize {
+fn workspace(logits: &Desc) -> usize {
     logits.dims[0] * 4
 }
 
@@ -33,7 +65,7 @@ fn threads(columns: usize) -> u32 {
 ///
 /// Labels are on the card, where nothing looks at them before: a label that is no class makes the
 /// loss NaN and its row's gradient 0.
-pub(super) fn cross_entropy(
+fn cross_entropy(
     card: &Card,
     logits: &Buf,
     labels: &Buf,

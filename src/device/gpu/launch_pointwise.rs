@@ -1,12 +1,54 @@
 //! Operations on elements, rows and columns: `kernels/pointwise/` and `kernels/norm/`.
 
-use super::driver::{Kernel, Launch, Stream};
-use super::launch::{Args, blocks, by_type};
+use super::driver::{CardInfo, Kernel, Launch, Stream};
+use super::launch::{Args, Call, Family, blocks, by_type};
 use super::launch_gemm::number;
 use super::memory::Card;
 use crate::device::desc::{Buf, DType, Desc};
 use crate::device::op::Op;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// Elementwise operations, sums over rows, and row normalisation.
+pub(super) struct Pointwise;
+
+impl Family for Pointwise {
+    fn kernels(
+        &self,
+        op: &Op,
+        ins: &[Desc],
+        _card: &CardInfo,
+        _has: &dyn Fn(Kernel) -> bool,
+    ) -> Option<Vec<Kernel>> {
+        let dtype = ins[0].dtype;
+        match op {
+            Op::ColumnSum | Op::ColumnDot => Some(column_kernels(op, dtype).to_vec()),
+            Op::RowNormalize => Some(vec![normalize_kernel(dtype)]),
+            _ => Some(vec![pointwise_kernel(op, dtype)?]),
+        }
+    }
+
+    fn workspace(&self, op: &Op, ins: &[Desc], card: &CardInfo) -> usize {
+        match op {
+            Op::ColumnSum | Op::ColumnDot => column_workspace(&ins[0], card.multiprocessors),
+            _ => 0,
+        }
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<()> {
+        let (card, out, stream) = (call.card, call.outs[0], call.stream);
+        match call.op {
+            Op::ColumnSum | Op::ColumnDot => {
+                columns(card, call.op, call.ins, out, call.scratch, stream)
+            }
+            Op::RowNormalize => normalize(card, call.ins[0], out, stream),
+            op => {
+                let kernel = pointwise_kernel(op, call.descs[0].dtype)
+                    .ok_or_else(|| Error::internal("has no kernel").op(op.name()))?;
+                pointwise(card, op, kernel, call.ins, out, stream)
+            }
+        }
+    }
+}
 
 const THREADS: usize = 256;
 
@@ -15,7 +57,7 @@ const STRIP: usize = 32;
 const LINES: usize = 8;
 
 /// The kernels of an elementwise operation.
-pub(super) fn pointwise_kernel(op: &Op, dtype: DType) -> Option<Kernel> {
+fn pointwise_kernel(op: &Op, dtype: DType) -> Option<Kernel> {
     let symbol = match op {
         Op::Scale => by_type(dtype, "scale_f16", "scale_f32"),
         Op::Bias => by_type(dtype, "bias_f16", "bias_f32"),
@@ -31,7 +73,7 @@ pub(super) fn pointwise_kernel(op: &Op, dtype: DType) -> Option<Kernel> {
 }
 
 /// Queues an elementwise operation. `ins` were checked by `Op::infer` and are of one type.
-pub(super) fn pointwise(
+fn pointwise(
     card: &Card,
     op: &Op,
     kernel: Kernel,
@@ -79,7 +121,7 @@ fn chunks(rows: usize, columns: usize, multiprocessors: u32) -> usize {
 }
 
 /// Bytes of scratch memory of a column sum over `x`.
-pub(super) fn column_workspace(x: &Desc, multiprocessors: u32) -> usize {
+fn column_workspace(x: &Desc, multiprocessors: u32) -> usize {
     match x.dims[..] {
         [rows, columns] => chunks(rows, columns, multiprocessors) * columns * 4,
         _ => 0,
@@ -87,7 +129,7 @@ pub(super) fn column_workspace(x: &Desc, multiprocessors: u32) -> usize {
 }
 
 /// The two kernels of a column sum.
-pub(super) fn column_kernels(op: &Op, dtype: DType) -> [Kernel; 2] {
+fn column_kernels(op: &Op, dtype: DType) -> [Kernel; 2] {
     let sum = match op {
         Op::ColumnDot => by_type(dtype, "column_dot_f16", "column_dot_f32"),
         _ => by_type(dtype, "column_sum_f16", "column_sum_f32"),
@@ -100,7 +142,7 @@ pub(super) fn column_kernels(op: &Op, dtype: DType) -> [Kernel; 2] {
 }
 
 /// Queues a column sum or dot. `scratch` has `column_workspace` bytes.
-pub(super) fn columns(
+fn columns(
     card: &Card,
     op: &Op,
     ins: &[&Buf],
@@ -139,7 +181,7 @@ pub(super) fn columns(
 }
 
 /// The kernel of `row_normalize` for one type.
-pub(super) fn normalize_kernel(dtype: DType) -> Kernel {
+fn normalize_kernel(dtype: DType) -> Kernel {
     Kernel {
         family: "norm",
         symbol: by_type(dtype, "row_normalize_f16_f16", "row_normalize_f32_f32"),
@@ -147,7 +189,7 @@ pub(super) fn normalize_kernel(dtype: DType) -> Kernel {
 }
 
 /// Queues a row normalisation of `x` into `out`, both of one shape and type.
-pub(super) fn normalize(card: &Card, x: &Buf, out: &Buf, stream: Stream) -> Result<()> {
+fn normalize(card: &Card, x: &Buf, out: &Buf, stream: Stream) -> Result<()> {
     let (rows, dims) = x.desc.matrix("row_normalize")?;
     if x.desc.is_empty() {
         return Ok(());

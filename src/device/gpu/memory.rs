@@ -87,6 +87,17 @@ impl Card {
         unsafe { self.driver.upload(to.address(), from, stream) }
     }
 
+    /// Fills the memory of a packed weight, which `bytes` may be shorter than.
+    pub(super) fn fill_memory(&self, bytes: &[u8], to: &Buf, stream: Stream) -> Result<()> {
+        self.owns(to)?;
+        if !to.is_packed() || bytes.len() > to.mem.bytes() {
+            return Err(Error::shape("pack", &[to.mem.bytes()], &[bytes.len()]));
+        }
+        self.use_stream(stream);
+        // SAFETY: the memory is this driver's, has at least so many bytes, and `to` keeps it.
+        unsafe { self.driver.upload(to.mem.address(), bytes, stream) }
+    }
+
     pub(super) fn download(&self, from: &Buf, to: &mut [u8], stream: Stream) -> Result<()> {
         self.owns(from)?;
         if to.len() != from.desc.bytes() {
