@@ -170,7 +170,7 @@ __device__ __forceinline__ void product(const TensorMap& a, const TensorMap& b, 
 // One tile for a whole cluster, whose blocks take parts of k. Every block leaves its sums in its own
 // shared memory, then finishes some of the rows with the sums of all blocks, in their order: the same
 // result every time.
-using Part = hopper::Tile<64, 64, 6>;
+using Part = hopper::Tile<64, 64, 5>;
 constexpr int SUMS_LINE = Part::N + 4;  // floats: neighbouring lines begin 4 banks apart
 constexpr int SUMS_AT = Part::RING_BYTES, SUMS_BYTES = Part::M * SUMS_LINE * 4;
 constexpr int PART_BARRIERS_AT = SUMS_AT + SUMS_BYTES;
