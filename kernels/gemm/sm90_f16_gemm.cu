@@ -107,9 +107,10 @@ struct Product {
     for (int panel = 0; panel < Tile::N / PANEL && column0 + panel * PANEL < epilogue.columns; panel++) {
       int column = column0 + panel * PANEL + static_cast<int>(lane % 4 * 2);
       float(&x)[PANEL / 2] = *reinterpret_cast<float(*)[PANEL / 2]>(&acc);
-      Fragments<2>::finish(epilogue, x, row, column);
+      const Fragments<__half> fragments{epilogue, 2};
+      fragments.finish(x, row, column);
       if (store == PAIRS) {
-        Fragments<2>::store(epilogue, x, row, column);
+        fragments.store(x, row, column);
       } else {
         put(own + panel % Tile::PANELS * PANEL_BYTES, x, row0, column0 + panel * PANEL, warpgroup, warp, lane);
       }
@@ -206,8 +207,9 @@ __device__ __forceinline__ void add_up(float* sums, const Epilogue<__half>& epil
     int row = at.row + static_cast<int>(line), to = at.column + static_cast<int>(column);
     Epilogue<__half> one = epilogue;
     one.rows = min(epilogue.rows, row + 1);  // the fragment's second row does not exist
-    Fragments<2>::finish(one, total, row, to);
-    Fragments<2>::store(one, total, row, to);
+    const Fragments<__half> fragments{one, 2};
+    fragments.finish(total, row, to);
+    fragments.store(total, row, to);
   }
 }
 

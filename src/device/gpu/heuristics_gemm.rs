@@ -58,6 +58,8 @@ const MATH: u64 = 2048;
 const FEED: u64 = 40;
 /// Elements of the result that are finished in a clock.
 const FINISHED: u64 = 16;
+/// Clocks of a step that do not shrink with the tile: barriers, and the first product's way.
+const STEP: u64 = 64;
 /// Clocks before the first product of a launch, and those of an exchange within a cluster.
 const START: u64 = 1500;
 const EXCHANGE: u64 = 1000;
@@ -96,7 +98,7 @@ impl Tile {
         let (m, n) = (self.m as u64, self.n as u64);
         let math = m * n * DEPTH as u64 / MATH;
         let feed = (m + n / cluster) * LINE as u64 / FEED;
-        math.max(feed)
+        STEP + math.max(feed)
     }
 }
 
@@ -217,8 +219,9 @@ mod tests {
             assert_eq!((plan.tile, plan.grid), (&SPLIT, 12 * plan.cluster), "{m}");
             assert!(plan.cluster >= 4, "{plan:?}");
         }
-        // No more parts than steps along k.
-        assert_eq!(plan(8, 64, 100, 132).cluster, 2);
+        // Few steps are not worth an exchange, many take all parts that there may be.
+        assert_eq!(plan(8, 64, 100, 132).cluster, 1);
+        assert_eq!(plan(8, 64, 4096, 132).cluster, MOST_PARTS);
         // A batch of features against 11,014 classes: tiles enough without splitting.
         assert_eq!(
             plan(64, 11_014, 512, 132).grid,
