@@ -21,62 +21,23 @@
 //              (heuristics_gemm.rs). split: as many clusters as tiles, each of 1 to 8 blocks, at most
 //              ceil(k / 64). m, n, k from 1, sides below 2^31.
 //
-// The result leaves by panels of 64 columns: registers -> stmatrix -> shared memory -> bulk store, which
-// overlaps with the next tile's main loop. A panel is 64 lines of 128 bytes for each consumer; a panel's
-// memory is written anew once the copy engine has read it.
-
-#include "gemm/epilogue.h"
-#include "gemm/sm90_loop.h"
+#include "gemm/sm90_product.h"
 
 namespace {
 
 using gemm::Epilogue;
 using gemm::Fragments;
+using hopper::Corner;
+using hopper::Grid;
 using hopper::Ring;
-
-enum Store : int { BULK = 0, PAIRS = 1 };
-
-constexpr int PANEL = 64;                                      // columns
-constexpr int PANEL_BYTES = hopper::GROUP_ROWS * PANEL * 2;    // of one consumer
-constexpr uint16_t BOTH = 3;                                   // blocks of a cluster of two
-constexpr int SHARED_MOST = 227 << 10;                         // of a block on Hopper
-static_assert(PANEL * 2 == hopper::LINE, "a line of a panel is the span of the swizzle");
-
-// A kernel's tile, the panels that a consumer has in shared memory, and the registers of a thread.
-template <int M, int N, int STAGES, int PANELS_, int REGISTERS_, int SPARED_>
-struct Hopper : hopper::Tile<M, N, STAGES> {
-  using Base = hopper::Tile<M, N, STAGES>;
-  static constexpr int PANELS = PANELS_, REGISTERS = REGISTERS_, SPARED = SPARED_;
-  static constexpr int PANELS_AT = Base::RING_BYTES, BARRIERS_AT = PANELS_AT + Base::CONSUMERS * PANELS * PANEL_BYTES;
-  static_assert(BARRIERS_AT + Base::BARRIER_BYTES <= SHARED_MOST, "all of it fits a block of Hopper");
-  static_assert(N % PANEL == 0, "a tile is whole panels");
-};
-
-struct Corner {
-  int row, column;
-};
-
-// Tile number `tile` of a grid of `rows` x `columns`: bands of 8 rows, column by column within a band, so
-// that blocks that run together share lines of both factors in the L2 cache.
-struct Grid {
-  int rows, columns;
-
-  __device__ __forceinline__ Corner place(int tile) const {
-    constexpr int BAND = 8;
-    int in_band = BAND * columns, first = tile / in_band * BAND;
-    int height = min(BAND, rows - first), within = tile % in_band;
-    return {first + within % height, within / height};
-  }
-};
+using hopper::SHARED_MOST;
 
 // The work of one block.
 template <class Tile>
-struct Product {
-  const TensorMap &a, &b, &out_map;
-  const Epilogue<__half>& epilogue;
-  unsigned char* panels;
+struct Product : hopper::Output<Tile> {
+  const TensorMap &a, &b;
   Grid grid;
-  int store, begin, end, stride, steps;
+  int begin, end, stride, steps;
   uint32_t rank, blocks;
 
   // Where a block's tile begins. The tiles of a cluster count as one row of the grid.
@@ -93,56 +54,8 @@ struct Product {
       tensor_load<2>(to_b, b, bar, {k0, at.column});
     } else {
       int skip = static_cast<int>(rank) * (Tile::N / 2);
-      tensor_load_multicast<2>(to_b + skip * hopper::LINE, b, bar, {k0, at.column + skip}, BOTH);
+      tensor_load_multicast<2>(to_b + skip * hopper::LINE, b, bar, {k0, at.column + skip}, hopper::BOTH);
     }
-  }
-
-  // Panel by panel; the accumulators move up behind each, so that one loop's code serves all of them.
-  __device__ __forceinline__ void finish(Corner at, float (&acc)[Tile::N / 2], int warpgroup) const {
-    int row0 = at.row + warpgroup * hopper::GROUP_ROWS, column0 = at.column;
-    unsigned warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-    int row = row0 + static_cast<int>(warp * 16 + lane / 4);
-    unsigned char* own = panels + warpgroup * Tile::PANELS * PANEL_BYTES;
-#pragma unroll 1
-    for (int panel = 0; panel < Tile::N / PANEL && column0 + panel * PANEL < epilogue.columns; panel++) {
-      int column = column0 + panel * PANEL + static_cast<int>(lane % 4 * 2);
-      float(&x)[PANEL / 2] = *reinterpret_cast<float(*)[PANEL / 2]>(&acc);
-      const Fragments<__half> fragments{epilogue, 2};
-      fragments.finish(x, row, column);
-      if (store == PAIRS) {
-        fragments.store(x, row, column);
-      } else {
-        put(own + panel % Tile::PANELS * PANEL_BYTES, x, row0, column0 + panel * PANEL, warpgroup, warp, lane);
-      }
-#pragma unroll
-      for (int i = 0; i < Tile::N / 2 - PANEL / 2; i++) acc[i] = acc[i + PANEL / 2];
-    }
-  }
-
-  // Stores a panel by way of `to`. By a whole warpgroup, whose first thread starts all its copies.
-  __device__ __forceinline__ void put(unsigned char* to, const float (&x)[PANEL / 2], int row0, int column0,
-                                      int warpgroup, unsigned warp, unsigned lane) const {
-    bool first = warp == 0 && lane == 0;
-    if (first) bulk_wait_read<Tile::PANELS - 1>();
-    barrier_sync(1 + warpgroup, hopper::WARPGROUP);
-    // Piece p of line l stands at p ^ (l % 8): two pieces further is a flip of bit 5 or 6.
-    unsigned line = warp * 16 + lane % 16, at = line * hopper::LINE + (lane / 16 ^ lane % 8) * 16;
-#pragma unroll
-    for (unsigned i = 0; i < PANEL / 16; i++) {
-      const uint32_t r[4] = {pack_pair(x[8 * i], x[8 * i + 1]), pack_pair(x[8 * i + 2], x[8 * i + 3]),
-                             pack_pair(x[8 * i + 4], x[8 * i + 5]), pack_pair(x[8 * i + 6], x[8 * i + 7])};
-      stmatrix(to + (at ^ i * 32u), r);
-    }
-    fence_async_shared();
-    barrier_sync(1 + warpgroup, hopper::WARPGROUP);
-    if (first) {
-      if (row0 < epilogue.rows) tensor_store<2>(out_map, to, {column0, row0});
-      bulk_commit();
-    }
-  }
-
-  __device__ __forceinline__ void end_of_work() const {
-    if (threadIdx.x % hopper::WARPGROUP == 0) bulk_wait_read<0>();
   }
 };
 
@@ -155,12 +68,12 @@ __device__ __forceinline__ void product(const TensorMap& a, const TensorMap& b, 
   if (threadIdx.x == 0) {
     tensor_prefetch(a);
     tensor_prefetch(b);
-    if (store == BULK) tensor_prefetch(out_map);
+    if (store == hopper::BULK) tensor_prefetch(out_map);
   }
   unsigned halve = blocks - 1;  // clusters have 1 or 2 blocks
   int high = (epilogue.rows - 1) / Tile::M + 1, steps = (depth - 1) / hopper::DEPTH + 1;
   Grid grid{((high - 1) >> halve) + 1, (epilogue.columns - 1) / Tile::N + 1};
-  Product<Tile> work{a, b, out_map, epilogue, shared + Tile::PANELS_AT, grid, store,
+  Product<Tile> work{{out_map, epilogue, shared + Tile::PANELS_AT, store}, a, b, grid,
                      static_cast<int>(blockIdx.x >> halve), grid.rows * grid.columns,
                      static_cast<int>(gridDim.x >> halve), steps, cluster_rank(), blocks};
   hopper::run<__half, Tile, Tile::REGISTERS, Tile::SPARED>(ring, work);
@@ -244,10 +157,10 @@ __device__ __forceinline__ void split(const TensorMap& a, const TensorMap& b, co
   cluster_sync();  // no block ends while another reads its sums
 }
 
-using Tile128x256 = Hopper<128, 256, 4, 2, 240, 24>;
-using Tile128x192 = Hopper<128, 192, 4, 3, 240, 24>;
-using Tile128x128 = Hopper<128, 128, 5, 2, 240, 24>;
-using Tile128x64 = Hopper<128, 64, 6, 1, 240, 24>;
+using Tile128x256 = hopper::Hopper<128, 256, 4, 2, 240, 24>;
+using Tile128x192 = hopper::Hopper<128, 192, 4, 3, 240, 24>;
+using Tile128x128 = hopper::Hopper<128, 128, 5, 2, 240, 24>;
+using Tile128x64 = hopper::Hopper<128, 64, 6, 1, 240, 24>;
 
 }  // namespace
 

@@ -154,9 +154,9 @@ __device__ __forceinline__ void multiply(float (&acc)[Tile::N / 2], const Ring<T
 }
 
 // All tiles of `work`, by all threads of the block: REGISTERS are left to each consumer's thread, and
-// SPARED to each of the producer's.
-template <class T, class Tile, int REGISTERS, int SPARED, class Work>
-__device__ __forceinline__ void run(const Ring<Tile>& ring, Work& work) {
+// SPARED to each of the producer's. `multiply_tile(acc, place, where, warpgroup)` is a consumer's part.
+template <class Tile, int REGISTERS, int SPARED, class Work, class Multiply>
+__device__ __forceinline__ void run(const Ring<Tile>& ring, Work& work, const Multiply& multiply_tile) {
   static_assert(WARPGROUP * (SPARED + Tile::CONSUMERS * REGISTERS) <= 65536, "registers of a multiprocessor");
   ring.open();
   int warpgroup = static_cast<int>(threadIdx.x / WARPGROUP);
@@ -168,12 +168,21 @@ __device__ __forceinline__ void run(const Ring<Tile>& ring, Work& work) {
     float acc[Tile::N / 2];
     Place<Tile::STAGES> at;
     for (int tile = work.begin; tile < work.end; tile += work.stride) {
-      multiply<T, Tile>(acc, ring, at, work.steps, warpgroup - 1);
+      multiply_tile(acc, at, tile, warpgroup - 1);
       work.finish(work.where(tile), acc, warpgroup - 1);
     }
     work.end_of_work();
   }
   ring.meet();
+}
+
+// The same with the plain product.
+template <class T, class Tile, int REGISTERS, int SPARED, class Work>
+__device__ __forceinline__ void run(const Ring<Tile>& ring, Work& work) {
+  run<Tile, REGISTERS, SPARED>(
+      ring, work, [&](float (&acc)[Tile::N / 2], Place<Tile::STAGES>& at, int, int warpgroup) {
+        multiply<T, Tile>(acc, ring, at, work.steps, warpgroup);
+      });
 }
 
 }  // namespace hopper
