@@ -10,7 +10,7 @@ use doppel::error::{Error, Kind};
 use crate::made_up::Library;
 
 /// A portable file and one for Hopper; both have `fake_fill`.
-static MADE_UP: &[Image] = &[
+pub static MADE_UP: &[Image] = &[
     Image {
         family: "made_up",
         file: "kernels/made_up/fill.cu",

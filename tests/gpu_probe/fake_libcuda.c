@@ -40,6 +40,13 @@ typedef struct {
   CUlaunchAttribute *attrs;
   unsigned numAttrs;
 } CUlaunchConfig;
+typedef struct {
+  _Alignas(128) unsigned long long opaque[16];
+} CUtensorMap;
+typedef unsigned CUtensorMapDataType, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,
+    CUtensorMapFloatOOBfill;
+typedef uint32_t cuuint32_t;
+typedef unsigned long long cuuint64_t;
 #endif
 
 static void say(const char *name, const char *rest) {
@@ -408,5 +415,45 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *how, CUfunction function, void *
       how->sharedMemBytes, (unsigned long)(uintptr_t)how->hStream, cluster, values,
       extra ? " extra" : "");
   if (!strcmp(name, "fake_fill")) add(work);
+  return (CUresult)0;
+}
+
+// --- Tensor maps ---
+
+// Of each array its elements, so that a reader past the end shows.
+static void list(char *to, size_t room, const void *from, unsigned count, unsigned bytes) {
+  for (unsigned i = 0; i < count; ++i) {
+    long long value = bytes == 8 ? ((const long long *)from)[i] : ((const int *)from)[i];
+    size_t used = strlen(to);
+    snprintf(to + used, room - used, "%s%lld", i ? "," : "", value);
+  }
+}
+CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
+                                const cuuint64_t *dims, const cuuint64_t *strides, const cuuint32_t *box,
+                                const cuuint32_t *steps, CUtensorMapInterleave interleave,
+                                CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
+                                CUtensorMapFloatOOBfill fill) {
+  MAY_FAIL;
+  char d[64] = "", s[64] = "", b[64] = "", e[64] = "";
+  list(d, 64, dims, rank, 8), list(s, 64, strides, rank - 1, 8), list(b, 64, box, rank, 4), list(e, 64, steps, rank, 4);
+  SAY("type %u at %lx dims %s strides %s box %s steps %s modes %u %u %u %u aligned %lu", (unsigned)type,
+      (unsigned long)(uintptr_t)address, d, s, b, e, (unsigned)interleave, (unsigned)swizzle, (unsigned)promotion,
+      (unsigned)fill, (unsigned long)((uintptr_t)map % 128));
+  memset(map, 7, sizeof *map);
+  return (CUresult)0;
+}
+CUresult cuTensorMapEncodeIm2col(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
+                                 const cuuint64_t *dims, const cuuint64_t *strides, const int *lower,
+                                 const int *upper, cuuint32_t channels, cuuint32_t pixels, const cuuint32_t *steps,
+                                 CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
+                                 CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill) {
+  MAY_FAIL;
+  char d[64] = "", s[64] = "", l[64] = "", u[64] = "", e[64] = "";
+  list(d, 64, dims, rank, 8), list(s, 64, strides, rank - 1, 8), list(l, 64, lower, rank - 2, 4);
+  list(u, 64, upper, rank - 2, 4), list(e, 64, steps, rank, 4);
+  SAY("type %u at %lx dims %s strides %s corners %s %s channels %u pixels %u steps %s modes %u %u %u %u",
+      (unsigned)type, (unsigned long)(uintptr_t)address, d, s, l, u, channels, pixels, e, (unsigned)interleave,
+      (unsigned)swizzle, (unsigned)promotion, (unsigned)fill);
+  memset(map, 8, sizeof *map);
   return (CUresult)0;
 }

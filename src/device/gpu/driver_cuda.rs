@@ -7,6 +7,7 @@
 //! are loaded when a kernel of theirs is first launched. Uploads pass through page-locked buffers.
 
 mod api;
+mod tensor;
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_uint, c_void};
@@ -21,7 +22,7 @@ use sys::{
 use sys::{CUfunction_attribute as FunctionAttribute, CUlaunchConfig};
 
 use self::api::{Api, OUT_OF_MEMORY, Refusal, SUCCESS};
-use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream};
+use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream, TensorMap, TensorShape};
 use super::images::{self, IMAGES, Image};
 use super::probe::{NoGpu, OLDEST_CARD, allowed};
 use crate::error::{Error, Result};
@@ -498,6 +499,10 @@ impl Driver for CudaDriver {
             unsafe { (api.cuLaunchKernelEx)(&config, function, args.as_mut_ptr(), null_mut()) };
         let refused = |refusal| about(refusal, &format!("{} with {how:?}", named(kernel)));
         api.check("cuLaunchKernelEx", result).map_err(refused)
+    }
+
+    fn tensor_map(&self, shape: &TensorShape) -> Result<TensorMap> {
+        tensor::encode(self.context.api, &self.info, shape)
     }
 
     fn stream(&self) -> Result<Stream> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::driver::{CardInfo, Driver, Kernel, Stream};
+use super::heuristics_gemm::GemmPlan;
 use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
@@ -56,6 +57,15 @@ impl GpuDevice {
         tuning: &TopKTuning,
     ) -> Result<Lists> {
         self.search(queries, gallery, k, min_score, tuning, Stream::DEFAULT)
+    }
+
+    /// An `Op::Gemm` by Hopper's kernel, on a plan in place of the one that is chosen for it.
+    #[doc(hidden)]
+    pub fn gemm_planned(&self, op: &Op, ins: &[&Buf], out: &Buf, plan: &GemmPlan) -> Result<()> {
+        check(op, ins, &[out])?;
+        let all = ins.iter().copied().chain([out]);
+        all.into_iter().try_for_each(|buf| self.card.owns(buf))?;
+        launch_gemm::planned(&self.card, op, ins, out, plan, Stream::DEFAULT)
     }
 
     fn search(

@@ -76,7 +76,6 @@ enum Arg {
 
 impl Args {
     /// A tensor map, as a `const __grid_constant__ TensorMap`.
-    #[expect(dead_code, reason = "for the kernels of Hopper cards")]
     pub(super) fn map(mut self, map: &TensorMap) -> Self {
         self.0.push(Arg::Map(Box::new(*map)));
         self

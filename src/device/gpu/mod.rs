@@ -10,6 +10,8 @@ pub mod driver;
 mod driver_cuda;
 pub mod driver_simt;
 mod engine;
+#[doc(hidden)]
+pub mod heuristics_gemm;
 pub mod images;
 mod launch;
 mod launch_gemm;

@@ -13,7 +13,7 @@ use super::sys::{
     self, CUcontext, CUdevice, CUdevice_attribute as DeviceAttribute, CUdeviceptr, CUevent,
     CUfunction, CUlaunchConfig, CUmodule, CUresult, CUstream,
 };
-use crate::device::gpu::driver::CardInfo;
+use crate::device::gpu::driver::{CardInfo, TensorMap};
 use crate::device::gpu::probe::{NoGpu, OLDEST_DRIVER};
 use crate::error::{Error, Kind};
 
@@ -83,6 +83,14 @@ functions! {
     cuEventRecord(CUevent, CUstream);
     cuEventQuery(CUevent);
     cuEventSynchronize(CUevent);
+    cuTensorMapEncodeTiled(
+        *mut TensorMap, c_uint, c_uint, *mut c_void, *const u64, *const u64, *const u32, *const u32,
+        c_uint, c_uint, c_uint, c_uint
+    );
+    cuTensorMapEncodeIm2col(
+        *mut TensorMap, c_uint, c_uint, *mut c_void, *const u64, *const u64, *const c_int,
+        *const c_int, c_uint, c_uint, *const u32, c_uint, c_uint, c_uint, c_uint
+    );
 }
 
 /// The address of a function of the library, which must have been seen to be there.
