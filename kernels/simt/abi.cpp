@@ -51,6 +51,16 @@ const char* simt_kernel_family(size_t index) {
   return k ? k->family : nullptr;
 }
 
+size_t simt_kernel_arguments(size_t index) {
+  const Kernel* k = kernel_at(index);
+  return k ? k->arguments : 0;
+}
+
+size_t simt_argument_bytes(size_t index, size_t argument) {
+  const Kernel* k = kernel_at(index);
+  return k && argument < k->arguments ? k->sizes[argument] : 0;
+}
+
 int simt_launch(size_t index, const uint32_t* grid, const uint32_t* block, size_t shared, void** arguments,
                 size_t argument_count, const Schedule* schedule, char* error, size_t capacity) {
   Call call(error, capacity);

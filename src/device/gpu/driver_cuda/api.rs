@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use super::sys::{
     self, CUcontext, CUdevice, CUdevice_attribute as DeviceAttribute, CUdeviceptr, CUevent,
-    CUfunction, CUlaunchConfig, CUmodule, CUresult, CUstream,
+    CUfunction, CUgraph, CUgraphExec, CUlaunchConfig, CUmodule, CUresult, CUstream,
 };
 use crate::device::gpu::driver::CardInfo;
 use crate::device::gpu::probe::{NoGpu, OLDEST_DRIVER};
@@ -83,6 +83,13 @@ functions! {
     cuEventRecord(CUevent, CUstream);
     cuEventQuery(CUevent);
     cuEventSynchronize(CUevent);
+    cuEventElapsedTime_v2(*mut f32, CUevent, CUevent);
+    cuStreamBeginCapture_v2(CUstream, c_int);
+    cuStreamEndCapture(CUstream, *mut CUgraph);
+    cuGraphInstantiateWithFlags(*mut CUgraphExec, CUgraph, u64);
+    cuGraphLaunch(CUgraphExec, CUstream);
+    cuGraphExecDestroy(CUgraphExec);
+    cuGraphDestroy(CUgraph);
 }
 
 /// The address of a function of the library, which must have been seen to be there.
