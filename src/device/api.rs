@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::desc::{Buf, Desc, Mem};
 use super::gpu::driver::Stream;
 use super::op::Op;
+use super::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_SWEEP_STEPS, MIN_SWEEP_STEP};
 use crate::lists::Lists;
@@ -220,6 +221,11 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// What the work failed with.
     fn sync(&self, stream: Stream) -> Result<()>;
+
+    /// Its streams, where work can be put ahead: a card's.
+    fn streams(&self) -> Option<&dyn Streams> {
+        None
+    }
 }
 
 /// Allocates a buffer of `desc` on `device`.

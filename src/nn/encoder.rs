@@ -54,7 +54,7 @@ pub struct ImageEncoder {
     size: usize,
     dims: usize,
     pool: GlobalPool,
-    batch: usize,
+    build: Build,
     /// Plans that nobody is running; one more is made when all are.
     idle: Mutex<Vec<Worker>>,
     first: Plan,
@@ -144,7 +144,7 @@ impl ImageEncoder {
             size: build.size,
             dims,
             pool: build.pool,
-            batch: build.batch,
+            build,
             idle: Mutex::new(Vec::new()),
             first,
         })
@@ -175,6 +175,18 @@ impl ImageEncoder {
         &self.first
     }
 
+    /// A plan over the same weights for so many images at a time; it has no memory yet.
+    ///
+    /// # Errors
+    /// A device that lays weights out by the number of images.
+    pub(super) fn sized(&self, batch: usize) -> Result<Plan> {
+        let build = Build {
+            batch,
+            ..self.build
+        };
+        self.first.resized(&build::graph(self.arch, &build)?)
+    }
+
     /// Embeds images: `images` is f32 `[n, size, size, 3]`, prepared as [`Arch`] says, `out` is
     /// `[n, dims]`. An image's embedding does not depend on its neighbours or on the threads.
     ///
@@ -198,7 +210,7 @@ impl ImageEncoder {
             }
             Ok(())
         };
-        let (from, to) = (pixels * self.batch, self.dims * self.batch);
+        let (from, to) = (pixels * self.build.batch, self.dims * self.build.batch);
         match self.first.device().info().is_card() {
             true => images
                 .chunks(from)

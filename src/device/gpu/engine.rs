@@ -10,6 +10,7 @@ use super::{launch_gemm, launch_margin, launch_pointwise, launch_sweep};
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::op::Op;
+use crate::device::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 use crate::lists::Lists;
@@ -24,7 +25,7 @@ const FAMILIES: &[&dyn Family] = &[
 /// A card behind a driver: a real one, or the simulated one of the tests.
 pub struct GpuDevice {
     info: DeviceInfo,
-    card: Arc<Card>,
+    pub(super) card: Arc<Card>,
 }
 
 impl GpuDevice {
@@ -240,5 +241,9 @@ impl Device for GpuDevice {
 
     fn sync(&self, stream: Stream) -> Result<()> {
         self.card.driver.sync(stream)
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
     }
 }

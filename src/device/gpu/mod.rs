@@ -10,6 +10,7 @@ pub mod driver;
 mod driver_cuda;
 pub mod driver_simt;
 mod engine;
+mod host;
 pub mod images;
 mod launch;
 mod launch_gemm;
@@ -23,6 +24,7 @@ mod probe;
 #[cfg(feature = "cuda")]
 pub use driver_cuda::CudaDriver;
 pub use engine::GpuDevice;
+pub use host::{HostBuf, Tape};
 pub use launch_topk::TopKTuning;
 pub use probe::{
     FamilyInfo, NoGpu, OLDEST_CARD, OLDEST_DRIVER, SWITCH, cards, describe, families, probe,
