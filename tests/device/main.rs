@@ -3,6 +3,7 @@
 mod bounds;
 mod card;
 mod catalogue;
+mod engine;
 mod harness;
 mod images;
 mod miniature;

@@ -336,6 +336,11 @@ impl SimtDriver {
         self.lines().memory.made
     }
 
+    /// How many kernels were run so far; for tests.
+    pub fn launches(&self) -> u64 {
+        self.lines().launched
+    }
+
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }

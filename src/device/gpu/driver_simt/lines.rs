@@ -214,6 +214,8 @@ pub(super) struct Lines {
     recorded: u64,
     /// What queued work failed with, until somebody is told.
     fault: Option<Error>,
+    /// Kernels that were run.
+    pub(super) launched: u64,
     pub(super) memory: Memory,
 }
 
@@ -242,6 +244,7 @@ impl Lines {
             recordings: HashMap::new(),
             recorded: 0,
             fault: None,
+            launched: 0,
             memory: Memory::default(),
         };
         lines.set_order(order);
@@ -308,6 +311,7 @@ impl Lines {
                 *time = Some(Instant::now());
             }
         }
+        self.launched += u64::from(matches!(work, Work::Launch(_)));
         work.run(api)
     }
 
