@@ -3,6 +3,7 @@
 mod bounds;
 mod card;
 mod catalogue;
+mod encoders;
 mod engine;
 mod harness;
 mod images;

@@ -6,7 +6,9 @@ use super::driver::{CardInfo, Driver, Kernel, Stream};
 use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
-use super::{launch_gemm, launch_margin, launch_pointwise, launch_sweep};
+use super::{
+    launch_conv, launch_gemm, launch_image, launch_margin, launch_pointwise, launch_sweep,
+};
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::op::Op;
@@ -20,6 +22,8 @@ const FAMILIES: &[&dyn Family] = &[
     &launch_gemm::Gemm,
     &launch_pointwise::Pointwise,
     &launch_margin::Losses,
+    &launch_conv::Convolutions,
+    &launch_image::Images,
 ];
 
 /// A card behind a driver: a real one, or the simulated one of the tests.
@@ -125,7 +129,10 @@ impl Device for GpuDevice {
             return Support::No("the shapes or types do not go together");
         }
         let Some((family, kernels)) = self.family(op, ins) else {
-            return Support::No("this build lacks its kernels");
+            return match op {
+                Op::ConvAverage { .. } => Support::Unfuse,
+                _ => Support::No("this build lacks its kernels"),
+            };
         };
         let floats = ins.iter().filter(|d| d.dtype != DType::U32);
         if !family.mixed() && floats.into_iter().any(|d| d.dtype != ins[0].dtype) {
