@@ -10,4 +10,5 @@ mod modes;
 mod neighbours;
 mod sweep;
 mod text;
+mod text_cards;
 mod text_plans;

@@ -6,7 +6,7 @@ use super::driver::{CardInfo, Driver, Kernel, Stream};
 use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
-use super::{launch_gemm, launch_margin, launch_pointwise, launch_sweep};
+use super::{launch_gemm, launch_margin, launch_pointwise, launch_sweep, launch_text};
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::op::Op;
@@ -19,6 +19,7 @@ const FAMILIES: &[&dyn Family] = &[
     &launch_gemm::Gemm,
     &launch_pointwise::Pointwise,
     &launch_margin::Losses,
+    &launch_text::Text,
 ];
 
 /// A card behind a driver: a real one, or the simulated one of the tests.

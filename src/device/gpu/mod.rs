@@ -16,6 +16,7 @@ mod launch_gemm;
 mod launch_margin;
 mod launch_pointwise;
 mod launch_sweep;
+mod launch_text;
 mod launch_topk;
 mod memory;
 mod probe;
