@@ -8,6 +8,7 @@ mod images;
 mod miniature;
 mod modes;
 mod neighbours;
+mod preprocess;
 mod sweep;
 mod text;
 mod text_cards;

@@ -10,6 +10,9 @@ const LAYER_NORMS: &str = "text_cards::layer_norms_on_odd_rows";
 const EQUAL_VALUES: &str = "text_cards::layer_norms_of_equal_values_are_beta";
 const LOOKUPS: &str = "text_cards::lookups_embeddings_and_means_on_odd_rows";
 const BAD_ROWS: &str = "text_cards::rows_that_a_table_does_not_have_are_nan";
+const SQUASHED: &str = "preprocess::pictures_of_all_sizes_are_squashed_as_on_the_cpu";
+const CROPS: &str = "preprocess::crops_are_those_of_the_cpu";
+const REDUCED: &str = "preprocess::a_large_picture_becomes_a_few_pixels";
 const ENCODERS: &str = "text_cards::encoders_in_miniature_agree_with_the_cpu";
 
 const ATTENTION: &str = "attention/attention_f16.cu";
@@ -20,6 +23,7 @@ const LAYER_NORM: &str = "norm/layer_norm.cu";
 const ROW: &str = "norm/row.h";
 const EMBED: &str = "embedding/embed.cu";
 const LOOKUP: &str = "embedding/lookup.cu";
+const PREPARE: &str = "preprocess/prepare.cu";
 
 pub const BUGS: &[Bug] = &[
     bug(
@@ -86,10 +90,10 @@ pub const BUGS: &[Bug] = &[
         WIDTHS,
     ),
     bug(
-        "attention_tile_of_no_sequence",
+        "attention_tiles_of_two_sequences",
         SEQUENCES,
-        "apart >= (end - begin + UNIT - 1) / UNIT",
-        "apart > (end - begin + UNIT - 1) / UNIT",
+        "offsets[i] / UNIT + static_cast<uint32_t>(i)",
+        "offsets[i] / UNIT",
         WIDTHS,
     ),
     bug(
@@ -196,5 +200,54 @@ pub const BUGS: &[Bug] = &[
         "c < n; c += 32) to[c]",
         "c < n - 1; c += 32) to[c]",
         LOOKUPS,
+    ),
+    bug(
+        "prepare_no_barrier_behind_the_first_pass",
+        PREPARE,
+        "    }\n    __syncthreads();\n#pragma unroll",
+        "    }\n#pragma unroll",
+        SQUASHED,
+    ),
+    bug(
+        "prepare_no_barrier_behind_the_second_pass",
+        PREPARE,
+        "    __syncthreads();  // the lines",
+        "    // the lines",
+        REDUCED,
+    ),
+    bug(
+        "prepare_rows_always_first",
+        PREPARE,
+        "bool down_first = record[8] != 0;",
+        "bool down_first = false;",
+        SQUASHED,
+    ),
+    bug(
+        "prepare_sums_cut",
+        PREPARE,
+        "of[colour] + (1u << (FRACTION_BITS - 1))",
+        "of[colour]",
+        SQUASHED,
+    ),
+    bug(
+        "prepare_sums_leave_the_range",
+        PREPARE,
+        "max(0, min(255, value))",
+        "value",
+        SQUASHED,
+    ),
+    bug(
+        "prepare_last_line_lost",
+        PREPARE,
+        "outer.end(outer0 + outers - 1);",
+        "outer.end(outer0 + outers - 1) - 1;",
+        REDUCED,
+    ),
+    bug(
+        "prepare_tiles_from_the_corner",
+        PREPARE,
+        "if (filled) x += left - x0, y += top - y0;",
+        "",
+        CROPS,
     ),
 ];

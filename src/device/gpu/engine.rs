@@ -6,10 +6,13 @@ use super::driver::{CardInfo, Driver, Kernel, Stream};
 use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
-use super::{launch_gemm, launch_margin, launch_pointwise, launch_sweep, launch_text};
+use super::{
+    launch_gemm, launch_margin, launch_pointwise, launch_preprocess, launch_sweep, launch_text,
+};
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::op::Op;
+use crate::device::pictures::Pictures;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 use crate::lists::Lists;
@@ -237,6 +240,20 @@ impl Device for GpuDevice {
     ) -> Result<Vec<Vec<Fired>>> {
         self.needs(&[launch_sweep::KERNEL], "sweep")?;
         launch_sweep::sweep(&self.card, evidence, steps, unable, stream)
+    }
+
+    fn preprocess(
+        &self,
+        pictures: &Pictures,
+        staging: &Buf,
+        out: &Buf,
+        stream: Stream,
+    ) -> Result<()> {
+        self.needs(&[launch_preprocess::kernel(out.desc.dtype)], "preprocess")?;
+        [staging, out]
+            .into_iter()
+            .try_for_each(|buf| self.card.owns(buf))?;
+        launch_preprocess::preprocess(&self.card, pictures, staging, out, stream)
     }
 
     fn sync(&self, stream: Stream) -> Result<()> {

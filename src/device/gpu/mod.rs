@@ -15,6 +15,7 @@ mod launch;
 mod launch_gemm;
 mod launch_margin;
 mod launch_pointwise;
+mod launch_preprocess;
 mod launch_sweep;
 mod launch_text;
 mod launch_topk;
