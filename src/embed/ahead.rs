@@ -137,7 +137,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Hands out the batches, submits and collects them in order, and passes their vectors on.
-    fn all<'l>(&self, lanes: Vec<Box<dyn Lane + 'l>>, to_sink: SyncSender<Vectors>) -> Result<Flow> {
+    fn all<'l>(
+        &self,
+        lanes: Vec<Box<dyn Lane + 'l>>,
+        to_sink: SyncSender<Vectors>,
+    ) -> Result<Flow> {
         let count = self.items.count().div_ceil(self.batch);
         // A lane is left to be filled, but where there is one alone.
         let most = SUBMITTED.min(lanes.len());

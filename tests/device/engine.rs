@@ -89,9 +89,7 @@ fn page_locked_memory_is_read_when_the_copy_runs() {
     // this test is about, and the simulated card reads them in this very thread.
     unsafe {
         host.as_ptr().write_bytes(1, 16);
-        driver
-            .upload_locked(at, host, 16, Stream::DEFAULT)
-            .unwrap();
+        driver.upload_locked(at, host, 16, Stream::DEFAULT).unwrap();
         host.as_ptr().write_bytes(2, 16);
         // Neither side may go while the copy is queued.
         assert_eq!(driver.free(at).unwrap_err().kind(), Kind::Internal);
@@ -264,7 +262,11 @@ fn runs_launch_what_the_plan_lists_and_allocate_nothing_after_the_first() {
     let before = driver.launches();
     runner.run(stream).unwrap();
     card.sync(stream).unwrap();
-    assert_eq!(driver.launches() - before, launches, "the tape alone runs nothing");
+    assert_eq!(
+        driver.launches() - before,
+        launches,
+        "the tape alone runs nothing"
+    );
     let allocations = driver.allocations();
     for _ in 0..5 {
         runner.run(stream).unwrap();

@@ -10,6 +10,8 @@ mod images;
 mod miniature;
 mod modes;
 mod neighbours;
+mod preprocess;
 mod sweep;
 mod text;
+mod text_cards;
 mod text_plans;

@@ -99,7 +99,14 @@ pub fn recording(card: &CudaDriver) -> Result<Recording> {
     let how = Launch::linear(1, 32, 0);
     // A kernel's first launch loads it, which a capture does not allow.
     // SAFETY: the arguments are those of the kernel; 100 floats fit, all through.
-    unsafe { card.launch(FILL, &how, &mut Fill(at, 0.0, 100).pointers(), Stream::DEFAULT) }?;
+    unsafe {
+        card.launch(
+            FILL,
+            &how,
+            &mut Fill(at, 0.0, 100).pointers(),
+            Stream::DEFAULT,
+        )
+    }?;
     card.sync(Stream::DEFAULT)?;
     card.capture(Stream::DEFAULT)?;
     for (value, count) in [(1.5, 100), (2.5, 50)] {
@@ -151,10 +158,7 @@ fn captured_work_runs_when_it_is_replayed() {
         lines(&log, "cuStreamEndCapture"),
         ["cuStreamEndCapture 2 pieces"]
     );
-    assert_eq!(
-        lines(&log, "cuGraphLaunch"),
-        ["cuGraphLaunch stream 2"]
-    );
+    assert_eq!(lines(&log, "cuGraphLaunch"), ["cuGraphLaunch stream 2"]);
     assert_eq!(lines(&log, "cuGraphDestroy").len(), 1);
     assert_eq!(lines(&log, "cuGraphExecDestroy").len(), 1);
 }

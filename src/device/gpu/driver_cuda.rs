@@ -390,8 +390,9 @@ impl Driver for CudaDriver {
         }
         let api = self.enter()?;
         // SAFETY: the caller promises both ranges until the copy is done.
-        let code =
-            unsafe { (api.cuMemcpyHtoDAsync_v2)(to, from.as_ptr().cast_const().cast(), bytes, raw) };
+        let code = unsafe {
+            (api.cuMemcpyHtoDAsync_v2)(to, from.as_ptr().cast_const().cast(), bytes, raw)
+        };
         Ok(api.check("cuMemcpyHtoDAsync", code)?)
     }
 

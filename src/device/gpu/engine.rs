@@ -7,11 +7,13 @@ use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
 use super::{
-    launch_conv, launch_gemm, launch_image, launch_margin, launch_pointwise, launch_sweep,
+    launch_conv, launch_gemm, launch_image, launch_margin, launch_pointwise, launch_preprocess,
+    launch_sweep, launch_text,
 };
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::op::Op;
+use crate::device::pictures::Pictures;
 use crate::device::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
@@ -24,6 +26,7 @@ const FAMILIES: &[&dyn Family] = &[
     &launch_margin::Losses,
     &launch_conv::Convolutions,
     &launch_image::Images,
+    &launch_text::Text,
 ];
 
 /// A card behind a driver: a real one, or the simulated one of the tests.
@@ -244,6 +247,20 @@ impl Device for GpuDevice {
     ) -> Result<Vec<Vec<Fired>>> {
         self.needs(&[launch_sweep::KERNEL], "sweep")?;
         launch_sweep::sweep(&self.card, evidence, steps, unable, stream)
+    }
+
+    fn preprocess(
+        &self,
+        pictures: &Pictures,
+        staging: &Buf,
+        out: &Buf,
+        stream: Stream,
+    ) -> Result<()> {
+        self.needs(&[launch_preprocess::kernel(out.desc.dtype)], "preprocess")?;
+        [staging, out]
+            .into_iter()
+            .try_for_each(|buf| self.card.owns(buf))?;
+        launch_preprocess::preprocess(&self.card, pictures, staging, out, stream)
     }
 
     fn sync(&self, stream: Stream) -> Result<()> {

@@ -132,7 +132,8 @@ impl Card {
         }
         if captures.threads.is_empty() {
             let late = std::mem::take(&mut captures.late);
-            late.into_iter().for_each(|(at, bytes)| self.free(at, bytes));
+            late.into_iter()
+                .for_each(|(at, bytes)| self.free(at, bytes));
         }
         recording
     }

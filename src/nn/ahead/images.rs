@@ -92,11 +92,7 @@ impl ImageLane {
     ///
     /// # Errors
     /// What the card failed with.
-    pub fn fill(
-        &mut self,
-        count: usize,
-        load: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) -> Result<()> {
+    pub fn fill(&mut self, count: usize, load: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
         let (dtype, length) = (self.runner.ins()[0].desc.dtype, self.item_len);
         let bytes = self.input[0].bytes()?;
         let cut = |e| Error::internal(format!("staging memory: {e}")).op("embed");

@@ -351,16 +351,16 @@ impl Lines {
     pub(super) fn wait(&mut self, api: &Api, until: Until) -> Result<()> {
         loop {
             let done = match until {
-                Until::Stream(stream) => {
-                    self.lines.get(&stream.0).is_none_or(VecDeque::is_empty)
-                }
+                Until::Stream(stream) => self.lines.get(&stream.0).is_none_or(VecDeque::is_empty),
                 Until::Event(event) => !self.open.contains(&event.0),
             };
             if done {
                 break;
             }
             if !self.step(api) {
-                return Err(Error::internal("simulated card: its streams wait for each other"));
+                return Err(Error::internal(
+                    "simulated card: its streams wait for each other",
+                ));
             }
         }
         self.fault.take().map_or(Ok(()), Err)
