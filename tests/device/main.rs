@@ -3,11 +3,15 @@
 mod bounds;
 mod card;
 mod catalogue;
+mod encoders;
+mod engine;
 mod harness;
 mod images;
 mod miniature;
 mod modes;
 mod neighbours;
+mod preprocess;
 mod sweep;
 mod text;
+mod text_cards;
 mod text_plans;

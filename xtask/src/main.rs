@@ -10,6 +10,7 @@ mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
+mod planted_text;
 #[cfg(test)]
 mod ptxas;
 mod simt;
