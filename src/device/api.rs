@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::desc::{Buf, Desc, Mem};
+use super::fusion::Fusion;
 use super::gpu::driver::Stream;
 use super::op::Op;
 use crate::error::{Error, Result};
@@ -213,6 +214,15 @@ pub trait Device: Send + Sync {
     ) -> Result<Vec<Vec<Fired>>> {
         let name = &self.info().name;
         Err(Error::unsupported(format!("{name} has no sweep")).op("sweep"))
+    }
+
+    /// Neighbour lists, refined rows and rules that stay in this device's memory.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has none of these.
+    fn fusion(&self) -> Result<&dyn Fusion> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} keeps no lists")).op("fusion"))
     }
 
     /// Waits for all work of a stream.

@@ -3,6 +3,7 @@
 mod bounds;
 mod card;
 mod catalogue;
+mod fusion;
 mod harness;
 mod images;
 mod miniature;

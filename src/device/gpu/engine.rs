@@ -9,6 +9,7 @@ use super::memory::Card;
 use super::{launch_gemm, launch_margin, launch_pointwise, launch_sweep};
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
+use crate::device::fusion::Fusion;
 use crate::device::op::Op;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
@@ -24,7 +25,7 @@ const FAMILIES: &[&dyn Family] = &[
 /// A card behind a driver: a real one, or the simulated one of the tests.
 pub struct GpuDevice {
     info: DeviceInfo,
-    card: Arc<Card>,
+    pub(super) card: Arc<Card>,
 }
 
 impl GpuDevice {
@@ -88,7 +89,7 @@ impl GpuDevice {
         !kernels.is_empty() && kernels.iter().all(|&k| self.card.driver.has(k))
     }
 
-    fn needs(&self, kernels: &[Kernel], op: &'static str) -> Result<()> {
+    pub(super) fn needs(&self, kernels: &[Kernel], op: &'static str) -> Result<()> {
         match self.has(kernels) {
             true => Ok(()),
             false => {
@@ -236,6 +237,10 @@ impl Device for GpuDevice {
     ) -> Result<Vec<Vec<Fired>>> {
         self.needs(&[launch_sweep::KERNEL], "sweep")?;
         launch_sweep::sweep(&self.card, evidence, steps, unable, stream)
+    }
+
+    fn fusion(&self) -> Result<&dyn Fusion> {
+        Ok(self)
     }
 
     fn sync(&self, stream: Stream) -> Result<()> {

@@ -12,6 +12,8 @@ pub mod driver_simt;
 mod engine;
 pub mod images;
 mod launch;
+mod launch_fusion;
+mod launch_fusion_dense;
 mod launch_gemm;
 mod launch_margin;
 mod launch_pointwise;
