@@ -7,6 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use super::driver::{Kernel, Stream};
 use super::engine::GpuDevice;
 use super::launch_fusion_dense as dense;
+use super::launch_fusion_rule::{self as rules, RuleTuning};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
 use crate::device::desc::{Buf, DType, Desc, Mem};
@@ -67,6 +68,28 @@ pub(super) fn check_rows(op: &'static str, rows: usize) -> Result<()> {
 }
 
 impl GpuDevice {
+    /// [`Fusion::fire`] with a tuning.
+    #[doc(hidden)]
+    pub fn fire_tuned(
+        &self,
+        rule: &RuleProgram,
+        sources: &[&CardLists],
+        unable: Option<&[bool]>,
+        cap: usize,
+        tuning: &RuleTuning,
+    ) -> Result<FiredRows> {
+        self.needs(&[rules::KERNEL], "match")?;
+        rules::fire(
+            &self.card,
+            rule,
+            sources,
+            unable,
+            cap,
+            tuning,
+            Stream::DEFAULT,
+        )
+    }
+
     fn put_lists(&self, lists: &Lists, stream: Stream) -> Result<CardLists> {
         check_rows("lists", lists.len())?;
         let (mut rows, mut scores) = (
@@ -247,12 +270,14 @@ impl Fusion for GpuDevice {
 
     fn fire(
         &self,
-        _rule: &RuleProgram,
-        _sources: &[&CardLists],
-        _unable: Option<&[bool]>,
-        _cap: usize,
-        _stream: Stream,
+        rule: &RuleProgram,
+        sources: &[&CardLists],
+        unable: Option<&[bool]>,
+        cap: usize,
+        stream: Stream,
     ) -> Result<FiredRows> {
-        Err(Error::unsupported("rules do not run on a card").op("match"))
+        self.needs(&[rules::KERNEL], "match")?;
+        let tuning = RuleTuning::default();
+        rules::fire(&self.card, rule, sources, unable, cap, &tuning, stream)
     }
 }

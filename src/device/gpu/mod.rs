@@ -14,6 +14,7 @@ pub mod images;
 mod launch;
 mod launch_fusion;
 mod launch_fusion_dense;
+mod launch_fusion_rule;
 mod launch_gemm;
 mod launch_margin;
 mod launch_pointwise;
@@ -25,6 +26,7 @@ mod probe;
 #[cfg(feature = "cuda")]
 pub use driver_cuda::CudaDriver;
 pub use engine::GpuDevice;
+pub use launch_fusion_rule::RuleTuning;
 pub use launch_topk::TopKTuning;
 pub use probe::{
     FamilyInfo, NoGpu, OLDEST_CARD, OLDEST_DRIVER, SWITCH, cards, describe, families, probe,
