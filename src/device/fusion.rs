@@ -76,7 +76,7 @@ impl CardRows {
     /// Rows and columns.
     pub fn shape(&self) -> [usize; 2] {
         match self {
-            CardRows::Dense(x) => [x.desc.dims[0], x.desc.dims[1]],
+            CardRows::Dense(x) => [0, 1].map(|d| x.desc.dims.get(d).copied().unwrap_or(1)),
             CardRows::Sparse(x) => [x.rows, x.dims],
         }
     }

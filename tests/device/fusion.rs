@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doppel::device::{Device, GpuDevice, NaiveDevice, Stream};
+use doppel::device::{CardRows, Device, GpuDevice, Mixing, NaiveDevice, Stream};
 use doppel::error::Kind;
 use doppel::lists::{Lists, best_first};
 use doppel::refine::{
@@ -10,7 +10,7 @@ use doppel::refine::{
     concat_on, expand, expand_against, expand_on,
 };
 use doppel::search::{TopK, dense};
-use doppel::tensor::{Matrix, Rows};
+use doppel::tensor::{Csr, Matrix, Rows};
 
 use crate::harness::{cards, light, thin, values};
 
@@ -53,10 +53,52 @@ pub fn lists(count: usize, others: usize, most: usize, seed: u64) -> Lists {
     }))
 }
 
-pub fn bits(rows: &Rows) -> Vec<u32> {
+/// Sparse rows with stored zeros, some rows without values, some of zeros alone, some equal or opposite,
+/// and lengths whose squares are beyond f64.
+pub fn sparse_rows(count: usize, dims: usize, seed: u64) -> Rows {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut all: Vec<Vec<(u32, f64)>> = Vec::new();
+    for i in 0..count {
+        let size = match i % 9 {
+            1 => 1e200,
+            2 => 1e-200,
+            3 => 0.0,
+            _ => 1.0,
+        };
+        let mut row = Vec::new();
+        for c in 0..dims as u32 {
+            match random.u8(0..9) {
+                0 => row.push((c, 0.0)),
+                1..=3 => row.push((c, size * (random.f64() - 0.3))),
+                _ => {}
+            }
+        }
+        match i % 9 {
+            4 => row.clear(),
+            5 => row = all[i - 5].iter().map(|&(c, v)| (c, -v)).collect(),
+            7 => row.clone_from(&all[i - 1]),
+            _ => {}
+        }
+        all.push(row);
+    }
+    let (mut indptr, mut indices, mut data) = (vec![0], Vec::new(), Vec::new());
+    for row in all {
+        indices.extend(row.iter().map(|t| t.0));
+        data.extend(row.iter().map(|t| t.1));
+        indptr.push(indices.len());
+    }
+    Rows::Sparse(Csr::new(dims, indptr, indices, data).unwrap())
+}
+
+pub fn bits(rows: &Rows) -> Vec<u64> {
     match rows {
-        Rows::Dense(x) => x.data().iter().map(|v| v.to_bits()).collect(),
-        Rows::Sparse(_) => panic!("dense rows are compared"),
+        Rows::Dense(x) => x.data().iter().map(|v| u64::from(v.to_bits())).collect(),
+        Rows::Sparse(x) => {
+            let places = x.indptr().iter().map(|&p| p as u64);
+            let columns = x.indices().iter().map(|&c| u64::from(c));
+            let values = x.values().iter().map(|v| v.to_bits());
+            places.chain(columns).chain(values).collect()
+        }
     }
 }
 
@@ -179,6 +221,72 @@ fn a_sum_that_cancels_out_leaves_the_row_itself() {
 }
 
 #[test]
+fn sparse_rows_are_mixed_too() {
+    for card in cards() {
+        for (count, dims, most) in thin(vec![(30, 11, 5), (1, 1, 1), (19, 90, 19), (40, 5, 12)]) {
+            let x = sparse_rows(count, dims, dims as u64);
+            let near = lists(count, count, most, 7 + most as u64);
+            check(&card, &x, None, &near, &format!("{count} x {dims}"));
+            let g = sparse_rows(13, dims, 77);
+            let near = lists(count, 13, most, 8);
+            check(
+                &card,
+                &x,
+                Some(&g),
+                &near,
+                &format!("{count} x {dims} against 13"),
+            );
+        }
+        // Opposite rows cancel out but for the first's stored zeros.
+        let x = Csr::new(
+            3,
+            vec![0, 3, 5],
+            vec![0, 1, 2, 0, 2],
+            vec![1.0, 0.0, 2.0, -1.0, -2.0],
+        );
+        let near = Lists::from_rows([vec![(1, 1.0)], vec![(0, 1.0)]]);
+        check(
+            &card,
+            &Rows::Sparse(x.unwrap()),
+            None,
+            &near,
+            "opposite rows",
+        );
+    }
+}
+
+#[test]
+fn sparse_rows_go_from_step_to_step() {
+    // What a mix leaves stands in an order of its own, and is taken as it is.
+    let (x, near) = (sparse_rows(50, 30, 3), lists(50, 50, 6, 4));
+    let (e, how) = (
+        Expand { k: 4, alpha: 1.0 },
+        Mixing::Expand {
+            most: 3,
+            alpha: 1.0,
+        },
+    );
+    let one = expand(&x, &near, &e).unwrap();
+    let two = expand(&one, &near, &e).unwrap();
+    let both = concat(&[(&one, 0.5), (&two, 2.0)]).unwrap();
+    for card in cards() {
+        let fusion = card.fusion().unwrap();
+        let mix = |x: &CardRows| {
+            let near = fusion.lists(&near, Stream::DEFAULT).unwrap();
+            fusion.mix(x, None, &near, &how, Stream::DEFAULT).unwrap()
+        };
+        let first = mix(&fusion.rows(&x, Stream::DEFAULT).unwrap());
+        let second = mix(&first);
+        let parts = [(&first, 0.5), (&second, 2.0)];
+        let joined = fusion.concat(&parts, Stream::DEFAULT).unwrap();
+        for (have, want) in [(&first, &one), (&second, &two), (&joined, &both)] {
+            let have = fusion.rows_to_host(have, Stream::DEFAULT).unwrap();
+            assert_eq!(bits(&have), bits(want));
+        }
+    }
+}
+
+#[test]
 fn parts_side_by_side() {
     for card in cards() {
         let parts = [rows(20, 5, 1), rows(20, 33, 2), rows(20, 1, 3)];
@@ -192,6 +300,14 @@ fn parts_side_by_side() {
                 let (have, want) = (concat_on(&*card, few).unwrap(), concat(few).unwrap());
                 assert_eq!(bits(&have), bits(&want), "{weights:?}");
             }
+            let parts = [
+                sparse_rows(20, 5, 1),
+                sparse_rows(20, 40, 2),
+                sparse_rows(20, 1, 3),
+            ];
+            let parts: Vec<(&Rows, f64)> = parts.iter().zip(weights).collect();
+            let (have, want) = (concat_on(&*card, &parts), concat(&parts));
+            assert_eq!(bits(&have.unwrap()), bits(&want.unwrap()), "{weights:?}");
         }
     }
 }
@@ -235,7 +351,12 @@ fn lists_and_rows_come_back_as_they_went() {
             assert_eq!(there.len(), count);
             assert_eq!(kept.lists_to_host(&there, Stream::DEFAULT).unwrap(), near);
         }
-        for x in [rows(0, 3, 1), rows(5, 7, 1)] {
+        for x in [
+            rows(0, 3, 1),
+            rows(5, 7, 1),
+            sparse_rows(0, 3, 1),
+            sparse_rows(9, 7, 1),
+        ] {
             let there = kept.rows(&x, Stream::DEFAULT).unwrap();
             assert_eq!(there.shape(), [x.rows(), x.dims()]);
             assert_eq!(kept.rows_to_host(&there, Stream::DEFAULT).unwrap(), x);
@@ -255,6 +376,14 @@ fn lists_and_rows_come_back_as_they_went() {
         let near = kept.lists_to_host(&near, Stream::DEFAULT).unwrap();
         assert_eq!(near, dense(matrix, &opt).unwrap());
     }
+}
+
+/// An infinity and a NaN in sparse rows.
+fn hot_sparse() -> Rows {
+    let (indptr, values) = ((0..=12).collect(), (0..12).map(f64::from));
+    let mut values: Vec<f64> = values.collect();
+    (values[8], values[5]) = (f64::NAN, f64::INFINITY);
+    Rows::Sparse(Csr::new(4, indptr, vec![2; 12], values).unwrap())
 }
 
 /// The same words as the host's.
@@ -290,7 +419,16 @@ fn what_cannot_be_refined_is_the_hosts_error() {
         (&x, None, lists(11, 12, 3, 5)),
     ];
     for card in cards() {
-        for (own, gallery, near) in &cases {
+        let sparse = sparse_rows(12, 4, 1);
+        let (few, hot) = (sparse_rows(12, 3, 1), hot_sparse());
+        let sparse_cases = [
+            (&sparse, None, wrong(&[(1, 0.9), (12, 0.5)])),
+            (&sparse, Some(&x), near.clone()),
+            (&sparse, Some(&few), near.clone()),
+            (&hot, None, near.clone()),
+            (&sparse, Some(&hot), near.clone()),
+        ];
+        for (own, gallery, near) in cases.iter().chain(&sparse_cases) {
             let want = match gallery {
                 None => expand(own, near, &e),
                 Some(gallery) => expand_against(own, gallery, near, &e),

@@ -8,6 +8,7 @@ use super::driver::{Kernel, Stream};
 use super::engine::GpuDevice;
 use super::launch_fusion_dense as dense;
 use super::launch_fusion_rule::{self as rules, RuleTuning};
+use super::launch_fusion_sparse as sparse;
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
 use crate::device::desc::{Buf, DType, Desc, Mem};
@@ -55,6 +56,31 @@ pub(super) fn owns_lists(card: &Card, lists: &CardLists) -> Result<()> {
         Some(starts) => owns(card, starts, lists.len * 8),
         None => owns(card, &lists.rows, lists.len * lists.width * 4),
     }
+}
+
+/// Checks the parts of a concatenation as `refine` does.
+fn check_parts(parts: &[(&CardRows, f64)]) -> Result<()> {
+    let Some(&(first, _)) = parts.first() else {
+        return Err(Error::input("no parts")
+            .op("concat")
+            .mend("give at least one"));
+    };
+    for (m, &(x, weight)) in parts.iter().enumerate() {
+        if !weight.is_finite() || weight <= 0.0 {
+            let message = format!("the weight of part {} is {weight}", m + 1);
+            let error = Error::input(message).op("concat");
+            return Err(error.mend("give a positive weight of common size such as 1"));
+        }
+        if x.shape()[0] != first.shape()[0] {
+            let error = Error::shape("concat", &first.shape(), &x.shape());
+            return Err(error.mend("give every part one row a listing"));
+        }
+        if std::mem::discriminant(x) != std::mem::discriminant(first) {
+            let error = Error::unsupported("dense and sparse rows do not stand side by side");
+            return Err(error.op("concat"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses more rows than kernels count.
@@ -143,9 +169,7 @@ impl GpuDevice {
                 let mem = self.card.array_of(x.data(), stream)?;
                 Ok(CardRows::Dense(Buf::new(desc, mem, 0)?))
             }
-            Rows::Sparse(_) => {
-                Err(Error::unsupported("sparse rows do not stay on a card").op("rows"))
-            }
+            Rows::Sparse(x) => sparse::put(&self.card, x, stream).map(CardRows::Sparse),
         }
     }
 
@@ -158,9 +182,7 @@ impl GpuDevice {
                 self.card.download(x, bytes, stream)?;
                 Ok(Rows::Dense(Matrix::new(count, dims, data)?))
             }
-            CardRows::Sparse(_) => {
-                Err(Error::unsupported("sparse rows do not stay on a card").op("rows"))
-            }
+            CardRows::Sparse(x) => sparse::get(&self.card, x, stream).map(Rows::Sparse),
         }
     }
 
@@ -239,33 +261,43 @@ impl Fusion for GpuDevice {
         how: &Mixing,
         stream: Stream,
     ) -> Result<CardRows> {
-        self.needs(&dense::KERNELS, how.name())?;
-        owns_lists(&self.card, lists)?;
+        let (card, op) = (&self.card, how.name());
+        self.needs(&dense::KERNELS, op)?;
+        self.needs(&sparse::KERNELS, op)?;
+        owns_lists(card, lists)?;
         match (own, others) {
             (CardRows::Dense(own), None) => {
-                dense::mix(&self.card, own, None, lists, how, stream).map(CardRows::Dense)
+                dense::mix(card, own, None, lists, how, stream).map(CardRows::Dense)
             }
             (CardRows::Dense(own), Some(CardRows::Dense(others))) => {
-                dense::mix(&self.card, own, Some(others), lists, how, stream).map(CardRows::Dense)
+                dense::mix(card, own, Some(others), lists, how, stream).map(CardRows::Dense)
             }
-            _ => Err(Error::unsupported("sparse rows do not stay on a card").op(how.name())),
+            (CardRows::Sparse(own), None) => {
+                sparse::mix(card, own, None, lists, how, stream).map(CardRows::Sparse)
+            }
+            (CardRows::Sparse(own), Some(CardRows::Sparse(others))) => {
+                sparse::mix(card, own, Some(others), lists, how, stream).map(CardRows::Sparse)
+            }
+            (own, Some(others)) => Err(Error::shape(op, &own.shape(), &others.shape())
+                .mend("give queries and gallery rows of one space")),
         }
     }
 
     fn concat(&self, parts: &[(&CardRows, f64)], stream: Stream) -> Result<CardRows> {
         self.needs(&dense::KERNELS, "concat")?;
-        let mut dense = Vec::new();
+        self.needs(&sparse::KERNELS, "concat")?;
+        check_parts(parts)?;
+        let (mut dense, mut sparse) = (Vec::new(), Vec::new());
         for &(part, weight) in parts {
             match part {
                 CardRows::Dense(x) => dense.push((x, weight)),
-                CardRows::Sparse(_) => {
-                    return Err(
-                        Error::unsupported("sparse rows do not stay on a card").op("concat")
-                    );
-                }
+                CardRows::Sparse(x) => sparse.push((x, weight)),
             }
         }
-        dense::concat(&self.card, &dense, stream).map(CardRows::Dense)
+        match sparse.is_empty() {
+            true => dense::concat(&self.card, &dense, stream).map(CardRows::Dense),
+            false => sparse::concat(&self.card, &sparse, stream).map(CardRows::Sparse),
+        }
     }
 
     fn fire(

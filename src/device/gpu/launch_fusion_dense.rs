@@ -264,27 +264,13 @@ struct Part {
     unused: i32,
 }
 
-/// As [`Fusion::concat`](crate::device::Fusion::concat).
+/// As [`Fusion::concat`](crate::device::Fusion::concat), of parts that [`check_parts`] let pass.
 pub(super) fn concat(card: &Arc<Card>, parts: &[(&Buf, f64)], stream: Stream) -> Result<Buf> {
-    let Some(((first, _), _)) = parts.split_first() else {
-        return Err(Error::input("no parts")
-            .op("concat")
-            .mend("give at least one"));
-    };
-    let rows = first.desc.matrix("concat")?.0;
+    let rows = parts.first().map_or(0, |(x, _)| x.desc.dims[0]);
     check_rows("concat", rows)?;
     let mut columns = 0usize;
-    for (m, (x, weight)) in parts.iter().enumerate() {
+    for (x, _) in parts {
         check_matrix(card, "concat", x)?;
-        if !weight.is_finite() || *weight <= 0.0 {
-            let message = format!("the weight of part {} is {weight}", m + 1);
-            let error = Error::input(message).op("concat");
-            return Err(error.mend("give a positive weight of common size such as 1"));
-        }
-        if x.desc.dims[0] != rows {
-            let error = Error::shape("concat", &first.desc.dims, &x.desc.dims);
-            return Err(error.mend("give every part one row a listing"));
-        }
         columns += x.desc.dims[1];
     }
     if columns > MAX_DIMS {

@@ -15,6 +15,7 @@ mod launch;
 mod launch_fusion;
 mod launch_fusion_dense;
 mod launch_fusion_rule;
+mod launch_fusion_sparse;
 mod launch_gemm;
 mod launch_margin;
 mod launch_pointwise;
