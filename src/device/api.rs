@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::desc::{Buf, Desc, Mem};
+use super::fusion::Fusion;
 use super::gpu::driver::Stream;
 use super::op::Op;
 use super::pictures::Pictures;
@@ -235,6 +236,15 @@ pub trait Device: Send + Sync {
     ) -> Result<()> {
         let name = &self.info().name;
         Err(Error::unsupported(format!("{name} does not prepare pictures")).op("preprocess"))
+    }
+
+    /// Neighbour lists, refined rows and rules that stay in this device's memory.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has none of these.
+    fn fusion(&self) -> Result<&dyn Fusion> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} keeps no lists")).op("fusion"))
     }
 
     /// Waits for all work of a stream.

@@ -16,6 +16,7 @@
 mod api;
 pub mod cpu;
 mod desc;
+mod fusion;
 pub mod gpu;
 mod grad;
 mod graph;
@@ -32,6 +33,7 @@ mod weights;
 pub use api::{Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
 pub use cpu::CpuDevice;
 pub use desc::{Buf, DType, Desc, Home, Mem};
+pub use fusion::{CardLists, CardRows, CardSparse, FiredRows, Fusion, Mixing, RuleOp, RuleProgram};
 pub use gpu::GpuDevice;
 pub use gpu::driver::{Event, Stream};
 pub use gpu::{HostBuf, Tape};

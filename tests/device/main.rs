@@ -5,6 +5,8 @@ mod card;
 mod catalogue;
 mod encoders;
 mod engine;
+mod fusion;
+mod fusion_rules;
 mod harness;
 mod images;
 mod miniature;

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
+use crate::device::fusion::Fusion;
 use crate::device::op::Op;
 use crate::device::pictures::Pictures;
 use crate::device::streams::Streams;
@@ -106,7 +107,7 @@ impl GpuDevice {
         !kernels.is_empty() && kernels.iter().all(|&k| self.card.driver.has(k))
     }
 
-    fn needs(&self, kernels: &[Kernel], op: &'static str) -> Result<()> {
+    pub(super) fn needs(&self, kernels: &[Kernel], op: &'static str) -> Result<()> {
         match self.has(kernels) {
             true => Ok(()),
             false => {
@@ -271,6 +272,10 @@ impl Device for GpuDevice {
             .into_iter()
             .try_for_each(|buf| self.card.owns(buf))?;
         launch_preprocess::preprocess(&self.card, pictures, staging, out, stream)
+    }
+
+    fn fusion(&self) -> Result<&dyn Fusion> {
+        Ok(self)
     }
 
     fn sync(&self, stream: Stream) -> Result<()> {

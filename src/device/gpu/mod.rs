@@ -18,6 +18,10 @@ mod launch;
 mod launch_conv;
 mod launch_conv_pack;
 mod launch_conv_sm90;
+mod launch_fusion;
+mod launch_fusion_dense;
+mod launch_fusion_rule;
+mod launch_fusion_sparse;
 mod launch_gemm;
 mod launch_image;
 mod launch_margin;
@@ -33,6 +37,7 @@ mod probe;
 pub use driver_cuda::CudaDriver;
 pub use engine::GpuDevice;
 pub use host::{HostBuf, Tape};
+pub use launch_fusion_rule::RuleTuning;
 pub use launch_topk::TopKTuning;
 pub use probe::{
     FamilyInfo, NoGpu, OLDEST_CARD, OLDEST_DRIVER, SWITCH, cards, describe, families, probe,
