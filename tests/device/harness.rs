@@ -36,7 +36,7 @@ fn terms(op: &Op, ins: &[Desc]) -> usize {
     match op {
         Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
         Op::ColumnSum | Op::ColumnDot => ins[0].dims[0],
-        Op::RowNormalize | Op::SoftmaxCrossEntropy => ins[0].dims[1],
+        Op::RowNormalize | Op::RowProducts | Op::SoftmaxCrossEntropy => ins[0].dims[1],
         Op::Conv { .. } => ins[1].dims[1..].iter().product(),
         Op::Standardize { .. } => ins[0].dims[1..].iter().product(),
         Op::Pool { window, .. } => window.kernel[0] * window.kernel[1],
@@ -119,7 +119,7 @@ fn sizes(op: &Op, ins: &[(Desc, Vec<u8>)]) -> Vec<Vec<f64>> {
     let most = f64::from(most.fold(0.0, f32::max));
     let summed = matches!(
         op,
-        Op::Gemm { .. } | Op::Conv { .. } | Op::ColumnSum | Op::ColumnDot
+        Op::Gemm { .. } | Op::Conv { .. } | Op::RowProducts | Op::ColumnSum | Op::ColumnDot
     );
     run(&NaiveDevice::default(), &linear, &absolute)
         .unwrap()

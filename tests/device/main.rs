@@ -5,6 +5,7 @@ mod card;
 mod catalogue;
 mod harness;
 mod images;
+mod margin;
 mod miniature;
 mod modes;
 mod neighbours;
