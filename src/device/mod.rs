@@ -40,7 +40,7 @@ pub use gpu::{HostBuf, Tape};
 pub use graph::{Graph, Node, Origin, Value};
 pub use lower::{Lower, Precision};
 pub use naive::NaiveDevice;
-pub use op::{Act, Cost, Epilogue, Op, PoolKind, Scalar, Window};
+pub use op::{Act, Cost, Epilogue, Margin, MarginKind, Op, PoolKind, Scalar, Window};
 pub use pictures::{Picture, Pictures, Taps};
 pub use plan::{Plan, bytes_of, values_of};
 pub use runner::Runner;

@@ -36,7 +36,7 @@ fn terms(op: &Op, ins: &[Desc]) -> usize {
     match *op {
         Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
         Op::ColumnSum | Op::ColumnDot => ins[0].dims[0],
-        Op::RowNormalize | Op::SoftmaxCrossEntropy => ins[0].dims[1],
+        Op::RowNormalize | Op::RowProducts | Op::SoftmaxCrossEntropy => ins[0].dims[1],
         // In half precision a gated value is rounded as if it were stored: 2^-11 of each product.
         Op::Conv { gate, .. } => {
             let rounded = gate && ins[0].dtype == DType::F16;
@@ -123,7 +123,7 @@ fn sizes(op: &Op, ins: &[(Desc, Vec<u8>)]) -> Vec<Vec<f64>> {
     let most = f64::from(most.fold(0.0, f32::max));
     let summed = matches!(
         op,
-        Op::Gemm { .. } | Op::Conv { .. } | Op::ColumnSum | Op::ColumnDot
+        Op::Gemm { .. } | Op::Conv { .. } | Op::RowProducts | Op::ColumnSum | Op::ColumnDot
     );
     run(&NaiveDevice::default(), &linear, &absolute)
         .unwrap()

@@ -9,6 +9,7 @@ mod fusion;
 mod fusion_rules;
 mod harness;
 mod images;
+mod margin;
 mod miniature;
 mod modes;
 mod neighbours;

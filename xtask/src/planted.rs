@@ -72,6 +72,7 @@ const COLUMNS: &str = "pointwise/columns.cu";
 const POINTWISE: &str = "pointwise/pointwise.cu";
 const ACTIVATION: &str = "pointwise/activation.h";
 const SOFTMAX: &str = "margin/softmax_cross_entropy.cu";
+const BLOCK: &str = "margin/block.h";
 const SCAN: &str = "neighbours/topk_scan.cu";
 const EXACT_PASS: &str = "neighbours/topk_exact.cu";
 const EXACT: &str = "neighbours/exact.h";
@@ -243,7 +244,7 @@ const BUGS: &[Bug] = &[
     ),
     bug(
         "softmax_no_first_barrier",
-        SOFTMAX,
+        BLOCK,
         "parts[warp] = v;\n  __syncthreads();",
         "parts[warp] = v;",
         PRODUCTS,

@@ -13,6 +13,9 @@ const BAD_ROWS: &str = "text_cards::rows_that_a_table_does_not_have_are_nan";
 const SQUASHED: &str = "preprocess::pictures_of_all_sizes_are_squashed_as_on_the_cpu";
 const CROPS: &str = "preprocess::crops_are_those_of_the_cpu";
 const REDUCED: &str = "preprocess::a_large_picture_becomes_a_few_pixels";
+const MARGINS: &str = "margin::margins_and_losses_on_odd_shapes";
+const LABELS: &str = "margin::a_label_that_is_no_class_is_an_error_or_nan";
+const ROW_PRODUCTS: &str = "margin::products_of_rows_are_f32";
 const ENCODERS: &str = "text_cards::encoders_in_miniature_agree_with_the_cpu";
 
 const ATTENTION: &str = "attention/attention_f16.cu";
@@ -24,6 +27,8 @@ const ROW: &str = "norm/row.h";
 const EMBED: &str = "embedding/embed.cu";
 const LOOKUP: &str = "embedding/lookup.cu";
 const PREPARE: &str = "preprocess/prepare.cu";
+const MARGIN: &str = "margin/margin.cu";
+const PRODUCTS: &str = "margin/row_products.cu";
 
 pub const BUGS: &[Bug] = &[
     bug(
@@ -249,5 +254,75 @@ pub const BUGS: &[Bug] = &[
         "if (filled) x += left - x0, y += top - y0;",
         "",
         CROPS,
+    ),
+    bug(
+        "margin_square_unclamped",
+        MARGIN,
+        "square < 0.0f ? 0.0f : square",
+        "square",
+        MARGINS,
+    ),
+    bug(
+        "margin_one_less_the_square",
+        MARGIN,
+        "(1.0f - c) * (1.0f + c)",
+        "1.0f - c * c",
+        MARGINS,
+    ),
+    bug(
+        "margin_beyond_pi_unseen",
+        MARGIN,
+        "c > -how.cosine ? border : c - how.margin * how.sine",
+        "border",
+        MARGINS,
+    ),
+    bug(
+        "margin_hard_by_the_target",
+        MARGIN,
+        "cosine > border) value",
+        "cosine > target) value",
+        MARGINS,
+    ),
+    bug(
+        "margin_mean_of_before",
+        MARGIN,
+        "MOMENTUM * (sum / static_cast<float>(rows)) + (1.0f - MOMENTUM) * before[0]",
+        "(1.0f - MOMENTUM) * (sum / static_cast<float>(rows)) + MOMENTUM * before[0]",
+        MARGINS,
+    ),
+    bug(
+        "margin_last_part_lost",
+        MARGIN,
+        "p < count; p += 32) sum",
+        "p < count - (count > 1 ? 1 : 0); p += 32) sum",
+        MARGINS,
+    ),
+    bug(
+        "margin_label_unchecked",
+        MARGIN,
+        "float c = label < static_cast<uint32_t>(columns) ? cosines[label] : NAN;",
+        "float c = label <= static_cast<uint32_t>(columns) ? cosines[label] : NAN;",
+        LABELS,
+    ),
+    bug(
+        "row_products_no_barrier",
+        PRODUCTS,
+        "    __syncthreads();\n    load(step",
+        "    load(step",
+        ROW_PRODUCTS,
+    ),
+    bug(
+        "row_products_pair_past_the_edge",
+        PRODUCTS,
+        "if (column + 1 < n) to[1]",
+        "to[1]",
+        ROW_PRODUCTS,
+    ),
+    bug(
+        "row_products_rounded",
+        PRODUCTS,
+        "to[0] = acc[i][j][e];",
+        "to[0] = __half2float(__float2half_rn(acc[i][j][e]));",
+        ROW_PRODUCTS,
     ),
 ];

@@ -91,6 +91,10 @@ impl Device for CpuDevice {
         }
         match op {
             Op::Gemm { .. } => product(op, ins, outs[0]),
+            Op::RowProducts => product(&naive::PRODUCTS, ins, outs[0]),
+            Op::Margin(margin) | Op::MarginLoss(margin) => {
+                super::margin::run(op, margin, ins, outs)
+            }
             _ => naive::plain(op, ins, outs),
         }
     }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 
 /// What one operation runs on. Everything was checked by `Op::infer`; all buffers are this card's.
+#[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) card: &'a Card,
     pub(super) op: &'a Op,

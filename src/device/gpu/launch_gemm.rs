@@ -176,7 +176,7 @@ impl Product {
 
 /// How many halves of a matrix may be read at once: 8 where all of its lines begin at a multiple of 16
 /// bytes, 2 at one of 4, else 1.
-fn width(buf: &Buf) -> usize {
+pub(super) fn width(buf: &Buf) -> usize {
     let line = buf.desc.dims.last().map_or(0, |&n| n as u64 * 2);
     [(16, 8), (4, 2)]
         .into_iter()
