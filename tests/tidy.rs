@@ -18,7 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["error", "limits", "lists", "files", "tensor", "device"],
     ),
     // What is measured: the shapes of encoders and searches, on a device.
-    ("bench", &["error", "device", "nn"]),
+    ("bench", &["error", "lists", "device", "nn"]),
     ("listings", BASE),
     ("image", &["error", "limits", "lists", "files", "quiet"]),
     (

@@ -63,6 +63,8 @@ pub const BERT_TOKENS: usize = 20;
 const K: usize = 50;
 /// Dimensions of the rows that are searched: one encoder's, and three together.
 const DIMS: [usize; 2] = [512, 1536];
+/// Kinds of evidence that are swept together: images, TF-IDF, titles.
+const SPACES: usize = 3;
 /// Batches of the losses.
 const LOSSES: [usize; 3] = [8, 64, 256];
 
@@ -96,6 +98,13 @@ pub enum Work {
         /// Neighbours of each.
         k: usize,
     },
+    /// [`Device::sweep`] over lists of 50 neighbours a row, from the host and back.
+    Sweep {
+        /// How many rows.
+        rows: usize,
+        /// How many lists each has.
+        spaces: usize,
+    },
 }
 
 impl Work {
@@ -111,6 +120,7 @@ impl Work {
                 // A neighbour is its row and its score: 4 bytes and 8.
                 Ok((2 * rows * rows * dims, rows * (4 * dims + 12 * k)))
             }
+            &Work::Sweep { rows, spaces } => Ok((0, (rows * spaces * K * 12) as u64)),
         }
     }
 }
@@ -154,6 +164,14 @@ pub fn cases(device: &dyn Device, sizes: &Sizes) -> Result<Vec<Case>> {
             uses: vec![("search".into(), 1)],
         });
     }
+    cases.push(Case {
+        name: format!("sweep {} rows, {SPACES} spaces", sizes.rows),
+        work: Work::Sweep {
+            rows: sizes.rows,
+            spaces: SPACES,
+        },
+        uses: vec![("matching".into(), 1)],
+    });
     Ok(cases)
 }
 

@@ -6,8 +6,11 @@ use super::cases::{Case, Work};
 use super::fill;
 use super::record::family;
 use super::time::Bench;
-use crate::device::{Buf, DType, Desc, Device, NaiveDevice, Op, Stream, Support, alloc, values_of};
-use crate::error::{Error, Result};
+use crate::device::{
+    Buf, DType, Desc, Device, Fired, NaiveDevice, Op, Stream, Support, alloc, bytes_of, values_of,
+};
+use crate::error::{Error, Kind, Result};
+use crate::lists::Lists;
 
 /// The errors of one case.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,14 +24,25 @@ pub struct Checked {
     pub error: f64,
 }
 
-/// Runs a case on the device and on the naive twin; `None` where the device does not run it, or
-/// what it gives is compared elsewhere (a search's answers are compared to the bit by the tests).
+/// Runs a case on the device and on the naive twin; `None` where the device does not run it.
 ///
 /// # Errors
 /// Too little memory, or a failing device.
 pub fn check(bench: &Bench, case: &Case) -> Result<Option<Checked>> {
-    let Work::Op(op, ins) = &case.work else {
-        return Ok(None);
+    let card = bench.card.as_deref();
+    let checked = |error| Checked {
+        name: case.name.clone(),
+        family: family(card, &case.work).to_string(),
+        error,
+    };
+    let (op, ins) = match &case.work {
+        Work::Op(op, ins) => (op, ins),
+        &Work::TopK { rows, dims, k } => {
+            return Ok(search(&*bench.device, rows, dims, k)?.map(checked));
+        }
+        &Work::Sweep { rows, spaces } => {
+            return Ok(sweep(&*bench.device, rows, spaces)?.map(checked));
+        }
     };
     if bench.device.supports(op, ins) != Support::Native {
         return Ok(None);
@@ -40,11 +54,91 @@ pub fn check(bench: &Bench, case: &Case) -> Result<Option<Checked>> {
     for (a, b) in have.iter().zip(&want) {
         error = error.max(distance(a, b)?);
     }
-    let card = bench.card.as_deref();
-    Ok(Some(Checked {
-        name: case.name.clone(),
-        family: family(card, &case.work).to_string(),
-        error,
+    Ok(Some(checked(error)))
+}
+
+/// How far a search's scores are from those of all pairs in f64, place by place and pair by pair: a
+/// neighbour that is missing or wrong shows as a score that is. `None` where the device has no search.
+fn search(device: &dyn Device, rows: usize, dims: usize, k: usize) -> Result<Option<f64>> {
+    let x = alloc(device, Desc::new(&[rows, dims], DType::F32))?;
+    let values: Vec<f32> = fill::spread(rows * dims, 5).collect();
+    device.upload(&bytes_of(&values, DType::F32), &x, Stream::DEFAULT)?;
+    let found = match device.topk_dense(&x, None, k, None, Stream::DEFAULT) {
+        Err(e) if e.kind() == Kind::Unsupported => return Ok(None),
+        other => other?,
+    };
+    let row = |i: usize| {
+        values[i * dims..(i + 1) * dims]
+            .iter()
+            .map(|&v| f64::from(v))
+    };
+    let dot = |i: usize, j: usize| row(i).zip(row(j)).map(|(a, b)| a * b).sum::<f64>();
+    let length: Vec<f64> = (0..rows).map(|i| dot(i, i).sqrt()).collect();
+    let mut worst: f64 = 0.0;
+    for i in 0..rows {
+        let all: Vec<f64> = (0..rows)
+            .map(|j| dot(i, j) / (length[i] * length[j]))
+            .collect();
+        let mut best = all.clone();
+        best.sort_by(|a, b| b.total_cmp(a));
+        let list = found.row(i);
+        if list.len() != k.min(rows) {
+            return Ok(Some(f64::INFINITY));
+        }
+        for (hit, best) in list.iter().zip(&best) {
+            let true_score = all.get(hit.0 as usize).copied().unwrap_or(f64::NAN);
+            for other in [true_score, *best] {
+                let far = (hit.1 - other).abs();
+                worst = if far.is_nan() {
+                    f64::INFINITY
+                } else {
+                    worst.max(far)
+                };
+            }
+        }
+    }
+    Ok(Some(worst))
+}
+
+/// 0 where a sweep gives what its definition does, else infinity. `None` where the device has none.
+fn sweep(device: &dyn Device, rows: usize, spaces: usize) -> Result<Option<f64>> {
+    let (evidence, steps) = (fill::evidence(rows, spaces), fill::steps(spaces));
+    let lists: Vec<&Lists> = evidence.iter().collect();
+    let have = match device.sweep(&lists, &steps, None, Stream::DEFAULT) {
+        Err(e) if e.kind() == Kind::Unsupported => return Ok(None),
+        other => other?,
+    };
+    // All spaces have the same steps here.
+    let thresholds = steps.first().map_or(Ok(Vec::new()), |s| s.table())?;
+    let fired = |row: usize, threshold: f64| -> Vec<Fired> {
+        let of = |(source, lists): (usize, &&Lists)| {
+            let near = lists
+                .row(row)
+                .iter()
+                .filter(move |hit| 1.0 - hit.1 < threshold);
+            let others = near.filter(move |hit| hit.0 as usize != row);
+            let fire = move |(row, score)| Fired {
+                row,
+                source: source as u16,
+                score,
+                threshold: 1.0 - threshold,
+            };
+            others.map(fire).collect::<Vec<_>>()
+        };
+        lists.iter().enumerate().flat_map(of).collect()
+    };
+    let first = |row| {
+        let mut steps = thresholds.iter().map(|&t| fired(row, t));
+        steps.find(|found| !found.is_empty()).unwrap_or_default()
+    };
+    let same = have
+        .iter()
+        .enumerate()
+        .all(|(row, found)| *found == first(row));
+    Ok(Some(if same && have.len() == rows {
+        0.0
+    } else {
+        f64::INFINITY
     }))
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::device::{Buf, DType, Desc, Device, Op, Stream, alloc, bytes_of};
+use crate::device::{Buf, DType, Desc, Device, Op, Stream, SweepSteps, alloc, bytes_of};
 use crate::error::{Error, Result};
+use crate::lists::Lists;
 
 /// Values in [-1, 1), the same for the same seed.
 pub fn spread(count: usize, seed: u64) -> impl Iterator<Item = f32> {
@@ -68,6 +69,37 @@ fn indices(op: &Op, ins: &[Desc], at: usize) -> Vec<u32> {
         Op::SoftmaxCrossEntropy => below(ins[0].dims[1]),
         _ => below(ins[0].dims[0]),
     }
+}
+
+/// Neighbour lists as searches make them, one list of spaces: 50 a row, itself first, scores falling.
+pub fn evidence(rows: usize, spaces: usize) -> Vec<Lists> {
+    let lists = |space: usize| {
+        let mut lists = Lists::with_capacity(rows, NEIGHBOURS);
+        for row in 0..rows {
+            let strangers = (1..NEIGHBOURS.min(rows)).map(|i| {
+                // Steps that never come back to a row before the rows are through.
+                let other = (row + i) % rows;
+                let fall = 0.9 / NEIGHBOURS as f64 * (i as f64 + (row % 7 + space) as f64 / 8.0);
+                (other as u32, 0.95 - fall)
+            });
+            lists.push(std::iter::once((row as u32, 1.0)).chain(strangers));
+        }
+        lists
+    };
+    (0..spaces).map(lists).collect()
+}
+
+/// Neighbours of a row.
+const NEIGHBOURS: usize = 50;
+
+/// The thresholds of Tan's image sweep, for each space.
+pub fn steps(spaces: usize) -> Vec<SweepSteps> {
+    let image = SweepSteps {
+        low: 0.24,
+        high: 0.5,
+        step: 0.01,
+    };
+    vec![image; spaces]
 }
 
 /// Buffers for the inputs of `op`, filled; weights in the device's own layout where it has one.

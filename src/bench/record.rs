@@ -93,6 +93,7 @@ fn kernels(card: Option<&GpuDevice>, work: &Work) -> Vec<Kernel> {
 pub fn family(card: Option<&GpuDevice>, work: &Work) -> &'static str {
     match work {
         Work::TopK { .. } => "neighbours",
+        Work::Sweep { .. } => "fusion",
         Work::Op(op, _) => kernels(card, work)
             .first()
             .map_or_else(|| Op::name(op), |kernel| kernel.family),

@@ -12,7 +12,8 @@ use crate::device::{
     Act, Buf, CpuDevice, DType, Desc, Device, GpuDevice, Op, Precision, Stream, Support, alloc,
     bytes_of, open,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::lists::Lists;
 
 /// A device to measure.
 pub struct Bench {
@@ -85,7 +86,14 @@ impl Bench {
                 self.op(op, ins)?
             }
             &Work::TopK { rows, dims, k } => match self.topk(rows, dims, k) {
-                Err(e) if e.kind() == crate::error::Kind::Unsupported => {
+                Err(e) if e.kind() == Kind::Unsupported => {
+                    measured.refused = Some(e.message().to_string());
+                    return Ok(measured);
+                }
+                other => other?,
+            },
+            &Work::Sweep { rows, spaces } => match self.sweep(rows, spaces) {
+                Err(e) if e.kind() == Kind::Unsupported => {
                     measured.refused = Some(e.message().to_string());
                     return Ok(measured);
                 }
@@ -120,6 +128,15 @@ impl Bench {
         drop((values, bytes));
         self.times(&mut || {
             let found = self.device.topk_dense(&x, None, k, None, Stream::DEFAULT);
+            found.map(|_| ())
+        })
+    }
+
+    fn sweep(&self, rows: usize, spaces: usize) -> Result<Vec<f64>> {
+        let (evidence, steps) = (fill::evidence(rows, spaces), fill::steps(spaces));
+        let evidence: Vec<&Lists> = evidence.iter().collect();
+        self.times(&mut || {
+            let found = self.device.sweep(&evidence, &steps, None, Stream::DEFAULT);
             found.map(|_| ())
         })
     }

@@ -93,6 +93,15 @@ fn the_simulated_card_names_its_kernels() {
         return;
     }
     let bench = Bench::new();
+    let checked = bench
+        .engine("bench --check --filter row --device simt --json")
+        .ends(0)
+        .json();
+    let sweep = &results(&checked, "checked")[0];
+    assert_eq!(
+        (&sweep["family"], &sweep["error"]),
+        (&"fusion".into(), &0.0.into())
+    );
     let line = "bench --small --rounds 1 --filter softmax_cross_entropy --device simt --json";
     let record = bench.engine(line).ends(0).json();
     let all = results(&record, "results");
