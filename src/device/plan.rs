@@ -252,6 +252,21 @@ impl Plan {
         &self.program.shapes
     }
 
+    /// What [`Plan::shapes`] would be of a plan for `graph` on `device`, without weights or memory.
+    /// Where the device lacks an operation, the lowered graph's own are given, that one among them.
+    ///
+    /// # Errors
+    /// Shapes that do not go together.
+    pub fn shapes_on(
+        graph: &Graph,
+        device: &dyn Device,
+        how: Lower,
+    ) -> Result<Vec<(Op, Vec<Desc>)>> {
+        let lowered = lower(graph, how)?.graph;
+        let runs = native(&lowered, device).unwrap_or(lowered);
+        Ok(shapes_of(&runs))
+    }
+
     /// How many operations a run launches.
     pub fn launches(&self) -> usize {
         self.program.steps.len()
@@ -323,11 +338,7 @@ impl Program {
             steps.push(packer.step(node)?);
         }
         let weights = packer.kept;
-        let shapes: Vec<(Op, Vec<Desc>)> = graph
-            .nodes()
-            .iter()
-            .map(|n| (n.op, n.ins.iter().map(|&v| graph.desc(v).clone()).collect()))
-            .collect();
+        let shapes = shapes_of(&graph);
         let scratch = shapes
             .iter()
             .map(|(op, ins)| device.workspace(op, ins))
@@ -353,6 +364,12 @@ impl Program {
             weights,
         })
     }
+}
+
+/// Every operation of a graph with its inputs' shapes, in order.
+fn shapes_of(graph: &Graph) -> Vec<(Op, Vec<Desc>)> {
+    let descs = |n: &Node| n.ins.iter().map(|&v| graph.desc(v).clone()).collect();
+    graph.nodes().iter().map(|n| (n.op, descs(n))).collect()
 }
 
 type Ends = (HashMap<Value, Place>, Vec<(String, Desc)>, Vec<Desc>);

@@ -55,6 +55,16 @@ impl GpuDevice {
         self.card.driver.info()
     }
 
+    /// The driver that it works through: for streams, events, and memory of the caller's own.
+    pub fn driver(&self) -> &Arc<dyn Driver> {
+        &self.card.driver
+    }
+
+    /// The kernels that run `op` on these inputs; none where this build or card has none for it.
+    pub fn kernels(&self, op: &Op, ins: &[Desc]) -> Vec<Kernel> {
+        self.family(op, ins).map(|(_, all)| all).unwrap_or_default()
+    }
+
     /// [`Device::topk_dense`] with a tuning.
     #[doc(hidden)]
     pub fn topk_tuned(
