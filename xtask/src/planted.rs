@@ -97,8 +97,8 @@ const BUGS: &[Bug] = &[
     bug(
         "gemm_stage_too_early",
         GEMM,
-        "load(step + STAGES - 1)",
-        "load(step + STAGES)",
+        "load(step + STAGES - 1, to)",
+        "load(step + STAGES - 1, from)",
         PRODUCTS,
     ),
     bug(
