@@ -9,123 +9,27 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use libloading::Library;
 
-use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream};
+use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream, TensorMap, TensorShape};
 use crate::error::{Error, Kind, Result};
 
+mod schedule;
+mod tensor;
+
+use schedule::RawSchedule;
+pub use schedule::{Copies, Matrices, Order, Schedule};
+use tensor::RawTensor;
+
 /// The form of the library's interface that this file speaks (`kernels/simt/abi.h`).
-const ABI_VERSION: u32 = 1;
+const ABI_VERSION: u32 = 2;
 /// The longest message that a call gives, in bytes.
 const MESSAGE_BYTES: usize = 4096;
-
-/// In which order the card lets threads and blocks run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// From the first thread and block to the last.
-    Forward,
-    /// From the last to the first.
-    Reverse,
-    /// Shuffled anew for each step, from this seed.
-    Random(u64),
-}
-
-/// When asynchronous copies take effect: the two ends of what a real card may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Copies {
-    /// As soon as they are asked for.
-    Early,
-    /// When they are waited for; until then their destination holds NaN.
-    Late,
-}
-
-/// How the card runs kernels. A sound kernel gives the same under every schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Schedule {
-    /// Of threads and of blocks.
-    pub order: Order,
-    /// Of asynchronous copies.
-    pub copies: Copies,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Schedule {
-            order: Order::Forward,
-            copies: Copies::Early,
-        }
-    }
-}
-
-impl Schedule {
-    /// The schedules that tests go through: three kinds of order, three seeds, early and late copies.
-    pub fn all() -> Vec<Schedule> {
-        let orders = [Order::Forward, Order::Reverse].into_iter();
-        let orders = orders.chain((1..=3).map(Order::Random));
-        orders
-            .flat_map(|order| {
-                [Copies::Early, Copies::Late].map(|copies| Schedule { order, copies })
-            })
-            .collect()
-    }
-}
-
-impl FromStr for Order {
-    type Err = Error;
-
-    /// `fwd`, `rev` or `rand:SEED`.
-    fn from_str(text: &str) -> Result<Order> {
-        match text.split_once(':') {
-            None if text == "fwd" => Ok(Order::Forward),
-            None if text == "rev" => Ok(Order::Reverse),
-            Some(("rand", seed)) if seed.parse::<u64>().is_ok() => {
-                Ok(Order::Random(seed.parse().unwrap_or_default()))
-            }
-            _ => Err(Error::input(format!("an order of threads is not {text:?}"))
-                .mend("give fwd, rev or rand:SEED")),
-        }
-    }
-}
-
-impl FromStr for Copies {
-    type Err = Error;
-
-    /// `early` or `late`.
-    fn from_str(text: &str) -> Result<Copies> {
-        match text {
-            "early" => Ok(Copies::Early),
-            "late" => Ok(Copies::Late),
-            _ => Err(Error::input(format!("copies are not {text:?}")).mend("give early or late")),
-        }
-    }
-}
-
-/// [`Schedule`] as the library takes it.
-#[repr(C)]
-struct RawSchedule {
-    order: u32,
-    late_copies: u32,
-    seed: u64,
-}
-
-impl From<Schedule> for RawSchedule {
-    fn from(schedule: Schedule) -> Self {
-        let (order, seed) = match schedule.order {
-            Order::Forward => (0, 0),
-            Order::Reverse => (1, 0),
-            Order::Random(seed) => (2, seed),
-        };
-        RawSchedule {
-            order,
-            late_copies: u32::from(schedule.copies == Copies::Late),
-            seed,
-        }
-    }
-}
+/// Compute capabilities, times ten, that the card can pass for.
+const ARCHS: [u32; 2] = [80, 90];
 
 type Message = *mut c_char;
 type Status = c_int;
@@ -137,7 +41,8 @@ struct Api {
     kernel_family: unsafe extern "C" fn(usize) -> *const c_char,
     build: unsafe extern "C" fn() -> *const c_char,
     memory: unsafe extern "C" fn() -> u64,
-    most_shared: unsafe extern "C" fn() -> usize,
+    kernel_file: unsafe extern "C" fn(usize) -> *const c_char,
+    most_shared: unsafe extern "C" fn(u32) -> usize,
     alloc: unsafe extern "C" fn(usize, *mut u64, Message, usize) -> Status,
     free: unsafe extern "C" fn(u64, Message, usize) -> Status,
     upload: unsafe extern "C" fn(u64, *const c_void, usize, Message, usize) -> Status,
@@ -145,17 +50,26 @@ struct Api {
     copy: unsafe extern "C" fn(u64, u64, usize, Message, usize) -> Status,
     fill: unsafe extern "C" fn(u64, u8, usize, Message, usize) -> Status,
     check: unsafe extern "C" fn(Message, usize) -> Status,
+    tensor_map: unsafe extern "C" fn(*const RawTensor, *mut TensorMap, Message, usize) -> Status,
     launch: unsafe extern "C" fn(
         usize,
-        *const u32,
-        *const u32,
-        usize,
+        *const RawShape,
         *mut *mut c_void,
         usize,
         *const RawSchedule,
         Message,
         usize,
     ) -> Status,
+}
+
+/// [`Launch`] as the library takes it, and the compute capability of the card.
+#[repr(C)]
+struct RawShape {
+    grid: [u32; 3],
+    block: [u32; 3],
+    cluster: [u32; 3],
+    arch: u32,
+    shared: usize,
 }
 
 impl Api {
@@ -175,6 +89,7 @@ impl Api {
                 kernel_count: symbol(library, "simt_kernel_count")?,
                 kernel_name: symbol(library, "simt_kernel_name")?,
                 kernel_family: symbol(library, "simt_kernel_family")?,
+                kernel_file: symbol(library, "simt_kernel_file")?,
                 build: symbol(library, "simt_build")?,
                 memory: symbol(library, "simt_memory")?,
                 most_shared: symbol(library, "simt_most_shared")?,
@@ -185,6 +100,7 @@ impl Api {
                 copy: symbol(library, "simt_copy")?,
                 fill: symbol(library, "simt_fill")?,
                 check: symbol(library, "simt_check")?,
+                tensor_map: symbol(library, "simt_tensor_map")?,
                 launch: symbol(library, "simt_launch")?,
             })
         }
@@ -217,12 +133,20 @@ unsafe fn text(text: *const c_char) -> String {
         .into_owned()
 }
 
+/// A kernel of the library.
+struct Entry {
+    family: String,
+    index: usize,
+    /// Whether its source is a file `sm90_*.cu`, which is compiled for Hopper alone.
+    hopper: bool,
+}
+
 /// A card in this process's memory. Several drivers of one library share its memory and take turns.
 pub struct SimtDriver {
     api: Api,
     info: CardInfo,
     build: String,
-    kernels: HashMap<String, (String, usize)>,
+    kernels: HashMap<String, Entry>,
     schedule: Mutex<Schedule>,
     streams: AtomicU64,
     events: AtomicU64,
@@ -230,7 +154,8 @@ pub struct SimtDriver {
 
 impl SimtDriver {
     /// Opens the library at `path`, with the schedule that `DOPPEL_SIMT_ORDER` (`fwd`, `rev`,
-    /// `rand:SEED`) and `DOPPEL_SIMT_COPY` (`early`, `late`) name, if they are set.
+    /// `rand:SEED`), `DOPPEL_SIMT_COPY` and `DOPPEL_SIMT_MATRIX` (`early`, `late`) name, if they are
+    /// set. The card is of compute capability 8.0, or what `DOPPEL_SIMT_ARCH` (`80`, `90`) says.
     ///
     /// A library with a sanitizer needs the sanitizer's runtime to be loaded before the program
     /// (`LD_PRELOAD`); `cargo xtask simt test` does that.
@@ -238,13 +163,36 @@ impl SimtDriver {
     /// # Errors
     /// [`Kind::Unsupported`] if there is no such library or it is of another form.
     pub fn open(path: impl AsRef<Path>) -> Result<SimtDriver> {
+        let arch = match variable("DOPPEL_SIMT_ARCH") {
+            None => ARCHS[0],
+            Some(text) => text.parse().map_err(|_| {
+                Error::input(format!("DOPPEL_SIMT_ARCH is {text:?}")).mend("give 80 or 90")
+            })?,
+        };
+        SimtDriver::open_as(path, arch)
+    }
+
+    /// Opens the library at `path` as a card of compute capability `arch` / 10: 80 is an Ampere card
+    /// with 99 KB of shared memory a block, 90 a Hopper card with 227 KB and its own kernels.
+    ///
+    /// # Errors
+    /// Those of [`SimtDriver::open`], and for any other `arch`.
+    pub fn open_as(path: impl AsRef<Path>, arch: u32) -> Result<SimtDriver> {
         let path = path.as_ref();
+        if !ARCHS.contains(&arch) {
+            return Err(
+                Error::input(format!("no simulated card is sm_{arch}")).mend("give 80 or 90")
+            );
+        }
         let mut schedule = Schedule::default();
         if let Some(order) = variable("DOPPEL_SIMT_ORDER") {
             schedule.order = order.parse()?;
         }
         if let Some(copies) = variable("DOPPEL_SIMT_COPY") {
             schedule.copies = copies.parse()?;
+        }
+        if let Some(matrices) = variable("DOPPEL_SIMT_MATRIX") {
+            schedule.matrices = matrices.parse()?;
         }
         // SAFETY: the library's initialisers only link its kernels into a list, and none runs at
         // its end: it is never closed.
@@ -256,14 +204,14 @@ impl SimtDriver {
         let api = Api::load(&library).map_err(|error| error.path(path))?;
         // The functions in `api` are good for ever, and a sanitizer keeps pointers into the library.
         std::mem::forget(library);
-        // SAFETY: these functions take nothing, and their texts are constants of the library.
+        // SAFETY: these functions take plain numbers, and their texts are constants of the library.
         let (build, memory, most_shared) =
-            unsafe { (text((api.build)()), (api.memory)(), (api.most_shared)()) };
+            unsafe { (text((api.build)()), (api.memory)(), (api.most_shared)(arch)) };
         let kernels = list_kernels(&api);
         let info = CardInfo {
             driver: "simt",
             name: "simulated card".to_owned(),
-            arch: 80,
+            arch,
             multiprocessors: 1,
             memory,
             shared_per_block: most_shared,
@@ -313,6 +261,14 @@ impl SimtDriver {
         })
     }
 
+    /// The kernel, if the library has it and the card can run it.
+    fn find(&self, kernel: Kernel) -> Option<&Entry> {
+        let runs = |entry: &&Entry| {
+            entry.family == kernel.family && (!entry.hopper || self.info.arch >= 90)
+        };
+        self.kernels.get(kernel.symbol).filter(runs)
+    }
+
     fn know(&self, stream: Stream, op: &'static str) -> Result<()> {
         if stream.0 < self.streams.load(Ordering::Relaxed) {
             return Ok(());
@@ -325,18 +281,29 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn list_kernels(api: &Api) -> HashMap<String, (String, usize)> {
+fn list_kernels(api: &Api) -> HashMap<String, Entry> {
     // SAFETY: the function takes nothing.
     let count = unsafe { (api.kernel_count)() };
     (0..count)
         .map(|i| {
-            // SAFETY: names are constants of the library.
-            unsafe {
+            // SAFETY: these texts are constants of the library.
+            let (name, family, file) = unsafe {
                 (
                     text((api.kernel_name)(i)),
-                    (text((api.kernel_family)(i)), i),
+                    text((api.kernel_family)(i)),
+                    text((api.kernel_file)(i)),
                 )
-            }
+            };
+            let hopper = file
+                .rsplit('/')
+                .next()
+                .is_some_and(|f| f.starts_with("sm90_"));
+            let entry = Entry {
+                family,
+                index: i,
+                hopper,
+            };
+            (name, entry)
         })
         .collect()
 }
@@ -365,9 +332,7 @@ impl Driver for SimtDriver {
     }
 
     fn has(&self, kernel: Kernel) -> bool {
-        self.kernels
-            .get(kernel.symbol)
-            .is_some_and(|(family, _)| family == kernel.family)
+        self.find(kernel).is_some()
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64> {
@@ -428,25 +393,34 @@ impl Driver for SimtDriver {
         stream: Stream,
     ) -> Result<()> {
         self.know(stream, "launch")?;
-        let Some((_, index)) = self.kernels.get(kernel.symbol).filter(|_| self.has(kernel)) else {
+        let Some(entry) = self.find(kernel) else {
             let name = format!("{}/{}", kernel.family, kernel.symbol);
             return Err(
                 Error::unsupported(format!("simulated card: no kernel {name}")).op("launch"),
             );
         };
-        if how.cluster != [1, 1, 1] {
-            let message = format!("simulated card: {} with clusters", kernel.symbol);
+        let blocks: u64 = how.cluster.iter().map(|n| u64::from(*n)).product();
+        if blocks != 1 && self.info.arch < 90 {
+            let message = format!(
+                "simulated card: {} needs clusters, which start with Hopper",
+                kernel.symbol
+            );
             return Err(Error::unsupported(message).op("launch"));
         }
+        let shape = RawShape {
+            grid: how.grid,
+            block: how.block,
+            cluster: how.cluster,
+            arch: self.info.arch,
+            shared: how.shared,
+        };
         let schedule = RawSchedule::from(self.schedule());
-        // SAFETY: grid and block have three numbers each, `args` as many pointers as is said; the
+        // SAFETY: shape and schedule live through the call, `args` has as many pointers as is said; the
         // caller promises that they match the kernel's parameters.
         call("launch", |message, n| unsafe {
             (self.api.launch)(
-                *index,
-                how.grid.as_ptr(),
-                how.block.as_ptr(),
-                how.shared,
+                entry.index,
+                &shape,
                 args.as_mut_ptr(),
                 args.len(),
                 &schedule,
@@ -454,6 +428,20 @@ impl Driver for SimtDriver {
                 n,
             )
         })
+    }
+
+    fn tensor_map(&self, shape: &TensorShape) -> Result<TensorMap> {
+        if self.info.arch < 90 {
+            let message = "simulated card: bulk tensor copies start with Hopper";
+            return Err(Error::unsupported(message).op("tensor_map"));
+        }
+        let raw = RawTensor::of(shape)?;
+        let mut map = TensorMap([0; 16]);
+        // SAFETY: shape, map and the message's buffer live through the call.
+        call("tensor_map", |message, n| unsafe {
+            (self.api.tensor_map)(&raw, &mut map, message, n)
+        })?;
+        Ok(map)
     }
 
     fn stream(&self) -> Result<Stream> {
@@ -482,20 +470,6 @@ impl Driver for SimtDriver {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn schedules_are_read_from_words() {
-        assert_eq!("rand:7".parse::<Order>().unwrap(), Order::Random(7));
-        assert_eq!("rev".parse::<Order>().unwrap(), Order::Reverse);
-        assert_eq!("late".parse::<Copies>().unwrap(), Copies::Late);
-        for wrong in ["", "rand", "rand:", "rand:-1", "fwd:1", "forward"] {
-            assert!(wrong.parse::<Order>().is_err(), "{wrong}");
-        }
-        assert!("later".parse::<Copies>().is_err());
-        let all = Schedule::all();
-        assert_eq!(all.len(), 10);
-        assert!(all.iter().enumerate().all(|(i, s)| !all[..i].contains(s)));
-    }
 
     #[test]
     fn a_missing_library_is_one_line_with_the_mend() {
