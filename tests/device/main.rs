@@ -3,6 +3,7 @@
 mod bounds;
 mod card;
 mod catalogue;
+mod gemm_sm90;
 mod harness;
 mod images;
 mod miniature;
