@@ -169,6 +169,22 @@ fn every_epilogue_of_a_tile() {
 }
 
 #[test]
+fn a_cluster_goes_round_its_ring() {
+    // Three tiles of four steps each for a ring of six stages.
+    check(
+        full(Act::Relu),
+        [200, 136, 200],
+        &[persistent(&TILES[3], 2, 1)],
+    );
+}
+
+#[test]
+fn sums_of_two_parts_are_exchanged() {
+    let shape = [66, 62, 200];
+    check(full(Act::Relu), shape, &[split(2, shape)]);
+}
+
+#[test]
 fn k_is_shared_by_a_cluster() {
     // Nine steps: for 8 blocks, 3 and 2 of them, and for one.
     for parts in thin(vec![3, 8, 2, 1]) {
@@ -249,33 +265,42 @@ fn same_lists(a: &Lists, b: &Lists, what: &str) {
     }
 }
 
-#[test]
-fn searches_give_what_the_portable_scan_gives() {
+/// The search on every Hopper card against the portable scan on the simulated one.
+fn agree(rows: usize, dims: usize, k: usize, chunks: usize) {
     let Some(portable) = simulated_driver() else {
         return;
     };
     let path = std::env::var_os("DOPPEL_SIMT").unwrap_or_default();
-    let plain = GpuDevice::new(Arc::new(SimtDriver::open_as(path, 80).unwrap()));
-    assert!(!portable.build().is_empty());
-    // A tile of queries; two in a cluster and more of the gallery than a buffer holds; three; near-equal
-    // rows, whose candidates overflow.
-    let cases = [
+    let driver = SimtDriver::open_as(path, 80).unwrap();
+    driver.set_schedule(portable.schedule());
+    let data = values(rows * dims, 14);
+    let want = search(&GpuDevice::new(Arc::new(driver)), &data, dims, k, 1);
+    for card in hoppers() {
+        let have = search(&card, &data, dims, k, chunks);
+        same_lists(
+            &have,
+            &want,
+            &format!("{rows} x {dims}, k {k}, {chunks} parts"),
+        );
+    }
+}
+
+#[test]
+fn a_scan_of_more_than_a_buffer_holds() {
+    agree(290, 12, 5, 1);
+}
+
+#[test]
+fn searches_give_what_the_portable_scan_gives() {
+    // A tile of queries; two in a cluster, whose buffers are pruned; three and parts of the gallery;
+    // near-equal rows, whose candidates overflow.
+    for (rows, dims, k, chunks) in thin(vec![
         (70, 24, 5, 1),
         (300, 40, 64, 2),
-        (600, 8, 20, 1),
+        (600, 8, 20, 3),
         (400, 1, 3, 1),
-    ];
-    for (rows, dims, k, chunks) in thin(cases.to_vec()) {
-        let data = values(rows * dims, 14);
-        let want = search(&plain, &data, dims, k, 1);
-        for card in hoppers() {
-            let have = search(&card, &data, dims, k, chunks);
-            same_lists(
-                &have,
-                &want,
-                &format!("{rows} x {dims}, k {k}, {chunks} parts"),
-            );
-        }
+    ]) {
+        agree(rows, dims, k, chunks);
     }
 }
 

@@ -7,6 +7,7 @@
 mod card;
 mod made_up;
 mod reasons;
+mod streams;
 mod tensor_maps;
 
 /// What the child processes of the other tests run; alone it does nothing.

@@ -10,6 +10,8 @@ mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
+mod planted_gemm;
+mod planted_text;
 #[cfg(test)]
 mod ptxas;
 mod simt;

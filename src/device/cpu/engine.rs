@@ -47,8 +47,11 @@ impl Device for CpuDevice {
         &self.info
     }
 
-    fn supports(&self, _: &Op, _: &[Desc]) -> Support {
-        Support::Native
+    fn supports(&self, op: &Op, _: &[Desc]) -> Support {
+        match op {
+            Op::ConvAverage { .. } => Support::Unfuse,
+            _ => Support::Native,
+        }
     }
 
     fn alloc(&self, bytes: usize) -> Result<Arc<dyn Mem>> {

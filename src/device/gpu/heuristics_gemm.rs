@@ -173,6 +173,22 @@ pub fn plan(m: usize, n: usize, k: usize, multiprocessors: usize) -> GemmPlan {
         .unwrap_or_else(|| GemmPlan::persistent(&TILES[0], 1, m, n, multiprocessors))
 }
 
+/// The plan with the fewest clocks among persistent tiles whose columns `takes` accepts.
+pub fn persistent_plan(
+    m: usize,
+    n: usize,
+    k: usize,
+    multiprocessors: usize,
+    takes: &dyn Fn(usize) -> bool,
+) -> Option<GemmPlan> {
+    let tiles = TILES.iter().filter(|tile| takes(tile.n));
+    let pairs = tiles.flat_map(|tile| (1..=2).map(move |cluster| (tile, cluster)));
+    pairs
+        .filter(|&(_, cluster)| cluster == 1 || multiprocessors >= cluster)
+        .map(|(tile, cluster)| GemmPlan::persistent(tile, cluster, m, n, multiprocessors))
+        .min_by_key(|plan| plan.clocks(m, n, k, multiprocessors))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

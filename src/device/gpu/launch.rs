@@ -71,6 +71,7 @@ pub(super) struct Args(Vec<Arg>);
 
 enum Arg {
     Word(u64),
+    Ints(Box<[i32]>),
     Map(Box<TensorMap>),
 }
 
@@ -94,6 +95,17 @@ impl Args {
         let narrow = i32::try_from(value);
         let many = |_| Error::limit(format!("{value} is more than {MAX_CARD_SIDE}")).op("launch");
         Ok(self.bytes(narrow.map_err(many)?.to_ne_bytes()))
+    }
+
+    /// A struct of `int`s, by value.
+    ///
+    /// # Errors
+    /// As [`Args::int`].
+    pub(super) fn ints(mut self, values: &[usize]) -> Result<Self> {
+        let narrow = values.iter().map(|&v| i32::try_from(v).ok()).collect();
+        let many = || Error::limit(format!("more than {MAX_CARD_SIDE}")).op("launch");
+        self.0.push(Arg::Ints(Option::ok_or_else(narrow, many)?));
+        Ok(self)
     }
 
     /// A `long long`.
@@ -133,6 +145,7 @@ impl Card {
     ) -> Result<()> {
         let values = args.0.iter_mut().map(|arg| match arg {
             Arg::Word(word) => (word as *mut u64).cast(),
+            Arg::Ints(ints) => ints.as_mut_ptr().cast(),
             Arg::Map(map) => (&mut **map as *mut TensorMap).cast(),
         });
         let mut pointers: Vec<*mut c_void> = values.collect();

@@ -146,6 +146,22 @@ pub(super) fn download(from: &Buf, to: &mut [u8]) -> Result<()> {
 
 /// Runs any operation of the catalogue in plain loops over host memory.
 pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
+    if let Op::ConvAverage {
+        window,
+        groups,
+        epilogue,
+    } = *op
+    {
+        let gate = false;
+        let conv = Op::Conv {
+            window,
+            groups,
+            gate,
+            epilogue,
+        };
+        plain(&conv, ins, &outs[..1])?;
+        return plain(&Op::GlobalAverage, &outs[..1], &outs[1..]);
+    }
     // Rows, labels and offsets are read where they are used.
     let read = |(i, b): (usize, &&Buf)| -> Result<Vec<f64>> {
         if op.is_index(i) {
@@ -174,7 +190,7 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         Op::ColumnDot => column_sum(columns, x[0].iter().zip(&x[1]).map(|(a, b)| a * b)),
         Op::RowNormalize => x[0].chunks(columns.max(1)).flat_map(unit).collect(),
         Op::SoftmaxCrossEntropy => return cross_entropy(&x[0], ins[1], columns, outs),
-        Op::Conv { .. } => images::conv(op, ins, outs[0], &x),
+        Op::Conv { .. } | Op::ConvAverage { .. } => images::conv(op, ins, outs[0], &x),
         Op::BatchNorm { eps } => images::batch_norm(columns, eps.get(), &x),
         Op::Standardize { eps, scale } => images::standardize(eps.get(), scale.get(), &x),
         Op::Pool { kind, window } => images::pool(kind, &window, ins[0], outs[0], &x[0]),

@@ -26,6 +26,15 @@ pub(super) fn infer(op: &Op, ins: &[Desc]) -> Result<Vec<Desc>> {
             gate,
             epilogue,
         } => one(conv(&window, groups, gate, &epilogue, ins)?),
+        Op::ConvAverage {
+            window,
+            groups,
+            epilogue,
+        } => {
+            let out = conv(&window, groups, false, &epilogue, ins)?;
+            let pooled = Desc::new(&[out.dims[0], 1, 1, out.dims[3]], out.dtype);
+            Ok(vec![out, pooled])
+        }
         Op::Scale | Op::Bias => column(ranked(&ins[0], name)?, &ins[1]).and(one(ins[0].clone())),
         Op::Add | Op::ActivationGrad(_) => same(name, &ins[0], &ins[1]).and(one(ins[0].clone())),
         Op::Activation(_) | Op::Multiply(_) => one(ins[0].clone()),
@@ -154,6 +163,7 @@ fn count(op: &Op, ins: &[Desc]) -> Result<()> {
             let n = 2 + usize::from(*gate) + epilogue.inputs();
             (n, n)
         }
+        Op::ConvAverage { epilogue, .. } => (2 + epilogue.inputs(), 2 + epilogue.inputs()),
         Op::Activation(_)
         | Op::ColumnSum
         | Op::RowNormalize

@@ -116,6 +116,16 @@ pub enum Op {
         /// What is done before storing.
         epilogue: Epilogue,
     },
+    /// `(x, filters, ...) -> (y, [n, 1, 1, o])`: [`Op::Conv`] without a gate, and
+    /// [`Op::GlobalAverage`] of its result.
+    ConvAverage {
+        /// Size, steps and padding (zeros) of the window.
+        window: Window,
+        /// Groups of channels and filters.
+        groups: usize,
+        /// What is done before storing.
+        epilogue: Epilogue,
+    },
     /// `x[m, n] * s[n]`.
     Scale,
     /// `x[m, n] + b[n]`.
@@ -238,6 +248,7 @@ impl Op {
         match self {
             Op::Gemm { .. } => "gemm",
             Op::Conv { .. } => "conv",
+            Op::ConvAverage { .. } => "conv_average",
             Op::BatchNorm { .. } => "batch_norm",
             Op::Standardize { .. } => "standardize",
             Op::Pool {
@@ -309,6 +320,10 @@ impl Op {
                 let depth: usize = ins[1].dims[1..].iter().product();
                 2 * outs[0].len() as u64 * depth as u64
             }
+            Op::ConvAverage { .. } => {
+                let depth: usize = ins[1].dims[1..].iter().product();
+                outs[0].len() as u64 * (2 * depth as u64 + 1)
+            }
             Op::Pool { window, .. } => (outs[0].len() * window.kernel[0] * window.kernel[1]) as u64,
             Op::ColumnDot | Op::RowNormalize | Op::BatchNorm { .. } => 2 * elements,
             Op::Gated { .. } | Op::GlobalGem { .. } => 2 * elements,
@@ -366,6 +381,20 @@ impl Op {
                 };
                 let value = graph.push(bare, &[x, filters])?;
                 epilogue.unfuse(graph, value, take)
+            }
+            Op::ConvAverage {
+                window,
+                groups,
+                epilogue,
+            } => {
+                let conv = Op::Conv {
+                    window,
+                    groups,
+                    gate: false,
+                    epilogue,
+                };
+                let value = graph.push(conv, ins)?;
+                Ok(vec![value, graph.push(Op::GlobalAverage, &[value])?])
             }
             Op::Gated {
                 factor,
