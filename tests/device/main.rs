@@ -7,6 +7,7 @@ mod encoders;
 mod engine;
 mod fusion;
 mod fusion_rules;
+mod gemm_sm90;
 mod harness;
 mod images;
 mod margin;
