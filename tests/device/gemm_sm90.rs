@@ -17,7 +17,7 @@ use crate::harness::{
 };
 
 /// The simulated card as a Hopper card, if it is there.
-fn simulated() -> Option<(Arc<SimtDriver>, Arc<GpuDevice>)> {
+pub fn simulated() -> Option<(Arc<SimtDriver>, Arc<GpuDevice>)> {
     simulated_driver()?;
     let path = std::env::var_os("DOPPEL_SIMT")?;
     let driver = Arc::new(SimtDriver::open_as(path, 90).unwrap());
@@ -26,7 +26,7 @@ fn simulated() -> Option<(Arc<SimtDriver>, Arc<GpuDevice>)> {
 }
 
 /// All Hopper cards of this run.
-fn hoppers() -> Vec<Arc<GpuDevice>> {
+pub fn hoppers() -> Vec<Arc<GpuDevice>> {
     let real = cards().into_iter();
     let real = real.filter(|card| card.card().arch == 90 && card.card().driver == "cuda");
     simulated()
@@ -44,7 +44,7 @@ fn gemm(epilogue: Epilogue) -> Op {
     }
 }
 
-fn full(act: Act) -> Epilogue {
+pub fn full(act: Act) -> Epilogue {
     Epilogue {
         scale: true,
         bias: true,
