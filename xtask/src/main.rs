@@ -13,6 +13,7 @@ mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
+mod planted_conv_sm90;
 mod planted_gemm;
 mod planted_text;
 mod ptxas;
