@@ -48,7 +48,7 @@ std::string wrong_cluster(const Kernel& kernel, Dim grid, Dim block, Dim cluster
 
 }  // namespace
 
-uint32_t simt_abi_version() { return 2; }
+uint32_t simt_abi_version() { return 3; }
 const char* simt_build() { return BUILD; }
 uint64_t simt_memory() { return MEMORY; }
 size_t simt_most_shared(uint32_t arch) { return most_shared(arch); }
@@ -72,6 +72,16 @@ const char* simt_kernel_family(size_t index) {
 const char* simt_kernel_file(size_t index) {
   const Kernel* k = kernel_at(index);
   return k ? k->file : nullptr;
+}
+
+size_t simt_kernel_arguments(size_t index) {
+  const Kernel* k = kernel_at(index);
+  return k ? k->arguments : 0;
+}
+
+size_t simt_argument_bytes(size_t index, size_t argument) {
+  const Kernel* k = kernel_at(index);
+  return k && argument < k->arguments ? k->sizes[argument] : 0;
 }
 
 int simt_launch(size_t index, const Shape* shape, void** arguments, size_t argument_count, const Schedule* schedule,

@@ -42,6 +42,9 @@ size_t simt_kernel_count();
 const char* simt_kernel_name(size_t index);
 const char* simt_kernel_family(size_t index);
 const char* simt_kernel_file(size_t index);
+// How many arguments a kernel takes, and the bytes of each.
+size_t simt_kernel_arguments(size_t index);
+size_t simt_argument_bytes(size_t index, size_t argument);
 
 // Memory. Addresses are aligned to 256; sentinels are checked by simt_free, simt_download, simt_check and
 // after each launch.

@@ -100,16 +100,23 @@ struct Kernel {
   const char *family, *name, *file;
   void (*call)(void** arguments);
   size_t arguments;
+  const size_t* sizes;                       // bytes of each argument
   unsigned char *shared_begin, *shared_end;  // the static shared memory of its source file
   Kernel* next;
 };
 void add_kernel(Kernel* kernel);
 
+struct Arguments {
+  size_t count;
+  const size_t* sizes;
+};
+
 template <auto FUNCTION>
 struct Entry;
 template <class... A, void (*FUNCTION)(A...)>
 struct Entry<FUNCTION> {
-  static constexpr size_t ARGUMENTS = sizeof...(A);
+  static constexpr size_t SIZES[] = {sizeof(A)..., 0};
+  static constexpr Arguments ARGUMENTS{sizeof...(A), SIZES};
   // `arguments` follows cuLaunchKernel: one pointer to each argument's value.
   static void call(void** arguments) { spread(arguments, std::index_sequence_for<A...>()); }
 
@@ -123,9 +130,9 @@ struct Entry<FUNCTION> {
 
 struct Register {
   Kernel kernel;
-  Register(const char* family, const char* name, const char* file, void (*call)(void**), size_t arguments,
+  Register(const char* family, const char* name, const char* file, void (*call)(void**), Arguments arguments,
            unsigned char* begin, unsigned char* end)
-      : kernel{family, name, file, call, arguments, begin, end, nullptr} {
+      : kernel{family, name, file, call, arguments.count, arguments.sizes, begin, end, nullptr} {
     add_kernel(&kernel);
   }
 };

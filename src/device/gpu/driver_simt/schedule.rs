@@ -129,6 +129,7 @@ impl FromStr for Matrices {
 }
 
 /// [`Schedule`] as the library takes it.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct RawSchedule {
     order: u32,
