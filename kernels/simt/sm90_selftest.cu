@@ -210,7 +210,7 @@ extern "C" __global__ void selftest_mbarrier(int* out, int rounds) {
 }
 
 // out[block][i]: what block (rank + 1) % blocks of the cluster holds, read there; and its rank. Then each
-// thread adds to a counter of the last block, which tells it to `sums`.
+// thread adds to a counter of the last block, which puts it at its own place of `sums`.
 extern "C" __global__ void selftest_cluster(const int* values, int* out, int* sums) {
   DYNAMIC_SHARED(shared);
   auto* own = reinterpret_cast<int*>(shared);
@@ -225,7 +225,7 @@ extern "C" __global__ void selftest_cluster(const int* values, int* out, int* su
   atomicAdd(cluster_map(own + n + 1, blocks - 1), own[t]);
   cluster_arrive();
   cluster_wait();
-  if (rank == blocks - 1 && t == 0) sums[block / blocks] = own[n + 1];
+  if (rank == blocks - 1 && t == 0) sums[block] = own[n + 1];
 }
 
 // Each block loads its share of a box of 8 lines for a block, and shows it to all of the cluster: all end
