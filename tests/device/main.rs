@@ -5,6 +5,7 @@ mod card;
 mod catalogue;
 mod encoders;
 mod engine;
+mod engine_lanes;
 mod harness;
 mod images;
 mod miniature;

@@ -266,6 +266,7 @@ fn tell(a: &Arguments, clock: &Clock<'_>, made: &Made, (count, rejected): (usize
         (format!("{what}_per_second")): rate,
         "stages": stages_json(&clock.stages),
         "peak_memory_bytes": peak_memory(),
+        "peak_device_memory_bytes": a.common.peak_device_memory(),
         "device": made.device,
         "out": a.out,
     });
