@@ -44,6 +44,6 @@ pub use op::{Act, Cost, Epilogue, Margin, MarginKind, Op, PoolKind, Scalar, Wind
 pub use pictures::{Picture, Pictures, Taps};
 pub use plan::{Plan, bytes_of, values_of};
 pub use runner::Runner;
-pub use select::{cpu_kernels, open};
+pub use select::{MemoryLimit, cpu_kernels, limit_memory, open};
 pub use streams::Streams;
 pub use weights::{Source, Weights, missing};

@@ -24,8 +24,8 @@ pub struct Job<'a> {
     /// Where the encoders, the sweep and the search over dense rows run; the rest has no card form yet
     /// and runs on the CPU.
     pub device: Arc<dyn Device>,
-    /// Whether an encoder that the device has no form of is an error; else it runs on the CPU, with a
-    /// note.
+    /// Whether an encoder or a dense search that the device has no form of is an error; else it runs on
+    /// the CPU, with a note.
     pub insist: bool,
     /// Where what the stages make is kept.
     pub work: &'a Work,

@@ -9,6 +9,7 @@ mod engine;
 mod fusion;
 mod fusion_rules;
 mod gemm_sm90;
+mod engine_lanes;
 mod harness;
 mod images;
 mod margin;

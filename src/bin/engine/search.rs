@@ -138,6 +138,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
         "neighbours": lists.pairs(),
         "seconds": took,
         "peak_memory_bytes": peak_memory(),
+        "peak_device_memory_bytes": a.common.peak_device_memory(),
         "device": ran,
         "out": a.out,
     }));

@@ -25,6 +25,7 @@ pub(super) struct Card {
 struct Held {
     bytes: u64,
     most: u64,
+    peak: u64,
 }
 
 /// Threads that capture work, and what has to be freed when none does.
@@ -51,6 +52,7 @@ impl Card {
             held: Mutex::new(Held {
                 bytes: 0,
                 most: u64::MAX,
+                peak: 0,
             }),
             captures: Mutex::default(),
         })
@@ -81,6 +83,11 @@ impl Card {
         Ok(free.min(held.most.saturating_sub(held.bytes)))
     }
 
+    /// The most bytes that were allocated at a time.
+    pub(super) fn peak(&self) -> u64 {
+        lock(&self.held).peak
+    }
+
     /// Counts an allocation against the limit.
     fn reserve(&self, bytes: usize) -> Result<()> {
         let mut held = lock(&self.held);
@@ -95,6 +102,7 @@ impl Card {
                 .mend("give a larger --device-memory, or use --device cpu"));
         }
         held.bytes = after;
+        held.peak = held.peak.max(after);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::error::{Error, Kind, Result};
 use crate::lists::Lists;
 use crate::search::{self, Fuse, Space, TopK};
-use crate::tensor::Rows;
+use crate::tensor::{Matrix, Rows};
 
 /// What a search takes, and how its result is called.
 pub(super) struct Search {
@@ -75,14 +75,52 @@ impl Run<'_> {
         };
         let items = items.listings.items.len();
         let name = ("search", search.label.as_str());
-        self.stage(name, (&search.file, &key), items, || {
-            let lists = find(&*device, queries, gallery, search)?;
+        let (insist, mut left) = (self.job.insist, None);
+        let kept = self.stage(name, (&search.file, &key), items, || {
+            let card = Card {
+                device: &*device,
+                insist,
+                left: &mut left,
+            };
+            let lists = find(card, queries, gallery, search)?;
             let told = Told {
                 items,
                 ..Told::default()
             };
             Ok((Made::Lists(lists), told))
-        })
+        })?;
+        left.into_iter().for_each(|note| self.note(note));
+        Ok(kept)
+    }
+}
+
+/// The device of a run, and what becomes of a search that it has no form of.
+struct Card<'a> {
+    device: &'a dyn Device,
+    /// Whether that is an error; else the search runs on the CPU.
+    insist: bool,
+    /// A note where that happened.
+    left: &'a mut Option<String>,
+}
+
+impl Card<'_> {
+    /// The nearest of `rows`, on the device or on the CPU.
+    fn dense(self, rows: &Matrix, gallery: Option<&Matrix>, top: &TopK) -> Result<Lists> {
+        let kind = self.device.info().kind;
+        match search::dense_on(self.device, rows, gallery, top) {
+            Err(e) if e.kind() == Kind::Unsupported && self.insist => {
+                let message = format!("--device {kind}: {}", e.message());
+                Err(Error::unsupported(message).mend("use --device cpu"))
+            }
+            Err(e) if e.kind() == Kind::Unsupported => {
+                *self.left = Some(format!("a search runs on the CPU: {}", e.message()));
+                match gallery {
+                    None => search::dense(rows, top),
+                    Some(gallery) => search::dense_against(rows, gallery, top),
+                }
+            }
+            done => done,
+        }
     }
 }
 
@@ -98,12 +136,7 @@ fn of(data: &Data) -> Value {
     }
 }
 
-fn find(
-    device: &dyn Device,
-    queries: &Data,
-    gallery: Option<&Data>,
-    search: &Search,
-) -> Result<Lists> {
+fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search) -> Result<Lists> {
     let top = TopK {
         k: search.k,
         // A distance below d is a score above 1 - d; the rule itself decides at the edge.
@@ -124,8 +157,8 @@ fn find(
         (Data::Hashes(a), Some(Data::Hashes(b))) => {
             search::hamming_against(hashes(&*a.read()?)?, hashes(&*b.read()?)?, &top)
         }
-        (Data::Rows(a), None) => near(device, &*a.read()?, None, &top),
-        (Data::Rows(a), Some(Data::Rows(b))) => near(device, &*a.read()?, Some(&*b.read()?), &top),
+        (Data::Rows(a), None) => near(card, &*a.read()?, None, &top),
+        (Data::Rows(a), Some(Data::Rows(b))) => near(card, &*a.read()?, Some(&*b.read()?), &top),
         (Data::Fused(a, by), None) => {
             let rows = read(a)?;
             search::fused(&weighted(&rows), *by, &top)
@@ -146,21 +179,10 @@ fn hashes(made: &Made) -> Result<&[Option<u64>]> {
 }
 
 /// The nearest rows by cosine; dense ones on the device, or on the CPU where it has no such search.
-pub(super) fn near(
-    device: &dyn Device,
-    rows: &Rows,
-    gallery: Option<&Rows>,
-    top: &TopK,
-) -> Result<Lists> {
+fn near(card: Card<'_>, rows: &Rows, gallery: Option<&Rows>, top: &TopK) -> Result<Lists> {
     match (rows, gallery) {
-        (Rows::Dense(x), None) => match search::dense_on(device, x, None, top) {
-            Err(e) if e.kind() == Kind::Unsupported => search::dense(x, top),
-            done => done,
-        },
-        (Rows::Dense(x), Some(Rows::Dense(y))) => match search::dense_on(device, x, Some(y), top) {
-            Err(e) if e.kind() == Kind::Unsupported => search::dense_against(x, y, top),
-            done => done,
-        },
+        (Rows::Dense(x), None) => card.dense(x, None, top),
+        (Rows::Dense(x), Some(Rows::Dense(y))) => card.dense(x, Some(y), top),
         (Rows::Sparse(x), None) => search::sparse(x, top),
         (Rows::Sparse(x), Some(Rows::Sparse(y))) => search::sparse_against(x, y, top),
         _ => Err(
