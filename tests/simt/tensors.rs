@@ -334,7 +334,7 @@ fn stores_leave_what_is_outside_the_tensor_alone() {
                         expected[o + b] = image[place(i * element + b, *swizzle)];
                     }
                 }
-                let (at, from) = (card.put(*corner), card.put(&image));
+                let (at, from) = (card.put(corner), card.put(&image));
                 let args = [at.address, from.address, bytes as u64];
                 let map = tensor.map(&card);
                 card.run_mapped(symbol, block(64, bytes), &[map], &args)

@@ -40,7 +40,7 @@ impl Lay {
         }
         // Rows of `span` bytes; pieces of 16 bytes exchanged by the number of the 128-byte line.
         let at = row / 8 * self.stride + row % 8 * self.span + 2 * k;
-        at ^ (at / 128 % (self.span / 16)) * 16
+        at ^ ((at / 128 % (self.span / 16)) * 16)
     }
 
     /// Bytes from one piece of 16 values of k to the next.
