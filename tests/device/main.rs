@@ -4,6 +4,7 @@ mod bounds;
 mod card;
 mod catalogue;
 mod fusion;
+mod fusion_counts;
 mod fusion_rules;
 mod harness;
 mod images;
