@@ -1,49 +1,30 @@
 //! Compiles `kernels/` with nvcc to one fatbin a file and writes `images.rs`, which embeds them.
 //!
 //! Without nvcc the CPU engine is built, and one warning says so; `DOPPEL_REQUIRE_KERNELS=1` makes
-//! that an error. `sm90_*.cu` become `sm_90a` machine code alone; every other file becomes `sm_80`
-//! machine code and `compute_80` PTX. A compiled file is kept in `target/kernels` under the hash of
-//! all that went into it, so that other profiles need not compile it again.
+//! that an error. What a file is compiled to, and what fails it, is in `xtask/src/kernel_build.rs` and
+//! `xtask/src/ptxas.rs`. A compiled file is kept in `target/kernels`, so that other profiles need not
+//! compile it again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{env, fs, io, thread};
 
+#[path = "xtask/src/kernel_build.rs"]
+#[allow(dead_code, reason = "what each kernel takes is for xtask alone")]
+mod kernel_build;
 #[path = "xtask/src/kernel_sources.rs"]
 mod kernel_sources;
 #[path = "xtask/src/nvcc.rs"]
 #[allow(dead_code, reason = "what pip installs is for xtask alone")]
 mod nvcc;
 #[path = "xtask/src/ptxas.rs"]
+#[allow(dead_code, reason = "what each kernel takes is for xtask alone")]
 mod ptxas;
 
+use kernel_build::{Compiled, compile};
 use kernel_sources::Family;
 use nvcc::Nvcc;
-
-/// What every file is compiled with. Unused and shadowed names are errors, as in Rust's lints.
-const FLAGS: &[&str] = &[
-    "-O3",
-    "-std=c++17",
-    "-Ikernels",
-    "-Werror=all-warnings",
-    "-Xptxas=-v",
-    "--compress-mode=size",
-    "-fatbin",
-];
-/// Where compiled files are kept, from the repository's root.
-const KEPT: &str = "target/kernels";
-
-/// One compiled file.
-struct Compiled {
-    family: String,
-    file: PathBuf,
-    fatbin: PathBuf,
-    archs: &'static [&'static str],
-    kernels: BTreeSet<String>,
-    warnings: Vec<String>,
-}
 
 fn main() {
     let faults = match build() {
@@ -176,109 +157,6 @@ fn no_symbol_twice(compiled: &[Compiled]) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Compiles one file, or takes what was kept of it.
-fn compile(root: &Path, nvcc: &Nvcc, family: &str, file: &Path) -> Result<Compiled, String> {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    let hopper = stem.starts_with("sm90_");
-    let archs: &[&str] = if hopper {
-        &["sm_90a"]
-    } else {
-        &["sm_80", "compute_80"]
-    };
-    let generate = if hopper {
-        "-gencode=arch=compute_90a,code=sm_90a"
-    } else {
-        "-gencode=arch=compute_80,code=[sm_80,compute_80]"
-    };
-    let fault = |error: io::Error| format!("{}: {error}", file.display());
-    let sources = kernel_sources::closure(root, file).map_err(fault)?;
-    let digest = kernel_sources::digest(root, &sources).map_err(fault)?;
-    let key = format!("{} {generate} {} {digest}", nvcc.version, FLAGS.join(" "));
-    let short = kernel_sources::hexadecimal(&hash(key.as_bytes())[..16]);
-    let kept = root.join(KEPT).join(format!("{family}-{stem}-{short}"));
-    let (fatbin, log) = (kept.join("fatbin"), kept.join("log"));
-    if !(fatbin.is_file() && log.is_file()) {
-        run(root, nvcc, file, generate, &kept)?;
-    }
-    let said = fs::read_to_string(&log).map_err(fault)?;
-    let report = ptxas::read(&said);
-    let telling = report
-        .serialised
-        .iter()
-        .find(|line| line.contains("serialized"));
-    if let Some(line) = telling.or(report.serialised.first()) {
-        return Err(format!("{}: {line}", file.display()));
-    }
-    if report.kernels.is_empty() {
-        return Err(format!("{}: no kernel in it", file.display()));
-    }
-    if let Some(name) = report.kernels.iter().find(|name| name.starts_with("_Z")) {
-        return Err(format!(
-            "{}: {name} is a kernel without extern \"C\"",
-            file.display()
-        ));
-    }
-    Ok(Compiled {
-        family: family.into(),
-        file: file.into(),
-        fatbin,
-        archs,
-        kernels: report.kernels,
-        warnings: report.slow,
-    })
-}
-
-fn hash(bytes: &[u8]) -> [u8; 32] {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).into()
-}
-
-/// Runs nvcc into a folder of its own, which then takes the name `kept` in one step.
-fn run(root: &Path, nvcc: &Nvcc, file: &Path, generate: &str, kept: &Path) -> Result<(), String> {
-    let fault = |error: io::Error| format!("{}: {error}", kept.display());
-    let unfinished = kept.with_extension(format!("{}.unfinished", std::process::id()));
-    fs::create_dir_all(&unfinished).map_err(fault)?;
-    let out = Command::new(&nvcc.path)
-        .args(FLAGS)
-        .args([generate, "-o"])
-        .arg(unfinished.join("fatbin"))
-        .arg(file)
-        .current_dir(root)
-        .output()
-        .map_err(|e| format!("{} did not start: {e}", nvcc.path.display()))?;
-    let mut log = String::from_utf8_lossy(&out.stderr).into_owned();
-    log.push_str(&String::from_utf8_lossy(&out.stdout));
-    if !out.status.success() {
-        // Nothing depends on a folder that could not be removed.
-        let _ = fs::remove_dir_all(&unfinished);
-        return Err(refusal(file, &log));
-    }
-    fs::write(unfinished.join("log"), log).map_err(fault)?;
-    let renamed = fs::rename(&unfinished, kept);
-    if kept.join("fatbin").is_file() {
-        // Another build may have been first; its files are the same.
-        let _ = fs::remove_dir_all(&unfinished);
-        return Ok(());
-    }
-    renamed.map_err(fault)
-}
-
-/// nvcc's complaint, with what to do where the cause is known.
-fn refusal(file: &Path, log: &str) -> String {
-    let lines: Vec<&str> = log
-        .lines()
-        .filter(|line| !line.trim().is_empty() && !line.contains("ptxas info"))
-        .collect();
-    let mend = if log.contains("Unsupported .version") {
-        format!("ptxas is older than nvvm; {}", nvcc::MEND)
-    } else if log.contains("host compiler") || log.contains("cc1plus") || log.contains("gcc: not") {
-        "nvcc needs a working g++".into()
-    } else {
-        "nvcc refused it".into()
-    };
-    format!("{}: {mend}\n{}", file.display(), lines.join("\n"))
 }
 
 /// Writes `images.rs`, and copies what it embeds beside it.

@@ -118,6 +118,7 @@
 //! # }
 //! ```
 
+pub mod bench;
 pub mod device;
 pub mod embed;
 pub mod error;

@@ -17,6 +17,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "nn",
         &["error", "limits", "lists", "files", "tensor", "device"],
     ),
+    // What is measured: the shapes of encoders and searches, on a device.
+    ("bench", &["error", "lists", "device", "nn"]),
     ("listings", BASE),
     ("image", &["error", "limits", "lists", "files", "quiet"]),
     (

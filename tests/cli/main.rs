@@ -1,6 +1,7 @@
 //! The command line as a user and a script see it: files, exit codes, JSON, one-line errors.
 
 mod bad_input;
+mod bench;
 mod demo;
 mod embed;
 mod matching;

@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 
 use crate::tools::{Bench, SMALL};
 
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     "match", "embed", "tfidf", "search", "evaluate", "tune", "synth", "split", "info", "demo",
+    "bench",
 ];
 
 #[test]

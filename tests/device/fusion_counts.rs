@@ -2,9 +2,12 @@
 
 use std::ffi::c_void;
 use std::path::Path;
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
-use doppel::device::gpu::driver::{CardInfo, Driver, Event, Kernel, Launch};
+use doppel::device::gpu::driver::{
+    CardInfo, Driver, Event, Kernel, Launch, Recording, TensorMap, TensorShape,
+};
 use doppel::device::gpu::driver_simt::SimtDriver;
 use doppel::device::{CardLists, Device, Fusion, GpuDevice, Mixing, Stream};
 use doppel::error::Result;
@@ -64,6 +67,38 @@ impl Driver for Counting {
         // SAFETY: the caller's promise, here and below.
         unsafe { self.inner.free(address) }
     }
+    fn memory(&self) -> Result<(u64, u64)> {
+        self.inner.memory()
+    }
+    fn host_alloc(&self, bytes: usize) -> Result<NonNull<u8>> {
+        self.inner.host_alloc(bytes)
+    }
+    unsafe fn host_free(&self, at: NonNull<u8>) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { self.inner.host_free(at) }
+    }
+    unsafe fn upload_locked(
+        &self,
+        to: u64,
+        from: NonNull<u8>,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<()> {
+        self.note(Asked::Upload(bytes));
+        // SAFETY: as above.
+        unsafe { self.inner.upload_locked(to, from, bytes, stream) }
+    }
+    unsafe fn download_locked(
+        &self,
+        from: u64,
+        to: NonNull<u8>,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<()> {
+        self.note(Asked::Download(bytes));
+        // SAFETY: as above.
+        unsafe { self.inner.download_locked(from, to, bytes, stream) }
+    }
     unsafe fn upload(&self, to: u64, from: &[u8], stream: Stream) -> Result<()> {
         self.note(Asked::Upload(from.len()));
         // SAFETY: as above.
@@ -96,11 +131,42 @@ impl Driver for Counting {
     fn stream(&self) -> Result<Stream> {
         self.inner.stream()
     }
+    fn destroy(&self, stream: Stream) -> Result<()> {
+        self.inner.destroy(stream)
+    }
     fn record(&self, stream: Stream) -> Result<Event> {
         self.inner.record(stream)
     }
+    fn record_timed(&self, stream: Stream) -> Result<Event> {
+        self.inner.record_timed(stream)
+    }
+    fn elapsed(&self, from: Event, to: Event) -> Result<f64> {
+        self.inner.elapsed(from, to)
+    }
+    fn release(&self, event: Event) -> Result<()> {
+        self.inner.release(event)
+    }
     fn wait(&self, stream: Stream, event: Event) -> Result<()> {
         self.inner.wait(stream, event)
+    }
+    fn reach(&self, event: Event) -> Result<()> {
+        self.inner.reach(event)
+    }
+    fn capture(&self, stream: Stream) -> Result<()> {
+        self.inner.capture(stream)
+    }
+    fn captured(&self, stream: Stream) -> Result<Recording> {
+        self.inner.captured(stream)
+    }
+    unsafe fn replay(&self, recording: Recording, stream: Stream) -> Result<()> {
+        // SAFETY: as above.
+        unsafe { self.inner.replay(recording, stream) }
+    }
+    fn forget(&self, recording: Recording) -> Result<()> {
+        self.inner.forget(recording)
+    }
+    fn tensor_map(&self, shape: &TensorShape) -> Result<TensorMap> {
+        self.inner.tensor_map(shape)
     }
     fn sync(&self, stream: Stream) -> Result<()> {
         self.inner.sync(stream)

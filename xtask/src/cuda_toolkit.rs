@@ -51,37 +51,13 @@ fn download(root: &Path, folder: &Path, path: &Path) -> Result<nvcc::Nvcc, Strin
     if !crate::has("g++", "--version") {
         return Err("nvcc needs g++, which is not in PATH (Debian: apt-get install g++)".into());
     }
-    let python = python()?;
     let new = root.join(format!(
         "{}.{}.unfinished",
         nvcc::FOLDER,
         std::process::id()
     ));
-    let arguments = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--root-user-action=ignore",
-        "--only-binary=:all:",
-        "--target",
-    ];
-    let status = Command::new(&python)
-        .args(arguments)
-        .arg(&new)
-        .arg(nvcc::PACKAGE)
-        .status()
-        .map_err(|e| format!("{python} did not start: {e}"))?;
-    let checked = if status.success() {
-        nvcc::check(&new.join(nvcc::IN_FOLDER))
-    } else {
-        Err(format!(
-            "`{python} -m pip install {}` failed ({status})",
-            nvcc::PACKAGE
-        ))
-    };
+    let checked =
+        pip(&new, &[nvcc::PACKAGE]).and_then(|()| nvcc::check(&new.join(nvcc::IN_FOLDER)));
     if checked.is_err() {
         // What pip left is of no use; the error below says what went wrong.
         let _ = fs::remove_dir_all(&new);
@@ -97,6 +73,35 @@ fn download(root: &Path, folder: &Path, path: &Path) -> Result<nvcc::Nvcc, Strin
         path: path.to_path_buf(),
         ..checked
     })
+}
+
+/// Installs wheels, and what they need, into the folder `to`.
+pub fn pip(to: &Path, packages: &[&str]) -> Result<(), String> {
+    let python = python()?;
+    let arguments = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+        "--only-binary=:all:",
+        "--target",
+    ];
+    let status = Command::new(&python)
+        .args(arguments)
+        .arg(to)
+        .args(packages)
+        .status()
+        .map_err(|e| format!("{python} did not start: {e}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "`{python} -m pip install {}` failed ({status})",
+            packages.join(" ")
+        )),
+    }
 }
 
 /// A Python with pip, or one line on what is missing.

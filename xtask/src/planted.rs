@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{planted_fusion, root, simt};
+use crate::{planted_fusion, planted_gemm, planted_text, root, simt};
 
 /// A bug: where it is, what it is, and the test that should see it.
 pub struct Bug {
@@ -72,6 +72,7 @@ const COLUMNS: &str = "pointwise/columns.cu";
 const POINTWISE: &str = "pointwise/pointwise.cu";
 const ACTIVATION: &str = "pointwise/activation.h";
 const SOFTMAX: &str = "margin/softmax_cross_entropy.cu";
+const BLOCK: &str = "margin/block.h";
 const SCAN: &str = "neighbours/topk_scan.cu";
 const EXACT_PASS: &str = "neighbours/topk_exact.cu";
 const EXACT: &str = "neighbours/exact.h";
@@ -97,8 +98,8 @@ const BUGS: &[Bug] = &[
     bug(
         "gemm_stage_too_early",
         GEMM,
-        "load(step + STAGES - 1)",
-        "load(step + STAGES)",
+        "load(step + STAGES - 1, to)",
+        "load(step + STAGES - 1, from)",
         PRODUCTS,
     ),
     bug(
@@ -243,7 +244,7 @@ const BUGS: &[Bug] = &[
     ),
     bug(
         "softmax_no_first_barrier",
-        SOFTMAX,
+        BLOCK,
         "parts[warp] = v;\n  __syncthreads();",
         "parts[warp] = v;",
         PRODUCTS,
@@ -384,7 +385,12 @@ const BUGS: &[Bug] = &[
 ];
 
 /// The lists of bugs.
-const LISTS: &[&[Bug]] = &[BUGS, planted_fusion::BUGS];
+const LISTS: &[&[Bug]] = &[
+    BUGS,
+    planted_fusion::BUGS,
+    planted_gemm::BUGS,
+    planted_text::BUGS,
+];
 
 fn all() -> impl Iterator<Item = &'static Bug> {
     LISTS.iter().copied().flatten()

@@ -1,5 +1,6 @@
 //! The command line: one file a verb; each parses, calls the library and prints.
 
+mod bench;
 mod common;
 mod demo;
 mod embed;
@@ -56,6 +57,8 @@ enum Verb {
     Split(split::Arguments),
     /// Make up a marketplace, pictures and titles, to try things on
     Synth(synth::Arguments),
+    /// Measure the device on the engine's own shapes: a table and JSON
+    Bench(bench::Arguments),
     /// Say what this build and this machine can do
     Info(info::Arguments),
     /// Match the listings that doppel ships, to see it work
@@ -73,6 +76,7 @@ impl Verb {
             Verb::Tune(a) => &a.common,
             Verb::Split(a) => &a.common,
             Verb::Synth(a) => &a.common,
+            Verb::Bench(a) => &a.common,
             Verb::Info(a) => &a.common,
             Verb::Demo(a) => &a.common,
         }
@@ -89,6 +93,7 @@ impl Verb {
             Verb::Tune(a) => tune::run(a),
             Verb::Split(a) => split::run(a),
             Verb::Synth(a) => synth::run(a),
+            Verb::Bench(a) => bench::run(a),
             Verb::Info(a) => info::run(a),
             Verb::Demo(a) => demo::run(a),
         }
