@@ -7,6 +7,7 @@ mod conv_sm90;
 mod encoders;
 mod engine;
 mod fusion;
+mod fusion_counts;
 mod fusion_rules;
 mod gemm_sm90;
 mod engine_lanes;

@@ -14,6 +14,7 @@ mod nvcc;
 mod picture;
 mod planted;
 mod planted_conv_sm90;
+mod planted_fusion;
 mod planted_gemm;
 mod planted_text;
 mod ptxas;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{planted_conv_sm90, planted_gemm, planted_text, root, simt};
+use crate::{planted_conv_sm90, planted_fusion, planted_gemm, planted_text, root, simt};
 
 /// A bug: where it is, what it is, and the test that should see it.
 pub struct Bug {
@@ -388,6 +388,7 @@ const BUGS: &[Bug] = &[
 const LISTS: &[&[Bug]] = &[
     BUGS,
     planted_conv_sm90::BUGS,
+    planted_fusion::BUGS,
     planted_gemm::BUGS,
     planted_text::BUGS,
 ];
