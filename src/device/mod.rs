@@ -16,6 +16,7 @@
 mod api;
 pub mod cpu;
 mod desc;
+mod foreign;
 pub mod gpu;
 mod grad;
 mod graph;
@@ -29,6 +30,7 @@ mod weights;
 pub use api::{Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
 pub use cpu::CpuDevice;
 pub use desc::{Buf, DType, Desc, Home, Mem};
+pub use foreign::{foreign_memory, foreign_stream};
 pub use gpu::GpuDevice;
 pub use gpu::driver::{Event, Stream};
 pub use graph::{Graph, Node, Origin, Value};

@@ -5,6 +5,7 @@
 #![cfg(all(feature = "cuda", target_os = "linux"))]
 
 mod card;
+mod foreign;
 mod made_up;
 mod reasons;
 
@@ -13,6 +14,7 @@ mod reasons;
 fn child() {
     match std::env::var("DOPPEL_TEST_CHILD").as_deref() {
         Ok("probe") => reasons::child(),
+        Ok("foreign") => foreign::child(),
         Ok(scenario) => card::child(scenario),
         Err(_) => {}
     }

@@ -24,6 +24,7 @@ use self::api::{Api, OUT_OF_MEMORY, Refusal, SUCCESS};
 use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream};
 use super::images::{self, IMAGES, Image};
 use super::probe::{NoGpu, OLDEST_CARD, allowed};
+use crate::device::foreign;
 use crate::error::{Error, Result};
 
 /// Dynamic shared memory that every kernel may have without asking, in bytes.
@@ -217,6 +218,9 @@ impl CudaDriver {
 
     /// The handle of a stream.
     fn raw(&self, stream: Stream) -> Result<CUstream> {
+        if let Some(handle) = foreign::handle(stream) {
+            return Ok(handle.cast());
+        }
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         let at = usize::try_from(stream.0).unwrap_or(usize::MAX);
         streams
