@@ -66,6 +66,10 @@ pub const MAX_THREADS: usize = 1024;
 pub const MAX_CARD_K: usize = 64;
 /// The most modalities of a sweep on a card.
 pub const MAX_CARD_SWEEP: usize = 8;
+/// The most that may fire for one row while a card runs a rule.
+pub const MAX_CARD_FIRED: usize = 8192;
+/// The most marks that a rule's program may set at a time on a card.
+pub const MAX_CARD_MARKS: usize = 256;
 /// The most rows or columns of a matrix on a card: kernels count them in 32 bits, signed.
 pub const MAX_CARD_SIDE: usize = (1 << 31) - 256;
 /// The longest JSON header of published weights, in bytes; those of large models take a few hundred kB.

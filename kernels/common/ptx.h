@@ -1,4 +1,4 @@
-// The device's primitives under nvcc: the only file with inline PTX. `device.h` says what each does.
+// The device's primitives under nvcc: with `ptx_sm90.h` the only inline PTX. `device.h` says what each does.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -116,3 +116,5 @@ template <class V>
 __device__ __forceinline__ void store_vector(void* p, V v) {
   *static_cast<V*>(p) = v;
 }
+
+#include "common/ptx_sm90.h"

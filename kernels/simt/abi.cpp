@@ -16,24 +16,42 @@ const Kernel* kernel_at(size_t index) {
 }
 
 // What a card would refuse about a launch's shape; empty if nothing.
-std::string wrong_shape(Dim grid, Dim block, size_t shared) {
+std::string wrong_shape(const Kernel& kernel, Dim grid, Dim block, const Shape& shape) {
   if (grid.count() == 0 || block.count() == 0) return "the grid or the block is empty";
   if (block.x > 1024 || block.y > 1024 || block.z > 64 || block.count() > MOST_THREADS) {
     return "the block is over 1024 x 1024 x 64, or over 1024 threads";
   }
   if (grid.x > 0x7fffffffu || grid.y > 0xffff || grid.z > 0xffff) return "the grid is over 2^31 - 1 x 65535 x 65535";
-  if (shared > MOST_SHARED) {
-    return std::to_string(shared) + " bytes of dynamic shared memory are over " + std::to_string(MOST_SHARED);
+  if (is_hopper(kernel) && shape.arch != 90) {
+    return "it is for compute capability 9.0, not " + std::to_string(shape.arch / 10) + "." + std::to_string(shape.arch % 10);
   }
+  size_t most = most_shared(shape.arch);
+  if (shape.shared > most) {
+    return std::to_string(shape.shared) + " bytes of dynamic shared memory are over " + std::to_string(most);
+  }
+  return "";
+}
+
+// The same of its clusters.
+std::string wrong_cluster(const Kernel& kernel, Dim grid, Dim block, Dim cluster) {
+  uint64_t blocks = cluster.count();
+  if (blocks == 1) return "";
+  if (!is_hopper(kernel)) return "clusters are for kernels of files sm90_*.cu";
+  if (blocks == 0 || blocks > MOST_CLUSTER) return "a cluster has 1 to " + std::to_string(MOST_CLUSTER) + " blocks";
+  if (grid.x % cluster.x != 0 || grid.y % cluster.y != 0 || grid.z % cluster.z != 0) {
+    return "the grid is not a multiple of the cluster";
+  }
+  if (blocks * block.count() > MOST_FIBERS) return "a cluster here has at most " + std::to_string(MOST_FIBERS) + " threads";
+  if (kernel.shared_begin != kernel.shared_end) return "kernels with clusters keep all shared memory in the dynamic block";
   return "";
 }
 
 }  // namespace
 
-uint32_t simt_abi_version() { return 1; }
+uint32_t simt_abi_version() { return 3; }
 const char* simt_build() { return BUILD; }
 uint64_t simt_memory() { return MEMORY; }
-size_t simt_most_shared() { return MOST_SHARED; }
+size_t simt_most_shared(uint32_t arch) { return most_shared(arch); }
 
 size_t simt_kernel_count() {
   size_t n = 0;
@@ -51,18 +69,37 @@ const char* simt_kernel_family(size_t index) {
   return k ? k->family : nullptr;
 }
 
-int simt_launch(size_t index, const uint32_t* grid, const uint32_t* block, size_t shared, void** arguments,
-                size_t argument_count, const Schedule* schedule, char* error, size_t capacity) {
+const char* simt_kernel_file(size_t index) {
+  const Kernel* k = kernel_at(index);
+  return k ? k->file : nullptr;
+}
+
+size_t simt_kernel_arguments(size_t index) {
+  const Kernel* k = kernel_at(index);
+  return k ? k->arguments : 0;
+}
+
+size_t simt_argument_bytes(size_t index, size_t argument) {
+  const Kernel* k = kernel_at(index);
+  return k && argument < k->arguments ? k->sizes[argument] : 0;
+}
+
+int simt_launch(size_t index, const Shape* shape, void** arguments, size_t argument_count, const Schedule* schedule,
+                char* error, size_t capacity) {
   Call call(error, capacity);
   const Kernel* kernel = kernel_at(index);
   if (kernel == nullptr) return call.refuse(SIMT_UNSUPPORTED, "there is no such kernel");
   std::string name = std::string("kernel ") + kernel->name;
-  Dim g{grid[0], grid[1], grid[2]}, b{block[0], block[1], block[2]};
+  auto dim = [](const uint32_t* d) { return Dim{d[0], d[1], d[2]}; };
+  card.grid = dim(shape->grid);
+  card.block = dim(shape->block);
+  card.cluster = dim(shape->cluster);
   if (argument_count != kernel->arguments) {
     return call.refuse(SIMT_FAILED, name + " takes " + std::to_string(kernel->arguments) + " arguments, not " +
                                         std::to_string(argument_count));
   }
-  std::string wrong = wrong_shape(g, b, shared);
+  std::string wrong = wrong_shape(*kernel, card.grid, card.block, *shape);
+  if (wrong.empty()) wrong = wrong_cluster(*kernel, card.grid, card.block, card.cluster);
   if (!wrong.empty()) return call.refuse(SIMT_FAILED, name + ": " + wrong);
   if (!check_sentinels("something before the launch", &wrong)) return call.refuse(SIMT_FAILED, wrong);
 
@@ -74,7 +111,7 @@ int simt_launch(size_t index, const uint32_t* grid, const uint32_t* block, size_
   catch_reports();
   {
     SignalGuard guard;
-    run_grid(g, b, shared);
+    run_grid(shape->shared);
   }
   bool whole = check_sentinels(name.c_str(), &wrong);
   if (card.faulted) return call.refuse(SIMT_FAILED, card.fault);

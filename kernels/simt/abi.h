@@ -11,6 +11,18 @@
 
 #include "simt/card.h"
 #include "simt/sanitizer.h"
+#include "simt/tensor_map.h"
+
+namespace simt {
+
+// A launch's shape: x, y, z of each. `arch` is what the card passes for.
+struct Shape {
+  uint32_t grid[3], block[3], cluster[3];
+  uint32_t arch;
+  size_t shared;
+};
+
+}  // namespace simt
 
 enum SimtStatus { SIMT_DONE = 0, SIMT_FAILED = 1, SIMT_EXHAUSTED = 2, SIMT_UNSUPPORTED = 3 };
 
@@ -21,12 +33,18 @@ uint32_t simt_abi_version();
 // "plain", "asan" or "tsan".
 const char* simt_build();
 uint64_t simt_memory();
-size_t simt_most_shared();
+// Dynamic shared memory of a block on a card of this compute capability, times ten.
+size_t simt_most_shared(uint32_t arch);
 
-// Kernels are numbered from 0; their family is the folder that their source is in.
+// Kernels are numbered from 0; their family is the folder that their source is in, and their file is
+// from kernels/. Those of files sm90_*.cu are for compute capability 9.0 alone.
 size_t simt_kernel_count();
 const char* simt_kernel_name(size_t index);
 const char* simt_kernel_family(size_t index);
+const char* simt_kernel_file(size_t index);
+// How many arguments a kernel takes, and the bytes of each.
+size_t simt_kernel_arguments(size_t index);
+size_t simt_argument_bytes(size_t index, size_t argument);
 
 // Memory. Addresses are aligned to 256; sentinels are checked by simt_free, simt_download, simt_check and
 // after each launch.
@@ -38,9 +56,12 @@ int simt_copy(uint64_t to, uint64_t from, size_t bytes, char* error, size_t capa
 int simt_fill(uint64_t to, uint8_t value, size_t bytes, char* error, size_t capacity);
 int simt_check(char* error, size_t capacity);
 
-// Runs a kernel to its end. `arguments` follows cuLaunchKernel; `grid` and `block` are x, y, z.
-int simt_launch(size_t kernel, const uint32_t* grid, const uint32_t* block, size_t shared, void** arguments,
-                size_t argument_count, const simt::Schedule* schedule, char* error, size_t capacity);
+// Describes a tensor for bulk copies: fills the 128 bytes at `map`.
+int simt_tensor_map(const simt::TensorShape* shape, void* map, char* error, size_t capacity);
+
+// Runs a kernel to its end. `arguments` follows cuLaunchKernel.
+int simt_launch(size_t kernel, const simt::Shape* shape, void** arguments, size_t argument_count,
+                const simt::Schedule* schedule, char* error, size_t capacity);
 }
 #pragma GCC visibility pop
 

@@ -9,20 +9,21 @@ namespace {
 
 // Arrives at a barrier, and waits for the others if `stay`; gives the sum of their values.
 unsigned arrive(Barrier& b, unsigned value, bool stay) {
-  auto id = static_cast<size_t>(&b - card.barriers);
   Fiber& me = *card.running;
+  Block& block = *me.block;
+  auto id = static_cast<size_t>(&b - block.barriers);
   // Two orders by turns: a thread that runs ahead to the barrier's next round must not be taken for
   // one that came before the present round's end.
-  char* order = &block_orders->barriers[id][b.generation % 2];
+  char* order = &block.orders->barriers[id][b.generation % 2];
   release(order);
   b.sum += value;
   if (++b.arrived < b.needed) {
     if (!stay) return 0;
     me.barrier = &b;
-    wait(b.name, b.site);
+    wait(Fiber::Wait::Barrier, b.name, b.site);
   } else {
     for (unsigned i = 0; i < card.threads; i++) {
-      Fiber& f = card.fibers[i];
+      Fiber& f = block.fibers[i];
       if (f.state != Fiber::Waiting || f.barrier != &b) continue;
       f.state = Fiber::Ready;
       f.barrier = nullptr;
@@ -38,12 +39,8 @@ unsigned arrive(Barrier& b, unsigned value, bool stay) {
 
 }  // namespace
 
-void reset_barriers() {
-  for (Barrier& b : card.barriers) b = Barrier{};
-}
-
 unsigned syncthreads(const char* name, unsigned value, Site site) {
-  Barrier& b = card.barriers[0];
+  Barrier& b = card.running->block->barriers[0];
   if (b.arrived == 0) {
     b.name = name;
     b.site = site;
@@ -60,7 +57,7 @@ void named_barrier(int id, int threads, bool stay, Site site) {
   if (threads <= 0 || threads % static_cast<int>(WARP) != 0 || threads > static_cast<int>(card.threads)) {
     fail(site, "%s %d of %d threads: needs a multiple of 32 up to the block's %u", name, id, threads, card.threads);
   }
-  Barrier& b = card.barriers[id];
+  Barrier& b = card.running->block->barriers[id];
   if (b.arrived == 0) {
     b.needed = static_cast<unsigned>(threads);
     b.name = "barrier_sync";

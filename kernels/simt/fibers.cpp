@@ -52,7 +52,7 @@ unsigned stacks_made;
 // A slot is a stack and, for the race detector, a thread. Making such a thread is slow, so that slots
 // serve one block after another; they change hands, so that the same thread of two blocks is two threads.
 unsigned turn;
-[[maybe_unused]] void* tsan_threads[MOST_THREADS];
+[[maybe_unused]] void* tsan_threads[MOST_FIBERS];
 // The scheduler's stack as AddressSanitizer knows it; taken anew for each block.
 [[maybe_unused]] const void* main_stack;
 [[maybe_unused]] size_t main_stack_bytes;
@@ -63,7 +63,7 @@ char* stack_of(unsigned slot) { return arena + slot * (STACK + GUARD) + GUARD; }
 
 void make_stacks(unsigned threads) {
   if (arena == nullptr) {
-    void* got = mmap(nullptr, MOST_THREADS * (STACK + GUARD), PROT_READ | PROT_WRITE,
+    void* got = mmap(nullptr, MOST_FIBERS * (STACK + GUARD), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (got == MAP_FAILED) {
       std::perror("simulated card: no memory for stacks");
@@ -75,8 +75,8 @@ void make_stacks(unsigned threads) {
   turn += 37;
 }
 
-void start_fiber(Fiber& fiber, void (*entry)()) {
-  fiber.slot = (fiber.linear + turn) % card.threads;
+void start_fiber(Fiber& fiber, unsigned index, void (*entry)()) {
+  fiber.slot = (index + turn) % card.fibers_count;
   fiber.stack = stack_of(fiber.slot);
   // The last fibre here never returned from its frames.
   unpoison(fiber.stack, STACK);
@@ -93,11 +93,11 @@ void start_fiber(Fiber& fiber, void (*entry)()) {
 #endif
 }
 
-// All fibres of the block are done with, those that a fault left behind too: what they did comes
+// All fibres of the cluster are done with, those that a fault left behind too: what they did comes
 // before whatever follows the launch, and before the next block if blocks are joined.
 void end_fibers() {
 #if defined(SIMT_TSAN)
-  for (unsigned i = 0; i < card.threads; i++) {
+  for (unsigned i = 0; i < card.fibers_count; i++) {
     Fiber& fiber = card.fibers[i];
     __tsan_switch_to_fiber(fiber.tsan, __tsan_switch_to_fiber_no_sync);
     release(&orders.finished);
@@ -109,7 +109,7 @@ void end_fibers() {
     tsan_threads[fiber.slot] = nullptr;
   }
 #endif
-  for (unsigned i = 0; i < card.threads; i++) unpoison(card.fibers[i].stack, STACK);
+  for (unsigned i = 0; i < card.fibers_count; i++) unpoison(card.fibers[i].stack, STACK);
   main_stack = nullptr;
 }
 
@@ -150,6 +150,8 @@ void switch_to(Fiber& to, bool for_good) {
   if (&to != &card.main) {
     current.thread = to.thread;
     current.lane = to.lane;
+    current.block = to.block->index;
+    current.dynamic_shared = to.block->shared;
   }
   tell_of_switch(to, for_good ? nullptr : &from.fake_stack);
   simt_swap(&from.sp, to.sp);
@@ -164,8 +166,9 @@ void leave() {
   __builtin_unreachable();
 }
 
-void wait(const char* what, Site site) {
+void wait(Fiber::Wait kind, const char* what, Site site) {
   Fiber& fiber = *card.running;
+  fiber.wait = kind;
   fiber.what = what;
   fiber.site = site;
   fiber.state = Fiber::Waiting;

@@ -1,24 +1,25 @@
-// The fragments of ldmatrix and of mma.sync.m16n8k16 (PTX ISA, "Warp-level matrix instructions").
+// The fragments of ldmatrix, stmatrix and of mma.sync.m16n8k16 (PTX ISA, "Warp-level matrix instructions").
 //
 // With g = lane / 4 and t = lane % 4, in pairs of neighbouring columns (a pair is one register):
 //   A 16x16   a[0]: row g,   columns 2t, 2t+1      a[1]: row g+8, columns 2t, 2t+1
 //             a[2]: row g,   columns 2t+8, 2t+9    a[3]: row g+8, columns 2t+8, 2t+9
 //   B 16x8    b[0]: rows 2t, 2t+1 of column g      b[1]: rows 2t+8, 2t+9 of column g
 //   C 16x8    c[0], c[1]: row g, columns 2t, 2t+1  c[2], c[3]: row g+8, columns 2t, 2t+1
-//   ldmatrix  row g, columns 2t and 2t+1; transposed: column g, rows 2t and 2t+1
+//   ldmatrix, stmatrix  row g, columns 2t and 2t+1; transposed: column g, rows 2t and 2t+1
 
 #include "simt/half.h"
 #include "simt/matrix_unit.h"
 
 namespace simt {
 
-void load_matrices(Warp& warp) {
+void find_elements(Warp& warp) {
   const Request& shape = warp.lanes[0]->request;
   auto count = static_cast<unsigned>(shape.value);
   for (unsigned l = 0; l < 8 * count; l++) {
     const Request& r = warp.lanes[l]->request;
-    check_aligned(r.a, 16, "ldmatrix: a row", r.site);
-    check_shared(r.a, 16, "ldmatrix: a row", r.site);
+    const char* row = r.op == WarpOp::Ldmatrix ? "ldmatrix: a row" : "stmatrix: a row";
+    check_aligned(r.a, 16, row, r.site);
+    check_shared(r.a, 16, row, r.site);
   }
   for (unsigned l = 0; l < WARP; l++) {
     auto** elements = static_cast<const unsigned char**>(warp.lanes[l]->request.out);

@@ -1,4 +1,4 @@
-// ldmatrix and mma.sync, with the fragments of the PTX ISA (see matrix.cpp).
+// ldmatrix, stmatrix and mma.sync, with the fragments of the PTX ISA (see matrix.cpp).
 #pragma once
 
 #include <cstring>
@@ -21,6 +21,19 @@ inline void ldmatrix(uint32_t (&r)[COUNT], const void* row, bool transposed, Sit
   }
 }
 
+template <int COUNT>
+inline void stmatrix(void* row, const uint32_t (&r)[COUNT], bool transposed, Site site) {
+  static_assert(COUNT == 1 || COUNT == 2 || COUNT == 4, "stmatrix stores 1, 2 or 4 matrices");
+  need_hopper("stmatrix", site);
+  unsigned char* elements[8] = {};
+  warp_operation({WarpOp::Stmatrix, 0xffffffffu, COUNT, transposed, 0, row, nullptr, elements, site});
+  for (int m = 0; m < COUNT; m++) {
+    auto low = static_cast<uint16_t>(r[m]), high = static_cast<uint16_t>(r[m] >> 16);
+    std::memcpy(elements[2 * m], &low, 2);
+    std::memcpy(elements[2 * m + 1], &high, 2);
+  }
+}
+
 }  // namespace simt
 
 template <int COUNT>
@@ -30,6 +43,15 @@ inline void ldmatrix(uint32_t (&r)[COUNT], const void* row, simt::Site site = si
 template <int COUNT>
 inline void ldmatrix_trans(uint32_t (&r)[COUNT], const void* row, simt::Site site = simt::Site::here()) {
   simt::ldmatrix(r, row, true, site);
+}
+
+template <int COUNT>
+inline void stmatrix(void* row, const uint32_t (&r)[COUNT], simt::Site site = simt::Site::here()) {
+  simt::stmatrix(row, r, false, site);
+}
+template <int COUNT>
+inline void stmatrix_trans(void* row, const uint32_t (&r)[COUNT], simt::Site site = simt::Site::here()) {
+  simt::stmatrix(row, r, true, site);
 }
 
 inline void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],

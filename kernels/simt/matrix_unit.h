@@ -1,4 +1,4 @@
-// ldmatrix and mma.sync for a warp whose lanes have all arrived.
+// ldmatrix, stmatrix and mma.sync for a warp whose lanes have all arrived.
 #pragma once
 
 #include "simt/card.h"
@@ -6,7 +6,7 @@
 namespace simt {
 
 // Tells each lane where the elements of its fragments lie.
-void load_matrices(Warp& warp);
+void find_elements(Warp& warp);
 // Adds the product to each lane's accumulators.
 void multiply_matrices(Warp& warp);
 

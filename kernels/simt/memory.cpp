@@ -55,8 +55,15 @@ bool check_buffer(const Buffer& b, const char* after, std::string* error) {
   return false;
 }
 
-// The buffer that holds all of `bytes` bytes at `address`.
-const Buffer* find(uint64_t address, size_t bytes, std::string* error) {
+void copy_bytes(void* to, const void* from, size_t n) {
+  auto* t = static_cast<volatile unsigned char*>(to);
+  auto* f = static_cast<const unsigned char*>(from);
+  for (size_t i = 0; i < n; i++) t[i] = f[i];
+}
+
+}  // namespace
+
+const Buffer* find_buffer(uint64_t address, size_t bytes, std::string* error) {
   auto next = card.buffers.upper_bound(address);
   if (next != card.buffers.begin()) {
     const auto& [start, buffer] = *--next;
@@ -66,14 +73,6 @@ const Buffer* find(uint64_t address, size_t bytes, std::string* error) {
   *error = std::to_string(bytes) + " bytes at address " + std::to_string(address) + " lie in no one buffer";
   return nullptr;
 }
-
-void copy_bytes(void* to, const void* from, size_t n) {
-  auto* t = static_cast<volatile unsigned char*>(to);
-  auto* f = static_cast<const unsigned char*>(from);
-  for (size_t i = 0; i < n; i++) t[i] = f[i];
-}
-
-}  // namespace
 
 bool check_sentinels(const char* after, std::string* error) {
   for (const auto& [start, buffer] : card.buffers) {
@@ -126,7 +125,7 @@ int simt_free(uint64_t address, char* error, size_t capacity) {
 int simt_upload(uint64_t to, const void* from, size_t bytes, char* error, size_t capacity) {
   Call call(error, capacity);
   std::string wrong;
-  if (!find(to, bytes, &wrong)) return call.refuse(SIMT_FAILED, "upload: " + wrong);
+  if (!find_buffer(to, bytes, &wrong)) return call.refuse(SIMT_FAILED, "upload: " + wrong);
   copy_bytes(reinterpret_cast<void*>(to), from, bytes);
   return SIMT_DONE;
 }
@@ -134,7 +133,7 @@ int simt_upload(uint64_t to, const void* from, size_t bytes, char* error, size_t
 int simt_download(uint64_t from, void* to, size_t bytes, char* error, size_t capacity) {
   Call call(error, capacity);
   std::string wrong;
-  const Buffer* buffer = find(from, bytes, &wrong);
+  const Buffer* buffer = find_buffer(from, bytes, &wrong);
   if (!buffer) return call.refuse(SIMT_FAILED, "download: " + wrong);
   if (!check_buffer(*buffer, "something", &wrong)) return call.refuse(SIMT_FAILED, wrong);
   copy_bytes(to, reinterpret_cast<const void*>(from), bytes);
@@ -144,7 +143,7 @@ int simt_download(uint64_t from, void* to, size_t bytes, char* error, size_t cap
 int simt_copy(uint64_t to, uint64_t from, size_t bytes, char* error, size_t capacity) {
   Call call(error, capacity);
   std::string wrong;
-  if (!find(from, bytes, &wrong) || !find(to, bytes, &wrong)) return call.refuse(SIMT_FAILED, "copy: " + wrong);
+  if (!find_buffer(from, bytes, &wrong) || !find_buffer(to, bytes, &wrong)) return call.refuse(SIMT_FAILED, "copy: " + wrong);
   if (bytes > 0 && to < from + bytes && from < to + bytes) return call.refuse(SIMT_FAILED, "copy: the ranges overlap");
   copy_bytes(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
   return SIMT_DONE;
@@ -153,7 +152,7 @@ int simt_copy(uint64_t to, uint64_t from, size_t bytes, char* error, size_t capa
 int simt_fill(uint64_t to, uint8_t value, size_t bytes, char* error, size_t capacity) {
   Call call(error, capacity);
   std::string wrong;
-  if (!find(to, bytes, &wrong)) return call.refuse(SIMT_FAILED, "fill: " + wrong);
+  if (!find_buffer(to, bytes, &wrong)) return call.refuse(SIMT_FAILED, "fill: " + wrong);
   for (size_t i = 0; i < bytes; i++) reinterpret_cast<volatile unsigned char*>(to)[i] = value;
   return SIMT_DONE;
 }

@@ -39,8 +39,10 @@ inline void check_aligned(const void* p, size_t bytes, const char* what, Site si
 
 // Fails unless `bytes` bytes at `p` lie in the block's shared memory.
 void check_shared(const void* p, size_t bytes, const char* what, Site site);
-// Fails if `p` lies in the block's shared memory.
+// Fails if `p` lies in shared memory.
 void check_global(const void* p, const char* what, Site site);
+// Fails unless the kernel's source is one for Hopper.
+void need_hopper(const char* what, Site site);
 
 // --- Barriers ------------------------------------------------------------------------------------
 
@@ -51,18 +53,30 @@ void fence();
 
 // --- Warps ---------------------------------------------------------------------------------------
 
-enum class WarpOp : uint8_t { Sync, Shuffle, ShuffleUp, ShuffleDown, ShuffleXor, Ballot, Any, All, Ldmatrix, Mma };
+enum class WarpOp : uint8_t {
+  Sync,
+  Shuffle,
+  ShuffleUp,
+  ShuffleDown,
+  ShuffleXor,
+  Ballot,
+  Any,
+  All,
+  Ldmatrix,
+  Stmatrix,
+  Mma
+};
 
 // What a lane brings to an operation of its warp.
 struct Request {
   WarpOp op;
   unsigned mask;
-  uint64_t value;         // shuffles: the lane's value; votes: its predicate; ldmatrix: matrices
-  int argument;           // shuffles: source lane, delta or lane mask; ldmatrix: whether transposed; mma: whether bf16
+  uint64_t value;         // shuffles: the lane's value; votes: its predicate; ldmatrix, stmatrix: matrices
+  int argument;           // shuffles: source lane, delta or lane mask; ldmatrix, stmatrix: whether transposed; mma: whether bf16
   int width;              // shuffles: the segment
-  const void* a;          // ldmatrix: the row's address; mma: uint32_t[4]
+  const void* a;          // ldmatrix, stmatrix: the row's address; mma: uint32_t[4]
   const void* b;          // mma: uint32_t[2]
-  void* out;              // ldmatrix: const unsigned char*[8]; mma: float[4], added to
+  void* out;              // ldmatrix, stmatrix: const unsigned char*[8]; mma: float[4], added to
   Site site;
 };
 // Waits until every lane of the mask has brought the same operation; gives the lane's result.
@@ -83,19 +97,26 @@ bool next_copy(int open, Copy* copy);
 // --- The registry --------------------------------------------------------------------------------
 
 struct Kernel {
-  const char *family, *name;
+  const char *family, *name, *file;
   void (*call)(void** arguments);
   size_t arguments;
+  const size_t* sizes;                       // bytes of each argument
   unsigned char *shared_begin, *shared_end;  // the static shared memory of its source file
   Kernel* next;
 };
 void add_kernel(Kernel* kernel);
 
+struct Arguments {
+  size_t count;
+  const size_t* sizes;
+};
+
 template <auto FUNCTION>
 struct Entry;
 template <class... A, void (*FUNCTION)(A...)>
 struct Entry<FUNCTION> {
-  static constexpr size_t ARGUMENTS = sizeof...(A);
+  static constexpr size_t SIZES[] = {sizeof(A)..., 0};
+  static constexpr Arguments ARGUMENTS{sizeof...(A), SIZES};
   // `arguments` follows cuLaunchKernel: one pointer to each argument's value.
   static void call(void** arguments) { spread(arguments, std::index_sequence_for<A...>()); }
 
@@ -109,9 +130,9 @@ struct Entry<FUNCTION> {
 
 struct Register {
   Kernel kernel;
-  Register(const char* family, const char* name, void (*call)(void**), size_t arguments, unsigned char* begin,
-           unsigned char* end)
-      : kernel{family, name, call, arguments, begin, end, nullptr} {
+  Register(const char* family, const char* name, const char* file, void (*call)(void**), Arguments arguments,
+           unsigned char* begin, unsigned char* end)
+      : kernel{family, name, file, call, arguments.count, arguments.sizes, begin, end, nullptr} {
     add_kernel(&kernel);
   }
 };

@@ -69,7 +69,6 @@ struct BlockOrders {
   char barriers[16][2];
   char warps[32][64];
 };
-extern BlockOrders* block_orders;
 
 // reports.cpp: what the sanitizers print is kept, and makes the launch fail.
 void catch_reports();

@@ -1,5 +1,6 @@
 // The simulated card as a kernel sees it: CUDA's language and the primitives of `common/device.h`,
-// for g++. One fibre is one CUDA thread; blocks run one after the other. README.md says how.
+// for g++. One fibre is one CUDA thread; blocks (or clusters) run one after the other. README.md says
+// how.
 #pragma once
 
 #include "simt/types.h"
@@ -12,3 +13,8 @@
 #include "simt/atomics.h"
 #include "simt/copies.h"
 #include "simt/matrix.h"
+#include "simt/mbarrier.h"
+#include "simt/tensor.h"
+#include "simt/wgmma.h"
+#include "simt/cluster.h"
+#include "simt/registers.h"

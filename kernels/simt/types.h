@@ -9,6 +9,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(n) __attribute__((aligned(n)))
 // Static shared memory lies in a section of its own for each source file, so that it can be poisoned
 // before each block. Helpers that declare some stand in an anonymous namespace.

@@ -63,7 +63,7 @@ void check(const Request& r, const Warp& warp, unsigned lane) {
 
 bool alike(const Request& r, const Warp::Meeting& meeting, const Warp& warp) {
   if (r.op != meeting.op) return false;
-  if (r.op != WarpOp::Ldmatrix && r.op != WarpOp::Mma) return true;
+  if (r.op < WarpOp::Ldmatrix) return true;
   const Request& other = warp.lanes[__builtin_ctz(meeting.arrived)]->request;
   return r.value == other.value && r.argument == other.argument;
 }
@@ -93,7 +93,8 @@ void work_out(Warp& warp, WarpOp op, unsigned mask) {
     case WarpOp::Ballot:
     case WarpOp::Any:
     case WarpOp::All: vote(warp, mask); break;
-    case WarpOp::Ldmatrix: load_matrices(warp); break;
+    case WarpOp::Ldmatrix:
+    case WarpOp::Stmatrix: find_elements(warp); break;
     case WarpOp::Mma: multiply_matrices(warp); break;
   }
 }
@@ -114,13 +115,12 @@ uint64_t warp_operation(const Request& request) {
   check(request, warp, me.lane);
   Warp::Meeting& meeting = join(warp, request);
   me.request = request;
-  me.barrier = nullptr;
-  auto number = static_cast<size_t>(&warp - card.warps.data());
-  char* order = &block_orders->warps[number][meeting.instance % 64];
+  auto number = static_cast<size_t>(&warp - me.block->warps.data());
+  char* order = &me.block->orders->warps[number][meeting.instance % 64];
   if (request.op == WarpOp::Sync) release(order);
   meeting.arrived |= 1u << me.lane;
   if (meeting.arrived != meeting.mask) {
-    wait(name_of(request.op), request.site);
+    wait(Fiber::Wait::Warp, name_of(request.op), request.site);
   } else {
     work_out(warp, request.op, request.mask);
     close(warp, meeting);

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::desc::{Buf, Desc, Mem};
+use super::fusion::Fusion;
 use super::gpu::driver::Stream;
 use super::op::Op;
+use super::pictures::Pictures;
+use super::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_SWEEP_STEPS, MIN_SWEEP_STEP};
 use crate::lists::Lists;
@@ -215,11 +218,45 @@ pub trait Device: Send + Sync {
         Err(Error::unsupported(format!("{name} has no sweep")).op("sweep"))
     }
 
+    /// Makes decoded pictures an encoder's input: picture `i` becomes the square `i` of `out`, f16 or f32
+    /// `[pictures, size, size, 3]`, resampled in whole numbers as the pictures' weights say, then
+    /// normalised. `staging` takes [`Pictures::bytes`] bytes and is free again when the stream has run.
+    ///
+    /// # Errors
+    /// [`Kind::Shape`](crate::error::Kind::Shape) for an `out` of another shape;
+    /// [`Kind::Internal`](crate::error::Kind::Internal) for a `staging` that is too small;
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device does not prepare pictures:
+    /// [`crate::image::prepare`] does.
+    fn preprocess(
+        &self,
+        _pictures: &Pictures,
+        _staging: &Buf,
+        _out: &Buf,
+        _stream: Stream,
+    ) -> Result<()> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} does not prepare pictures")).op("preprocess"))
+    }
+
+    /// Neighbour lists, refined rows and rules that stay in this device's memory.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has none of these.
+    fn fusion(&self) -> Result<&dyn Fusion> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} keeps no lists")).op("fusion"))
+    }
+
     /// Waits for all work of a stream.
     ///
     /// # Errors
     /// What the work failed with.
     fn sync(&self, stream: Stream) -> Result<()>;
+
+    /// Its streams, where work can be put ahead: a card's.
+    fn streams(&self) -> Option<&dyn Streams> {
+        None
+    }
 }
 
 /// Allocates a buffer of `desc` on `device`.

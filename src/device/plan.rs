@@ -2,7 +2,7 @@
 //! operations a list of launches.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::api::{Device, Support, alloc};
 use super::desc::{Buf, DType, Desc, Mem};
@@ -50,8 +50,17 @@ struct Program {
 type Kept = HashMap<(String, Option<(Op, Vec<Desc>)>), Buf>;
 
 /// A graph lowered onto a device, ready to run.
+///
+/// The memory of the values between its operations is allocated by the first run, or by
+/// [`Plan::reserve`]; no later run allocates any.
 pub struct Plan {
     program: Arc<Program>,
+    memory: OnceLock<Memory>,
+}
+
+/// What the values between operations stand in.
+#[derive(Clone)]
+struct Memory {
     arena: Arc<dyn Mem>,
     workspace: Option<Buf>,
 }
@@ -77,7 +86,7 @@ impl Plan {
         };
         let program = Program::of(&lowered.graph, Some(folds), Arc::default(), device, how)?;
         source.finish()?;
-        Plan::over(Arc::new(program), None)
+        Ok(Plan::over(Arc::new(program)))
     }
 
     /// A plan for `graph` over the weights of this one: the same network with other numbers of rows.
@@ -86,7 +95,7 @@ impl Plan {
     /// A weight that this plan does not have, or not in the layout that `graph` asks for (that of a
     /// product depends on the weight alone, that of a convolution on the image too); as [`Plan::new`].
     pub fn resized(&self, graph: &Graph) -> Result<Plan> {
-        self.resized_in(graph, None)
+        self.resized_over(graph)
     }
 
     /// The same in the memory of a plan that is not needed any more, where that has enough of it.
@@ -94,14 +103,35 @@ impl Plan {
     /// # Errors
     /// As [`Plan::resized`].
     pub fn resized_in(&self, graph: &Graph, spare: Option<Plan>) -> Result<Plan> {
+        let plan = self.resized_over(graph)?;
+        // The spare one's memory goes first where it is too small, so that the two never stand together.
+        if let Some(memory) = spare.and_then(|spare| spare.memory.into_inner()) {
+            plan.adopt(memory);
+        }
+        plan.reserve()?;
+        Ok(plan)
+    }
+
+    /// The same in the memory of `other`, which goes on using it, where that has enough of it: the two
+    /// must not run at one time, but one after the other on a stream.
+    ///
+    /// # Errors
+    /// As [`Plan::resized`].
+    pub fn resized_beside(&self, graph: &Graph, other: &Plan) -> Result<Plan> {
+        let plan = self.resized_over(graph)?;
+        if let Some(memory) = other.memory.get() {
+            plan.adopt(memory.clone());
+        }
+        plan.reserve()?;
+        Ok(plan)
+    }
+
+    fn resized_over(&self, graph: &Graph) -> Result<Plan> {
         let own = &*self.program;
         let lowered = lower(graph, own.how)?;
         let (device, kept) = (Arc::clone(&own.device), Arc::clone(&own.weights));
         let program = Program::of(&lowered.graph, None, kept, device, own.how)?;
-        // The spare one's memory goes first where it is too small, so that the two never stand together.
-        let same = |s: &Plan| Arc::ptr_eq(&s.program.device, &own.device);
-        let spare = spare.filter(|s| same(s) && s.arena.bytes() >= program.arena);
-        Plan::over(Arc::new(program), spare.map(|s| s.arena))
+        Ok(Plan::over(Arc::new(program)))
     }
 
     /// Another plan over the same weights, with an arena of its own: the two can run at once.
@@ -109,24 +139,59 @@ impl Plan {
     /// # Errors
     /// Too little memory.
     pub fn twin(&self) -> Result<Plan> {
-        Plan::over(Arc::clone(&self.program), None)
+        let twin = Plan::over(Arc::clone(&self.program));
+        twin.reserve()?;
+        Ok(twin)
     }
 
-    fn over(program: Arc<Program>, arena: Option<Arc<dyn Mem>>) -> Result<Plan> {
+    fn over(program: Arc<Program>) -> Plan {
+        Plan {
+            program,
+            memory: OnceLock::new(),
+        }
+    }
+
+    /// Takes memory that has enough of everything, and leaves other memory to its owner.
+    fn adopt(&self, memory: Memory) {
+        let program = &*self.program;
+        let scratch = memory.workspace.as_ref().map_or(0, |w| w.desc.bytes());
+        let home = program.weights.values().next().map(|w| w.mem.home());
+        let enough = memory.arena.bytes() >= program.arena && scratch >= program.scratch;
+        if enough && home.is_none_or(|home| home == memory.arena.home()) {
+            // A plan that has memory keeps it.
+            let _ = self.memory.set(memory);
+        }
+    }
+
+    /// Allocates the memory of the values between the operations, where that was not done.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn reserve(&self) -> Result<()> {
+        self.memory().map(|_| ())
+    }
+
+    /// All memory that a run reads and writes beside its inputs and outputs.
+    pub(super) fn holds(&self) -> Result<Vec<Arc<dyn Mem>>> {
+        let memory = self.memory()?;
+        let weights = self.program.weights.values();
+        let scratch = memory.workspace.iter();
+        let bufs = scratch.chain(weights).map(|buf| Arc::clone(&buf.mem));
+        Ok(bufs.chain([Arc::clone(&memory.arena)]).collect())
+    }
+
+    fn memory(&self) -> Result<&Memory> {
+        if let Some(memory) = self.memory.get() {
+            return Ok(memory);
+        }
+        let program = &*self.program;
         let device = &*program.device;
-        let arena = match arena {
-            Some(arena) => arena,
-            None => device.alloc(program.arena)?,
-        };
+        let arena = device.alloc(program.arena)?;
         let workspace = match program.scratch {
             0 => None,
             n => Some(alloc(device, Desc::new(&[n.div_ceil(4)], DType::F32))?),
         };
-        Ok(Plan {
-            program,
-            arena,
-            workspace,
-        })
+        Ok(self.memory.get_or_init(|| Memory { arena, workspace }))
     }
 
     /// Runs all operations, in order, on `stream`. Inputs and outputs stand in the graph's order.
@@ -154,8 +219,9 @@ impl Plan {
                 return Err(Error::shape("plan", &want.dims, &have.dims));
             }
         }
+        let memory = self.memory()?;
         let find = |place: &Place| match place {
-            Place::Arena(at, desc) => Buf::new(desc.clone(), Arc::clone(&self.arena), *at),
+            Place::Arena(at, desc) => Buf::new(desc.clone(), Arc::clone(&memory.arena), *at),
             Place::Param(buf) => Ok(buf.clone()),
             Place::Input(i) => Ok(ins[*i].clone()),
             Place::Output(i) => Ok(outs[*i].clone()),
@@ -166,7 +232,7 @@ impl Plan {
             let (from, to): (Vec<&Buf>, Vec<&Buf>) = (from.iter().collect(), to.iter().collect());
             program
                 .device
-                .run(&step.op, &from, &to, self.workspace.as_ref(), stream)?;
+                .run(&step.op, &from, &to, memory.workspace.as_ref(), stream)?;
         }
         Ok(())
     }
@@ -209,6 +275,11 @@ impl Plan {
     /// Bytes of the arena that all values between the operations share.
     pub fn arena(&self) -> usize {
         self.program.arena
+    }
+
+    /// Bytes that [`Plan::reserve`] allocates: the arena, and scratch memory of the operations.
+    pub fn needs(&self) -> usize {
+        self.program.arena + self.program.scratch.next_multiple_of(4)
     }
 
     /// Bytes of the packed weights, which all twins share.
@@ -387,6 +458,14 @@ impl Packer<'_> {
         let desc = descs[at].clone();
         let of = match node.op {
             Op::Gemm { .. } => vec![desc.clone()],
+            // No layout depends on how many images there are.
+            Op::Conv { .. } => {
+                let mut of = descs.to_vec();
+                if let Some(images) = of[0].dims.first_mut() {
+                    *images = 1;
+                }
+                of
+            }
             _ => descs.to_vec(),
         };
         let name = (key.to_string(), Some((node.op, of)));

@@ -25,6 +25,8 @@ pub struct Flow {
     pub load_seconds: f64,
     /// Seconds of work in the sink.
     pub write_seconds: f64,
+    /// Something about how it went that the user should know, or nothing.
+    pub note: Option<String>,
 }
 
 /// Seconds that several threads add to.

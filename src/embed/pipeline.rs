@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
+use super::ahead::EncodeAhead;
 use super::flow::{Failure, Flow, Stopwatch};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH, MAX_LIVE_BATCHES, MAX_PREPARED_BYTES};
@@ -47,6 +48,11 @@ pub trait Encode: Sync {
     /// # Errors
     /// Any error ends the run.
     fn encode(&self, items: &[f32], out: &mut [f32]) -> Result<()>;
+
+    /// Itself, where it takes batches ahead of the one that it works on: see [`stream_ahead`].
+    fn ahead(&self) -> Option<&dyn EncodeAhead> {
+        None
+    }
 }
 
 /// Takes the vectors of a run, and what became of the other items.
@@ -159,12 +165,12 @@ pub fn stream_into(
 }
 
 /// The vectors of a batch's items, one after the other.
-struct Vectors {
-    items: Vec<usize>,
-    values: Vec<f32>,
-    failures: Vec<Failure>,
+pub(super) struct Vectors {
+    pub(super) items: Vec<usize>,
+    pub(super) values: Vec<f32>,
+    pub(super) failures: Vec<Failure>,
     /// The first item after the batch.
-    end: usize,
+    pub(super) end: usize,
 }
 
 /// A batch that was loaded: the items that could be, one after the other.
@@ -182,10 +188,10 @@ struct Done {
 }
 
 /// What became of a batch: done, an error, or a panic.
-type Outcome = std::thread::Result<Result<Done>>;
+type Outcome<T> = std::thread::Result<Result<T>>;
 
 /// A batch's number, and what became of it.
-type Message = (usize, Outcome);
+pub(super) type Message<T> = (usize, Outcome<T>);
 
 /// What all batches share.
 struct Run<'a> {
@@ -199,7 +205,7 @@ struct Run<'a> {
 }
 
 /// Sets a flag when it is dropped, by an error or a panic too.
-struct Stop<'a>(&'a AtomicBool);
+pub(super) struct Stop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
@@ -214,7 +220,7 @@ impl Run<'_> {
         let mut flow = Flow::default();
         rayon::in_place_scope_fifo(|scope| {
             let _stop = Stop(self.over);
-            let (done, batches) = channel::<Message>();
+            let (done, batches) = channel::<Message<Done>>();
             let begin = |number: usize, buffer: Vec<f32>| {
                 let done = done.clone();
                 scope.spawn_fifo(move |_| {
@@ -280,13 +286,7 @@ impl Run<'_> {
 
     fn load_one(&self, item: usize, out: &mut [f32]) -> Result<()> {
         self.go_on()?;
-        let load = || self.items.load(item, out);
-        // Unwind safety: what a panic leaves half-written in `out` is not used.
-        let outcome = self.loading.time(|| catch_unwind(AssertUnwindSafe(load)));
-        outcome.unwrap_or_else(|_| {
-            Err(Error::internal("could not be read: its decoder broke down")
-                .mend("fetch it again, or save it anew"))
-        })
+        self.loading.time(|| load_one(self.items, item, out))
     }
 
     /// An error when nothing more is wanted; nobody sees it.
@@ -296,6 +296,16 @@ impl Run<'_> {
             false => Ok(()),
         }
     }
+}
+
+/// Loads an item; a panic is an error of its own.
+pub(super) fn load_one(items: &dyn Items, item: usize, out: &mut [f32]) -> Result<()> {
+    // Unwind safety: what a panic leaves half-written in `out` is not used.
+    let outcome = catch_unwind(AssertUnwindSafe(|| items.load(item, out)));
+    outcome.unwrap_or_else(|_| {
+        Err(Error::internal("could not be read: its decoder broke down")
+            .mend("fetch it again, or save it anew"))
+    })
 }
 
 /// Moves the items that were loaded together and sorts out the others.
@@ -329,11 +339,11 @@ fn keep(
 }
 
 /// The batch `number`; what becomes of others before it waits in `early`.
-fn in_turn(
+pub(super) fn in_turn<T>(
     number: usize,
-    batches: &Receiver<Message>,
-    early: &mut BTreeMap<usize, Outcome>,
-) -> Result<Done> {
+    batches: &Receiver<Message<T>>,
+    early: &mut BTreeMap<usize, Outcome<T>>,
+) -> Result<T> {
     loop {
         match early.remove(&number) {
             Some(Ok(outcome)) => return outcome,
@@ -368,7 +378,7 @@ fn receive<T>(from: &Receiver<T>) -> Option<T> {
 }
 
 /// Hands the vectors to the sink until there are no more, and gathers the failures.
-fn write(
+pub(super) fn write(
     vectors: Receiver<Vectors>,
     dims: usize,
     sink: &mut dyn Sink,

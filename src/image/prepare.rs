@@ -108,7 +108,7 @@ impl Prepare {
 
     /// The part of the resized picture that is wanted, and the square's column and row where it
     /// stands.
-    fn part(&self, width: usize, height: usize) -> (Part, usize, usize) {
+    pub(super) fn part(&self, width: usize, height: usize) -> (Part, usize, usize) {
         let size = self.size;
         let Crop::Timm { crop_pct } = self.crop else {
             return (Part::whole(size, size), 0, 0);

@@ -177,6 +177,17 @@ impl Matches {
         self.firing_offsets.push(self.firings.len());
     }
 
+    /// Appends the matches of `row`: itself and those for which `fired` has the evidence, in the order of
+    /// [`Matches::firings`].
+    pub(super) fn push_ordered(&mut self, row: u32, fired: &[Firing]) {
+        self.matches.push(Match::itself(row));
+        self.matches
+            .extend(fired.chunk_by(|a, b| a.row == b.row).map(|pair| pair[0]));
+        self.firings.extend_from_slice(fired);
+        self.offsets.push(self.matches.len());
+        self.firing_offsets.push(self.firings.len());
+    }
+
     /// Appends the rows of `next`.
     pub(super) fn append(&mut self, next: &Matches) {
         let (matches, firings) = (self.matches.len(), self.firings.len());

@@ -43,8 +43,26 @@ pub fn resolve_capped(
     resolve_with(sources, rule, rows, unable, cap, None)
 }
 
-/// Runs the dynamic threshold of a sweep somewhere else than on this module's own loops: on a card.
+/// Runs a rule somewhere else than on this module's own loops: on a card.
 pub trait Sweeper {
+    /// Hands each row's evidence for its matches to `row`, one row after the other, in the order of
+    /// [`Matches::firings`]; of the matches at most `cap`, the row itself included. Gives false, and hands
+    /// over nothing, where it cannot run such a rule. All was checked; `unable` is as in
+    /// [`resolve_capped`].
+    ///
+    /// # Errors
+    /// What the device says.
+    fn fire(
+        &self,
+        _evidence: &[&Lists],
+        _rule: &Rule,
+        _unable: Option<&[bool]>,
+        _cap: usize,
+        _row: &mut dyn FnMut(&[Firing]),
+    ) -> Result<bool> {
+        Ok(false)
+    }
+
     /// For each row what a sweep over these modalities fires, as [`Rule::Sweep`] defines it: the
     /// neighbours below the thresholds of the first step that has any. `evidence` and `steps` stand
     /// side by side; a firing's `source` is the place in them. `unable` is as in [`resolve_capped`].
@@ -59,7 +77,8 @@ pub trait Sweeper {
     ) -> Result<Vec<Vec<Firing>>>;
 }
 
-/// [`resolve_capped`] with sweeps over modalities alone run by `sweeper`, when one is given.
+/// [`resolve_capped`] with the rule, or else its sweeps over modalities alone, run by `sweeper`, when one
+/// is given.
 ///
 /// # Errors
 /// As [`resolve_capped`], and what the sweeper says.
@@ -94,6 +113,14 @@ pub(super) fn run(
     sources.iter().try_for_each(check_lists)?;
     check_equalities(rule, sources)?;
 
+    if let Some(sweeper) = sweeper {
+        let lists: Vec<&Lists> = sources.iter().map(|source| &source.lists).collect();
+        let mut matches = Matches::default();
+        let mut push = |fired: &[Firing]| matches.push_ordered(matches.len() as u32, fired);
+        if sweeper.fire(&lists, rule, unable, cap, &mut push)? {
+            return Ok(matches);
+        }
+    }
     let evidence = Evidence { sources, unable };
     let all = All {
         evidence: &evidence,

@@ -9,7 +9,9 @@ use super::build::{self, Build, known_extra};
 use super::catalogue::{Arch, arch};
 use super::head::{GlobalPool, Head};
 use super::weights::{Extras, OpenOptions, WeightFile, check_against};
-use crate::device::{Act, Buf, Device, Lower, Plan, Precision, Source, Stream, alloc};
+use crate::device::{
+    Act, Buf, Device, Lower, Plan, Precision, Source, Stream, alloc, bytes_of, values_of,
+};
 use crate::error::{Error, Result};
 
 /// Images of one run on a card; the CPU takes one at a time, so that an image's values stay in its
@@ -54,7 +56,7 @@ pub struct ImageEncoder {
     size: usize,
     dims: usize,
     pool: GlobalPool,
-    batch: usize,
+    build: Build,
     /// Plans that nobody is running; one more is made when all are.
     idle: Mutex<Vec<Worker>>,
     first: Plan,
@@ -132,19 +134,21 @@ impl ImageEncoder {
     ) -> Result<Self> {
         let arch = arch(&options.arch)?;
         let mut build = plan_for(arch, options, source)?;
+        let mut precision = Precision::F32;
         if device.info().is_card() {
             build.batch = CARD_BATCH;
+            precision = Precision::F16;
         }
         let graph = build::graph(arch, &build)?;
         let dims = graph.desc(graph.outputs()[0]).dims[1];
-        let how = Lower::Infer(Precision::F32);
+        let how = Lower::Infer(precision);
         let first = Plan::new(&graph, &WithPower(source), device, how)?;
         Ok(ImageEncoder {
             arch,
             size: build.size,
             dims,
             pool: build.pool,
-            batch: build.batch,
+            build,
             idle: Mutex::new(Vec::new()),
             first,
         })
@@ -175,6 +179,18 @@ impl ImageEncoder {
         &self.first
     }
 
+    /// A plan over the same weights for so many images at a time; it has no memory yet.
+    ///
+    /// # Errors
+    /// A device that lays weights out by the number of images.
+    pub(super) fn sized(&self, batch: usize) -> Result<Plan> {
+        let build = Build {
+            batch,
+            ..self.build
+        };
+        self.first.resized(&build::graph(self.arch, &build)?)
+    }
+
     /// Embeds images: `images` is f32 `[n, size, size, 3]`, prepared as [`Arch`] says, `out` is
     /// `[n, dims]`. An image's embedding does not depend on its neighbours or on the threads.
     ///
@@ -198,7 +214,7 @@ impl ImageEncoder {
             }
             Ok(())
         };
-        let (from, to) = (pixels * self.batch, self.dims * self.batch);
+        let (from, to) = (pixels * self.build.batch, self.dims * self.build.batch);
         match self.first.device().info().is_card() {
             true => images
                 .chunks(from)
@@ -233,17 +249,14 @@ impl Worker {
     fn run(&mut self, images: &[f32], out: &mut [f32]) -> Result<()> {
         let device = Arc::clone(self.plan.device());
         let stream = Stream::DEFAULT;
-        let wanted = self.input.desc.len();
-        if images.len() == wanted {
-            device.upload(bytemuck::cast_slice(images), &self.input, stream)?;
-        } else {
-            let mut padded = images.to_vec();
-            padded.resize(wanted, 0.0);
-            device.upload(bytemuck::cast_slice(&padded), &self.input, stream)?;
-        }
+        let wanted = self.input.desc.bytes();
+        let mut bytes = bytes_of(images, self.input.desc.dtype);
+        bytes.resize(wanted, 0);
+        device.upload(&bytes, &self.input, stream)?;
         self.plan.run(&[&self.input], &[&self.output], stream)?;
-        let mut values = vec![0.0f32; self.output.desc.len()];
-        device.download(&self.output, bytemuck::cast_slice_mut(&mut values), stream)?;
+        let mut bytes = vec![0; self.output.desc.bytes()];
+        device.download(&self.output, &mut bytes, stream)?;
+        let values = values_of(&bytes, self.output.desc.dtype);
         out.copy_from_slice(&values[..out.len()]);
         Ok(())
     }

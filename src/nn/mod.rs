@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod ahead;
 mod build;
 mod catalogue;
 mod densenet;
@@ -27,6 +28,7 @@ mod resnet;
 pub mod text;
 pub mod weights;
 
+pub use ahead::{ImageLane, ImageLanes};
 pub use build::{Build, graph, known_extra, params};
 pub(crate) use catalogue::distance;
 pub use catalogue::{Arch, arch, architectures};

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use super::stages::Watch;
 use super::work::Collect;
-use crate::embed::{Encode, Failure, Flow, Items, Sink, batch_for, normalize, stream_into};
+use crate::embed::{
+    Encode, Failure, Flow, Items, Sink, batch_for, normalize, stream_ahead, stream_into,
+};
 use crate::error::{Error, Result};
 use crate::image::{ImageFolder, Prepare, Unique, decode_prepare};
 use crate::listings::{IMAGE, Listing, Listings, Reject};
@@ -164,9 +166,11 @@ pub fn embed_images_into(
         rejects,
     };
     watch.begin("embed", images);
-    let flow = stream_into(&files, work.encoder, batch, &mut gather, &|done| {
-        watch.reached(first + done);
-    });
+    let reached = |done: usize| watch.reached(first + done);
+    let flow = match work.encoder.ahead() {
+        Some(ahead) => stream_ahead(&files, ahead, work.batch, &mut gather, &reached),
+        None => stream_into(&files, work.encoder, batch, &mut gather, &reached),
+    };
     watch.end();
     let mut rejects = gather.rejects;
     let flow = flow?;

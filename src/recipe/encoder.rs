@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::device::Device;
-use crate::embed::{Encode, store};
+use crate::embed::{Encode, EncodeAhead, Lane, Lanes, store};
 use crate::error::{Error, Result};
 use crate::image::{Crop, Filter, Normal, Prepare};
 use crate::nn::weights::{OpenOptions, weight_files};
-use crate::nn::{self, Arch, GlobalPool, ImageEncoder, ImageOptions};
+use crate::nn::{self, Arch, GlobalPool, ImageEncoder, ImageLane, ImageOptions};
 
 /// What is done about an image's aspect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -181,6 +181,43 @@ impl Encode for ImageEncoder {
 
     fn encode(&self, items: &[f32], out: &mut [f32]) -> Result<()> {
         ImageEncoder::encode(self, items, out)
+    }
+
+    fn ahead(&self) -> Option<&dyn EncodeAhead> {
+        let streams = self.plan().device().streams();
+        streams.map(|_| self as &dyn EncodeAhead)
+    }
+}
+
+impl EncodeAhead for ImageEncoder {
+    fn dims(&self) -> usize {
+        ImageEncoder::dims(self)
+    }
+
+    fn lanes(&self, wanted: Option<usize>, items: usize) -> Result<Lanes<'_>> {
+        let Some(made) = ImageEncoder::lanes(self, wanted, items)? else {
+            return Err(Error::internal("the device has no streams").op("embed"));
+        };
+        let lanes = made.lanes.into_iter().map(|lane| Box::new(lane) as _);
+        Ok(Lanes {
+            batch: made.batch,
+            lanes: lanes.collect(),
+            note: made.note,
+        })
+    }
+}
+
+impl Lane for ImageLane {
+    fn fill(&mut self, count: usize, load: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
+        ImageLane::fill(self, count, load)
+    }
+
+    fn submit(&mut self) -> Result<()> {
+        ImageLane::submit(self)
+    }
+
+    fn collect(&mut self, out: &mut [f32]) -> Result<()> {
+        ImageLane::collect(self, out)
     }
 }
 

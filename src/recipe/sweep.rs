@@ -1,14 +1,43 @@
-//! The sweep of a rule on a card.
+//! Rules on a card.
 
-use crate::device::{Device, Stream, SweepSteps};
-use crate::error::Result;
+use crate::device::{Device, Fired, Stream, SweepSteps};
+use crate::error::{Kind, Result};
 use crate::lists::Lists;
-use crate::matching::{Firing, Steps, Sweeper};
+use crate::matching::{Firing, Rule, Steps, Sweeper, program};
 
-/// Runs sweeps on the device that it holds.
+/// Runs rules, and sweeps of those that it cannot run whole, on the device that it holds.
 pub(crate) struct OnCard<'a>(pub &'a dyn Device);
 
 impl Sweeper for OnCard<'_> {
+    fn fire(
+        &self,
+        evidence: &[&Lists],
+        rule: &Rule,
+        unable: Option<&[bool]>,
+        cap: usize,
+        row: &mut dyn FnMut(&[Firing]),
+    ) -> Result<bool> {
+        let fired = || {
+            let card = self.0.fusion()?;
+            let program = program(rule, evidence.len())?;
+            let lists = evidence.iter().map(|l| card.lists(l, Stream::DEFAULT));
+            let lists = lists.collect::<Result<Vec<_>>>()?;
+            let sources: Vec<_> = lists.iter().collect();
+            card.fire(&program, &sources, unable, cap, Stream::DEFAULT)
+        };
+        let fired = match fired() {
+            Err(e) if e.kind() == Kind::Unsupported => return Ok(false),
+            fired => fired?,
+        };
+        let mut firings: Vec<Firing> = Vec::new();
+        for i in 0..fired.len() {
+            firings.clear();
+            firings.extend(fired.row(i).iter().map(|&f| firing(f)));
+            row(&firings);
+        }
+        Ok(true)
+    }
+
     fn sweep(
         &self,
         evidence: &[&Lists],
@@ -24,15 +53,18 @@ impl Sweeper for OnCard<'_> {
             })
             .collect();
         let fired = self.0.sweep(evidence, &steps, unable, Stream::DEFAULT)?;
-        let firing = |f: crate::device::Fired| Firing {
-            row: f.row,
-            source: f.source,
-            score: f.score,
-            threshold: f.threshold,
-        };
         Ok(fired
             .into_iter()
             .map(|row| row.into_iter().map(firing).collect())
             .collect())
+    }
+}
+
+fn firing(f: Fired) -> Firing {
+    Firing {
+        row: f.row,
+        source: f.source,
+        score: f.score,
+        threshold: f.threshold,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Expand;
 use super::mix::Mix;
+use super::power::power;
 use super::unit::Unit;
 use crate::error::Result;
 use crate::lists::Lists;
@@ -73,7 +74,7 @@ fn run(own: &Unit, others: &Unit, lists: &Lists, e: &Expand, same: bool) -> Resu
     };
     mix.check("expand")?;
     mix.run(|others, chosen| {
-        let weight = |(j, score): (u32, f64)| (j, score.clamp(0.0, 1.0).powf(e.alpha));
+        let weight = |(j, score): (u32, f64)| (j, power(score.clamp(0.0, 1.0), e.alpha));
         chosen.extend(others.take(e.k - 1).map(weight));
     })
 }

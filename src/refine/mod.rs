@@ -14,10 +14,13 @@ mod blend;
 mod concat;
 mod expand;
 mod mix;
+mod on;
 mod options;
+mod power;
 mod unit;
 
 pub use blend::{blend, blend_against, blend_stages, neighbourhoods};
 pub use concat::concat;
 pub use expand::{expand, expand_against};
+pub use on::{blend_on, blend_stages_kept, concat_on, expand_on};
 pub use options::{Blend, Expand};

@@ -56,7 +56,9 @@ pub fn sizes(op: &Op, ins: &Filled) -> Option<Vec<f64>> {
         }
         Op::Attention { heads, scale } => {
             let qkv = [&ins[0], &ins[1], &ins[2]].map(floats);
-            attention(n, heads, f64::from(scale.get()), &qkv, &indices(&ins[3]))
+            let half = descs[0].dtype == DType::F16;
+            let scale = f64::from(scale.get());
+            attention(n, heads, scale, &qkv, &indices(&ins[3]), half)
         }
         _ => {
             let (x, offsets) = (floats(&ins[0]), indices(&ins[1]));
@@ -105,14 +107,23 @@ fn layer_norm(x: &[f64], lost: f64, eps: f64, [gamma, beta]: &[Vec<f64>; 2]) -> 
 /// units of the largest sum of absolute products. That changes every weight by a factor within
 /// `e^(2 s)`; exponentials, their sum, the division and the sum of weighted values lose `2 rows + 8`
 /// units more.
+///
+/// In half precision, matrix units take the weights as such too, which are at most 1: each is off by
+/// 2^-11 of it, or by 2^-25 below the normal range, as are the values that they multiply and the sum that
+/// divides.
 fn attention(
     n: usize,
     heads: usize,
     scale: f64,
     [q, k, v]: &[Vec<f64>; 3],
     offsets: &[usize],
+    half: bool,
 ) -> Vec<f64> {
     let width = n / heads;
+    let (share, least) = match half {
+        true => (2f64.powi(-10), 2f64.powi(-24)),
+        false => (0.0, 0.0),
+    };
     let mut bounds = vec![0.0; q.len()];
     for (pair, head) in offsets
         .windows(2)
@@ -135,8 +146,10 @@ fn attention(
             let lost = (2.0 * s).exp_m1() + (2 * weights.len() + 8) as f64 * U;
             for c in 0..width {
                 let values = (pair[0]..pair[1]).map(|r| v[r * n + head * width + c].abs());
+                let small = least * values.clone().sum::<f64>() / sum;
                 let size: f64 = values.zip(&weights).map(|(v, w)| v * w / sum).sum();
-                bounds[row * n + head * width + c] = lost * size;
+                let weighed = least * weights.len() as f64 * size / sum;
+                bounds[row * n + head * width + c] = (lost + share) * size + small + weighed;
             }
         }
     }

@@ -318,8 +318,8 @@ fn every_schedule_gives_the_same() {
     let driver = Arc::new(SimtDriver::open(path).unwrap());
     let card = GpuDevice::new(Arc::clone(&driver) as _);
     let mut first = None;
-    // Where runs are slow: the first, and the last, which is random with late copies.
-    let every = if light() { 9 } else { 1 };
+    // Where runs are slow: the first, and the last, which is random and late.
+    let every = if light() { 11 } else { 1 };
     for schedule in Schedule::all().into_iter().step_by(every) {
         driver.set_schedule(schedule);
         a_little_of_everything(&card, &format!("{schedule:?}"));

@@ -33,11 +33,15 @@ fn terms(op: &Op, ins: &[Desc]) -> usize {
     if let Some(terms) = bounds::terms(op, ins) {
         return terms;
     }
-    match op {
+    match *op {
         Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
         Op::ColumnSum | Op::ColumnDot => ins[0].dims[0],
-        Op::RowNormalize | Op::SoftmaxCrossEntropy => ins[0].dims[1],
-        Op::Conv { .. } => ins[1].dims[1..].iter().product(),
+        Op::RowNormalize | Op::RowProducts | Op::SoftmaxCrossEntropy => ins[0].dims[1],
+        // In half precision a gated value is rounded as if it were stored: 2^-11 of each product.
+        Op::Conv { gate, .. } => {
+            let rounded = gate && ins[0].dtype == DType::F16;
+            ins[1].dims[1..].iter().product::<usize>() + (usize::from(rounded) << 13)
+        }
         Op::Standardize { .. } => ins[0].dims[1..].iter().product(),
         Op::Pool { window, .. } => window.kernel[0] * window.kernel[1],
         Op::GlobalAverage => ins[0].dims[1] * ins[0].dims[2],
@@ -119,7 +123,7 @@ fn sizes(op: &Op, ins: &[(Desc, Vec<u8>)]) -> Vec<Vec<f64>> {
     let most = f64::from(most.fold(0.0, f32::max));
     let summed = matches!(
         op,
-        Op::Gemm { .. } | Op::Conv { .. } | Op::ColumnSum | Op::ColumnDot
+        Op::Gemm { .. } | Op::Conv { .. } | Op::RowProducts | Op::ColumnSum | Op::ColumnDot
     );
     run(&NaiveDevice::default(), &linear, &absolute)
         .unwrap()
@@ -364,7 +368,11 @@ pub fn run_packed(
             .collect();
         let (a, b): (Vec<&Buf>, Vec<&Buf>) =
             (from.iter().collect(), to.iter().map(|g| &g.buf).collect());
-        device.run(op, &a, &b, None, Stream::DEFAULT)?;
+        let scratch = match device.workspace(op, &descs) {
+            0 => None,
+            n => Some(alloc(device, Desc::new(&[n.div_ceil(4)], DType::F32))?),
+        };
+        device.run(op, &a, &b, scratch.as_ref(), Stream::DEFAULT)?;
         let name = format!("{} packed on {}", op.name(), device.info().name);
         let done = to
             .iter()

@@ -167,7 +167,7 @@ fn outcome(plan: &Plan) -> Vec<Vec<f32>> {
     let read = |buf: &Buf| {
         let mut bytes = vec![0; buf.desc.bytes()];
         device.download(buf, &mut bytes, Stream::DEFAULT).unwrap();
-        values_of(&bytes, DType::F32)
+        values_of(&bytes, buf.desc.dtype)
     };
     outs.iter().map(read).collect()
 }
@@ -477,26 +477,38 @@ fn a_resized_plan_refuses_convolutions_of_another_size() {
     let same = first.resized(&graph).unwrap();
     assert_eq!(outcome(&same), outcome(&first));
     assert_eq!(same.packed(), first.packed());
-    for other in [network(2, 9), network(3, 6)] {
-        let error = first.resized(&other).map(|_| ()).unwrap_err();
-        assert_eq!(error.kind(), Kind::Unsupported, "{error}");
-        let line = error.to_string();
-        assert!(
-            line.contains("conv.weight") && !line.contains('\n'),
-            "{line}"
-        );
-    }
+    // More images of the size share the weights.
+    let more = first.resized(&network(3, 6)).unwrap();
+    let fresh = plan(&network(3, 6), CpuDevice::default(), INFER);
+    assert_eq!(outcome(&more), outcome(&fresh));
+    let error = first.resized(&network(2, 9)).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+    let line = error.to_string();
+    assert!(
+        line.contains("conv.weight") && !line.contains('\n'),
+        "{line}"
+    );
 }
 
+/// A layer on a card in both precisions: its launches are those of the CPU's plan, and f32 is as near to
+/// the naive twin as the CPU is, half precision within its own rounding.
 #[test]
-fn a_plan_on_a_card_is_one_line_that_names_the_operation() {
-    let graph = encoder(12, 2);
+fn a_layer_on_a_card_agrees_with_the_naive_twin() {
+    let graph = encoder(31, 4);
+    let want = outcome(&plan(&graph, NaiveDevice::default(), TRAIN));
+    let cpu = names(&plan(&graph, CpuDevice::default(), INFER));
     for card in cards() {
-        let error = Plan::new(&graph, &weights(&graph), card, INFER)
-            .map(|_| ())
-            .unwrap_err();
-        assert_eq!(error.kind(), Kind::Unsupported, "{error}");
-        let line = error.to_string();
-        assert!(line.contains("embed") && !line.contains('\n'), "{line}");
+        for (precision, share) in [(Precision::F32, 1e-5), (Precision::F16, 8e-3)] {
+            let device = Arc::clone(&card);
+            let how = Lower::Infer(precision);
+            let fast = Plan::new(&graph, &weights(&graph), device, how).unwrap();
+            assert_eq!(names(&fast), cpu);
+            for (have, want) in outcome(&fast).iter().zip(&want) {
+                let size = want.iter().fold(0f32, |m, v| m.max(v.abs()));
+                for (a, b) in have.iter().zip(want) {
+                    assert!((a - b).abs() <= share * size, "{a} for {b} of {size}");
+                }
+            }
+        }
     }
 }

@@ -8,9 +8,10 @@ use doppel::device::gpu::{CudaDriver, probe};
 use doppel::error::{Error, Kind};
 
 use crate::made_up::Library;
+use crate::streams;
 
 /// A portable file and one for Hopper; both have `fake_fill`.
-static MADE_UP: &[Image] = &[
+pub static MADE_UP: &[Image] = &[
     Image {
         family: "made_up",
         file: "kernels/made_up/fill.cu",
@@ -26,7 +27,7 @@ static MADE_UP: &[Image] = &[
         bytes: b"HOPPER90",
     },
 ];
-const FILL: Kernel = Kernel {
+pub const FILL: Kernel = Kernel {
     family: "made_up",
     symbol: "fake_fill",
 };
@@ -46,12 +47,15 @@ pub fn child(scenario: &str) {
         "attributes" => attributes(&card),
         "portable" => portable(&card),
         "events" => events(&card),
+        "locked" => streams::locked(&card),
+        "graphs" => streams::graphs(&card),
+        "broken" => streams::broken(&card),
         "refusals" => refusals(&card),
         other => panic!("no scenario {other}"),
     }
 }
 
-fn lines<'a>(log: &'a [String], starts: &str) -> Vec<&'a str> {
+pub fn lines<'a>(log: &'a [String], starts: &str) -> Vec<&'a str> {
     log.iter()
         .map(String::as_str)
         .filter(|line| line.starts_with(starts))
@@ -201,10 +205,10 @@ fn memory_moves_as_asked_and_is_given_back() {
 // --- Launches ---
 
 /// The arguments of `fake_fill(float* to, float value, int count)`.
-struct Fill(u64, f32, i32);
+pub struct Fill(pub u64, pub f32, pub i32);
 
 impl Fill {
-    fn pointers(&mut self) -> [*mut c_void; 3] {
+    pub fn pointers(&mut self) -> [*mut c_void; 3] {
         [
             (&raw mut self.0).cast(),
             (&raw mut self.1).cast(),
@@ -499,6 +503,19 @@ fn refusals(card: &CudaDriver) {
             unsafe { card.launch(NONE, &how, &mut [], Stream::DEFAULT) }
         }
         "cuStreamSynchronize" => card.sync(Stream::DEFAULT),
+        "cuStreamDestroy_v2" => card.stream().and_then(|s| card.destroy(s)),
+        "cuMemFreeHost" => {
+            let at = card.host_alloc(8).unwrap();
+            // SAFETY: an allocation, freed once.
+            unsafe { card.host_free(at) }
+        }
+        "cuEventElapsedTime_v2" => {
+            let event = card.record_timed(Stream::DEFAULT).unwrap();
+            card.elapsed(event, event).map(|_| ())
+        }
+        call if call.starts_with("cuGraph") || call.contains("Capture") => {
+            streams::recording(card).map(|_| ())
+        }
         "cuStreamWaitEvent" => {
             let event = card.record(Stream::DEFAULT).unwrap();
             card.wait(Stream::DEFAULT, event)
@@ -583,6 +600,42 @@ fn a_refusal_names_the_call_and_the_drivers_words() {
           (unspecified launch failure)",
         ),
         (
+            "cuMemFreeHost=1",
+            "Internal cuMemFreeHost: CUDA_ERROR_INVALID_VALUE",
+        ),
+        (
+            "cuStreamDestroy_v2=1",
+            "Internal cuStreamDestroy: CUDA_ERROR_INVALID_VALUE",
+        ),
+        (
+            "cuEventElapsedTime_v2=1",
+            "Internal cuEventElapsedTime: CUDA_ERROR_INVALID_VALUE",
+        ),
+        (
+            "cuStreamBeginCapture_v2=1",
+            "Internal cuStreamBeginCapture: CUDA_ERROR_INVALID_VALUE",
+        ),
+        (
+            "cuStreamEndCapture=901",
+            "Internal cuStreamEndCapture: CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+        ),
+        (
+            "cuGraphInstantiateWithFlags=2",
+            "Limit cuGraphInstantiate: CUDA_ERROR_OUT_OF_MEMORY",
+        ),
+        (
+            "cuGraphLaunch=1",
+            "Internal cuGraphLaunch: CUDA_ERROR_INVALID_VALUE",
+        ),
+        (
+            "cuGraphDestroy=1",
+            "Internal cuGraphDestroy: CUDA_ERROR_INVALID_VALUE",
+        ),
+        (
+            "cuGraphExecDestroy=1",
+            "Internal cuGraphExecDestroy: CUDA_ERROR_INVALID_VALUE",
+        ),
+        (
             "cuStreamWaitEvent=1",
             "Internal cuStreamWaitEvent: CUDA_ERROR_INVALID_VALUE",
         ),
@@ -608,6 +661,7 @@ fn a_real_card_keeps_what_it_is_given_and_takes_every_kernel() {
     }
     let card = CudaDriver::open(0).unwrap();
     memory(&card);
+    streams::locked(&card);
     let events: Vec<Event> = (0..500)
         .map(|_| card.record(Stream::DEFAULT).unwrap())
         .collect();

@@ -24,6 +24,9 @@ typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
+typedef struct CUgraph_st *CUgraph;
+typedef struct CUgraphExec_st *CUgraphExec;
+typedef int CUstreamCaptureMode;
 typedef struct {
   unsigned id;
   char pad[4];
@@ -40,6 +43,13 @@ typedef struct {
   CUlaunchAttribute *attrs;
   unsigned numAttrs;
 } CUlaunchConfig;
+typedef struct {
+  _Alignas(128) unsigned long long opaque[16];
+} CUtensorMap;
+typedef unsigned CUtensorMapDataType, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,
+    CUtensorMapFloatOOBfill;
+typedef uint32_t cuuint32_t;
+typedef unsigned long long cuuint64_t;
 #endif
 
 static void say(const char *name, const char *rest) {
@@ -83,6 +93,8 @@ CUresult cuGetErrorName(CUresult code, const char **name) {
     case 2: *name = "CUDA_ERROR_OUT_OF_MEMORY"; break;
     case 500: *name = "CUDA_ERROR_NOT_FOUND"; break;
     case 719: *name = "CUDA_ERROR_LAUNCH_FAILED"; break;
+    case 900: *name = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; break;
+    case 901: *name = "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"; break;
     case 802: *name = "CUDA_ERROR_SYSTEM_NOT_READY"; break;
     default: *name = NULL; return (CUresult)1;
   }
@@ -189,10 +201,30 @@ static void run(const Work *w) {
 static void run_until(unsigned long end) {
   for (; first < end && first < last; ++first) run(&queue[first % 4096]);
 }
-static void add(Work work) {
+// The stream that is captured, and what was put on it; the work of every graph.
+static CUstream captured;
+static int broken;
+typedef struct {
+  Work work[64];
+  int count;
+} Graph;
+static Graph graphs[8], *taken_down;
+static void add(CUstream stream, Work work) {
+  if (captured && stream == captured) {
+    if (taken_down->count < 64) taken_down->work[taken_down->count++] = work;
+    return;
+  }
   if (last - first == 4096) run_until(first + 1);
   queue[last++ % 4096] = work;
 }
+// What may not be done while this thread captures: the driver refuses it, and the capture is lost.
+#define NOT_IN_CAPTURE                              \
+  do {                                              \
+    if (captured) {                                 \
+      broken = 1;                                   \
+      return (CUresult)900;                         \
+    }                                               \
+  } while (0)
 
 // --- Memory ---
 
@@ -200,6 +232,7 @@ static size_t used;
 static unsigned allocations;
 CUresult cuMemAlloc_v2(CUdeviceptr *at, size_t bytes) {
   NEEDS_CONTEXT;
+  NOT_IN_CAPTURE;
   if (!bytes) return (CUresult)1;
   size_t whole = (bytes + 255) / 256 * 256;
   if (whole > memory_of_card() - used) return (CUresult)2;
@@ -214,6 +247,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *at, size_t bytes) {
 }
 CUresult cuMemFree_v2(CUdeviceptr at) {
   NEEDS_CONTEXT;
+  NOT_IN_CAPTURE;
   run_until(last);  // as the driver: freeing waits for the card
   unsigned char *block = (unsigned char *)(uintptr_t)at - 256;
   size_t whole;
@@ -245,6 +279,7 @@ CUresult cuMemHostAlloc(void **at, size_t bytes, unsigned flags) {
   return (CUresult)2;
 }
 CUresult cuMemFreeHost(void *at) {
+  MAY_FAIL;
   for (int i = 0; i < 16; ++i)
     if (locked[i].at == at) {
       locked[i].at = NULL;
@@ -264,27 +299,28 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CU
   NEEDS_CONTEXT;
   int late = is_locked(from, bytes);
   SAY("%zu stream %lu %s", bytes, (unsigned long)(uintptr_t)stream, late ? "late" : "at once");
+  if (!late) NOT_IN_CAPTURE;
   if (!late) run_until(last);
-  add((Work){.kind = 'h', .to = (void *)(uintptr_t)to, .from = from, .bytes = bytes});
+  add(stream, (Work){.kind = 'h', .to = (void *)(uintptr_t)to, .from = from, .bytes = bytes});
   if (!late) run_until(last);
   return (CUresult)0;
 }
 CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream stream) {
   NEEDS_CONTEXT;
   SAY("%zu stream %lu", bytes, (unsigned long)(uintptr_t)stream);
-  add((Work){.kind = 'd', .to = to, .from = (void *)(uintptr_t)from, .bytes = bytes});
+  add(stream, (Work){.kind = 'd', .to = to, .from = (void *)(uintptr_t)from, .bytes = bytes});
   return (CUresult)0;
 }
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
   NEEDS_CONTEXT;
   SAY("%zu stream %lu", bytes, (unsigned long)(uintptr_t)stream);
-  add((Work){.kind = 'c', .to = (void *)(uintptr_t)to, .from = (void *)(uintptr_t)from, .bytes = bytes});
+  add(stream, (Work){.kind = 'c', .to = (void *)(uintptr_t)to, .from = (void *)(uintptr_t)from, .bytes = bytes});
   return (CUresult)0;
 }
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream) {
   NEEDS_CONTEXT;
   SAY("%d %zu stream %lu", value, bytes, (unsigned long)(uintptr_t)stream);
-  add((Work){.kind = 'm', .to = (void *)(uintptr_t)to, .bytes = bytes, .args = {value}});
+  add(stream, (Work){.kind = 'm', .to = (void *)(uintptr_t)to, .bytes = bytes, .args = {value}});
   return (CUresult)0;
 }
 
@@ -299,11 +335,13 @@ CUresult cuStreamCreate(CUstream *stream, unsigned flags) {
   return (CUresult)0;
 }
 CUresult cuStreamDestroy_v2(CUstream stream) {
+  MAY_FAIL;
   SAY("%lu", (unsigned long)(uintptr_t)stream);
   return (CUresult)0;
 }
 CUresult cuStreamSynchronize(CUstream stream) {
   NEEDS_CONTEXT;
+  NOT_IN_CAPTURE;
   (void)stream;
   run_until(last);
   return (CUresult)0;
@@ -328,17 +366,71 @@ CUresult cuEventDestroy_v2(CUevent event) {
 CUresult cuEventRecord(CUevent event, CUstream stream) {
   NEEDS_CONTEXT;
   SAY("event %lu stream %lu", (unsigned long)(uintptr_t)event, (unsigned long)(uintptr_t)stream);
-  add((Work){.kind = 'e'});
+  add(stream, (Work){.kind = 'e'});
   marks[(uintptr_t)event] = last;
   return (CUresult)0;
 }
 CUresult cuEventQuery(CUevent event) {
   NEEDS_CONTEXT;
+  NOT_IN_CAPTURE;
   return (CUresult)(first >= marks[(uintptr_t)event] ? 0 : 600);
 }
 CUresult cuEventSynchronize(CUevent event) {
   NEEDS_CONTEXT;
+  NOT_IN_CAPTURE;
   run_until(marks[(uintptr_t)event]);
+  return (CUresult)0;
+}
+
+CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent from, CUevent to) {
+  NEEDS_CONTEXT;
+  if (first < marks[(uintptr_t)from] || first < marks[(uintptr_t)to]) return (CUresult)600;
+  *milliseconds = 2.5f * (float)((long)marks[(uintptr_t)to] - (long)marks[(uintptr_t)from]);
+  return (CUresult)0;
+}
+
+// --- Graphs ---
+
+CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
+  NEEDS_CONTEXT;
+  SAY("stream %lu mode %d", (unsigned long)(uintptr_t)stream, (int)mode);
+  for (taken_down = graphs; taken_down->count; ++taken_down) {
+  }
+  captured = stream;
+  broken = 0;
+  return (CUresult)0;
+}
+CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
+  NEEDS_CONTEXT;
+  if (stream != captured) return (CUresult)1;
+  captured = NULL;
+  SAY("%d pieces", taken_down->count);
+  *graph = broken ? NULL : (CUgraph)taken_down;
+  if (broken) taken_down->count = 0;
+  return (CUresult)(broken ? 901 : 0);
+}
+CUresult cuGraphInstantiateWithFlags(CUgraphExec *ready, CUgraph graph, unsigned long long flags) {
+  NEEDS_CONTEXT;
+  SAY("%llu", flags);
+  *ready = (CUgraphExec)graph;
+  return (CUresult)0;
+}
+CUresult cuGraphLaunch(CUgraphExec ready, CUstream stream) {
+  NEEDS_CONTEXT;
+  SAY("stream %lu", (unsigned long)(uintptr_t)stream);
+  for (int i = 0; i < ((Graph *)ready)->count; ++i) add(stream, ((Graph *)ready)->work[i]);
+  return (CUresult)0;
+}
+CUresult cuGraphExecDestroy(CUgraphExec ready) {
+  MAY_FAIL;
+  ((Graph *)ready)->count = 0;
+  SAY("%s", "");
+  return (CUresult)0;
+}
+CUresult cuGraphDestroy(CUgraph graph) {
+  (void)graph;
+  MAY_FAIL;
+  SAY("%s", "");
   return (CUresult)0;
 }
 
@@ -351,6 +443,7 @@ static const struct {
 
 CUresult cuModuleLoadData(CUmodule *module, const void *image) {
   NEEDS_CONTEXT;
+  NOT_IN_CAPTURE;
   *module = (CUmodule)image;
   SAY("%.8s", (const char *)image);
   return (CUresult)0;
@@ -407,6 +500,46 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *how, CUfunction function, void *
       how->gridDimY, how->gridDimZ, how->blockDimX, how->blockDimY, how->blockDimZ,
       how->sharedMemBytes, (unsigned long)(uintptr_t)how->hStream, cluster, values,
       extra ? " extra" : "");
-  if (!strcmp(name, "fake_fill")) add(work);
+  if (!strcmp(name, "fake_fill")) add(how->hStream, work);
+  return (CUresult)0;
+}
+
+// --- Tensor maps ---
+
+// Of each array its elements, so that a reader past the end shows.
+static void list(char *to, size_t room, const void *from, unsigned count, unsigned bytes) {
+  for (unsigned i = 0; i < count; ++i) {
+    long long value = bytes == 8 ? ((const long long *)from)[i] : ((const int *)from)[i];
+    size_t used = strlen(to);
+    snprintf(to + used, room - used, "%s%lld", i ? "," : "", value);
+  }
+}
+CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
+                                const cuuint64_t *dims, const cuuint64_t *strides, const cuuint32_t *box,
+                                const cuuint32_t *steps, CUtensorMapInterleave interleave,
+                                CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
+                                CUtensorMapFloatOOBfill fill) {
+  MAY_FAIL;
+  char d[64] = "", s[64] = "", b[64] = "", e[64] = "";
+  list(d, 64, dims, rank, 8), list(s, 64, strides, rank - 1, 8), list(b, 64, box, rank, 4), list(e, 64, steps, rank, 4);
+  SAY("type %u at %lx dims %s strides %s box %s steps %s modes %u %u %u %u aligned %lu", (unsigned)type,
+      (unsigned long)(uintptr_t)address, d, s, b, e, (unsigned)interleave, (unsigned)swizzle, (unsigned)promotion,
+      (unsigned)fill, (unsigned long)((uintptr_t)map % 128));
+  memset(map, 7, sizeof *map);
+  return (CUresult)0;
+}
+CUresult cuTensorMapEncodeIm2col(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
+                                 const cuuint64_t *dims, const cuuint64_t *strides, const int *lower,
+                                 const int *upper, cuuint32_t channels, cuuint32_t pixels, const cuuint32_t *steps,
+                                 CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
+                                 CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill) {
+  MAY_FAIL;
+  char d[64] = "", s[64] = "", l[64] = "", u[64] = "", e[64] = "";
+  list(d, 64, dims, rank, 8), list(s, 64, strides, rank - 1, 8), list(l, 64, lower, rank - 2, 4);
+  list(u, 64, upper, rank - 2, 4), list(e, 64, steps, rank, 4);
+  SAY("type %u at %lx dims %s strides %s corners %s %s channels %u pixels %u steps %s modes %u %u %u %u",
+      (unsigned)type, (unsigned long)(uintptr_t)address, d, s, l, u, channels, pixels, e, (unsigned)interleave,
+      (unsigned)swizzle, (unsigned)promotion, (unsigned)fill);
+  memset(map, 8, sizeof *map);
   return (CUresult)0;
 }

@@ -8,6 +8,8 @@ mod card;
 mod foreign;
 mod made_up;
 mod reasons;
+mod streams;
+mod tensor_maps;
 
 /// What the child processes of the other tests run; alone it does nothing.
 #[test]
@@ -15,6 +17,7 @@ fn child() {
     match std::env::var("DOPPEL_TEST_CHILD").as_deref() {
         Ok("probe") => reasons::child(),
         Ok("foreign") => foreign::child(),
+        Ok("tensor maps") => tensor_maps::child(),
         Ok(scenario) => card::child(scenario),
         Err(_) => {}
     }

@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use bytemuck::Pod;
 use doppel::Result;
-use doppel::device::gpu::driver::{Driver, Kernel, Launch, Stream};
+use doppel::device::gpu::driver::{
+    Driver, Kernel, Launch, Stream, Swizzle, TensorCopy, TensorMap, TensorShape,
+};
 use doppel::device::gpu::driver_simt::{Schedule, SimtDriver};
 
 /// The card that `DOPPEL_SIMT` names. Without one the test is skipped, or fails where
@@ -20,9 +22,18 @@ pub fn card() -> Option<Card> {
     found.map(|driver| Card { driver })
 }
 
+/// The same library as a Hopper card.
+pub fn hopper() -> Option<Card> {
+    card()?;
+    let path = std::env::var_os("DOPPEL_SIMT")?;
+    let driver = SimtDriver::open_as(path, 90).expect("the library opens again");
+    Some(Card { driver })
+}
+
 /// All schedules; one alone if the environment names it.
 pub fn schedules(card: &Card) -> Vec<Schedule> {
-    let named = ["DOPPEL_SIMT_ORDER", "DOPPEL_SIMT_COPY"]
+    let named = ["ORDER", "COPY", "MATRIX"]
+        .map(|name| format!("DOPPEL_SIMT_{name}"))
         .iter()
         .any(|v| std::env::var(v).is_ok());
     if named {
@@ -71,6 +82,56 @@ impl Card {
             how,
             args,
         )
+    }
+
+    /// The same for a kernel that takes tensor maps before its other arguments.
+    pub fn run_mapped(
+        &self,
+        symbol: &'static str,
+        how: Launch,
+        maps: &[TensorMap],
+        args: &[u64],
+    ) -> Result<()> {
+        let (mut maps, mut values) = (maps.to_vec(), args.to_vec());
+        let mut pointers: Vec<*mut c_void> = Vec::new();
+        pointers.extend(
+            maps.iter_mut()
+                .map(|m| std::ptr::from_mut(m).cast::<c_void>()),
+        );
+        pointers.extend(
+            values
+                .iter_mut()
+                .map(|v| std::ptr::from_mut(v).cast::<c_void>()),
+        );
+        let kernel = Kernel {
+            family: "simt",
+            symbol,
+        };
+        // SAFETY: as in `launch`, and the maps come first.
+        unsafe {
+            self.driver
+                .launch(kernel, &how, &mut pointers, Stream::DEFAULT)
+        }
+    }
+
+    /// The map of a matrix of 16-bit values with lines of `stride` values, for boxes of
+    /// `tile` lines x values.
+    pub fn matrix_map(
+        &self,
+        address: u64,
+        [rows, columns, stride]: [usize; 3],
+        tile: [u32; 2],
+        swizzle: Swizzle,
+    ) -> TensorMap {
+        let shape = TensorShape {
+            address,
+            element: 2,
+            dims: vec![columns as u64, rows as u64],
+            strides: vec![2 * stride as u64],
+            swizzle,
+            copy: TensorCopy::Tile(vec![tile[1], tile[0]]),
+        };
+        self.driver.tensor_map(&shape).unwrap()
     }
 
     pub fn launch(&self, kernel: Kernel, how: Launch, args: &[u64]) -> Result<()> {

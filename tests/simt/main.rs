@@ -5,6 +5,7 @@
 mod card;
 mod copies;
 mod floats;
+mod hopper_planted;
 mod launches;
 mod matrices;
 mod memory;

@@ -1,13 +1,13 @@
 //! Bugs on purpose: each must be caught in some schedule of some library, and sound kernels in none.
 
 use doppel::device::gpu::driver::Launch;
-use doppel::device::gpu::driver_simt::{Copies, Order, Schedule};
+use doppel::device::gpu::driver_simt::{Copies, Matrices, Order, Schedule};
 
 use crate::card::{Card, Dice, block, card, schedules};
 
 /// One kernel: how to run it and check its answer, and which libraries catch it.
-struct Case {
-    kernel: &'static str,
+pub struct Case {
+    pub kernel: &'static str,
     run: fn(&Card, &'static str) -> Outcome,
     plain: bool,
     asan: bool,
@@ -15,7 +15,7 @@ struct Case {
 }
 
 #[derive(Debug, PartialEq)]
-enum Outcome {
+pub enum Outcome {
     Right,
     Wrong,
     /// The launch failed.
@@ -24,7 +24,7 @@ enum Outcome {
 
 impl Outcome {
     /// Of a launch, and of what `right` then finds.
-    fn of(launched: doppel::Result<()>, right: impl FnOnce() -> bool) -> Outcome {
+    pub fn of(launched: doppel::Result<()>, right: impl FnOnce() -> bool) -> Outcome {
         match launched {
             Err(error) => Outcome::Refused(error.to_string()),
             Ok(()) if right() => Outcome::Right,
@@ -33,7 +33,7 @@ impl Outcome {
     }
 }
 
-const fn sound(kernel: &'static str, run: fn(&Card, &'static str) -> Outcome) -> Case {
+pub const fn sound(kernel: &'static str, run: fn(&Card, &'static str) -> Outcome) -> Case {
     Case {
         kernel,
         run,
@@ -43,7 +43,7 @@ const fn sound(kernel: &'static str, run: fn(&Card, &'static str) -> Outcome) ->
     }
 }
 
-const fn bug(
+pub const fn bug(
     kernel: &'static str,
     run: fn(&Card, &'static str) -> Outcome,
     [plain, asan, tsan]: [bool; 3],
@@ -57,8 +57,8 @@ const fn bug(
     }
 }
 
-const X: bool = true;
-const O: bool = false;
+pub const X: bool = true;
+pub const O: bool = false;
 
 /// Columns: plain, asan, tsan.
 const CASES: &[Case] = &[
@@ -231,29 +231,30 @@ fn short(schedule: Schedule) -> String {
         Order::Reverse => "rev".to_owned(),
         Order::Random(seed) => format!("rand:{seed}"),
     };
-    format!(
-        "{order}/{}",
-        if schedule.copies == Copies::Early {
-            "early"
-        } else {
-            "late"
-        }
-    )
+    let early = |yes| if yes { "early" } else { "late" };
+    let copies = early(schedule.copies == Copies::Early);
+    let matrices = early(schedule.matrices == Matrices::Early);
+    format!("{order}/{copies}/{matrices}")
 }
 
 #[test]
 fn every_planted_bug_is_caught_and_no_sound_kernel_is() {
     let Some(card) = card() else { return };
-    let schedules = schedules(&card);
+    check_table(&card, CASES);
+}
+
+/// Runs every kernel of a table under every schedule: each must be caught where it says so.
+pub fn check_table(card: &Card, cases: &[Case]) {
+    let schedules = schedules(card);
     let build = card.driver.build();
     let mut faults = Vec::new();
-    for case in CASES {
+    for case in cases {
         let mut row = String::new();
         let mut caught = 0;
         let mut said = String::new();
         for schedule in &schedules {
             card.driver.set_schedule(*schedule);
-            let outcome = (case.run)(&card, case.kernel);
+            let outcome = (case.run)(card, case.kernel);
             caught += usize::from(outcome != Outcome::Right);
             row.push(match outcome {
                 Outcome::Right => '.',
@@ -306,7 +307,12 @@ fn every_bug_of_the_table_is_caught_by_some_library() {
 /// What a launch of a planted kernel says, threads being taken in `order`.
 fn message(card: &Card, order: Order, kernel: &'static str, how: Launch, args: &[u64]) -> String {
     let copies = Copies::Early;
-    card.driver.set_schedule(Schedule { order, copies });
+    let matrices = Matrices::Early;
+    card.driver.set_schedule(Schedule {
+        order,
+        copies,
+        matrices,
+    });
     card.run(kernel, how, args).unwrap_err().to_string()
 }
 

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{root, simt};
+use crate::{planted_text, root, simt};
 
 /// A bug: where it is, what it is, and the test that should see it.
-struct Bug {
+pub struct Bug {
     name: &'static str,
     /// From `kernels/`.
     file: &'static str,
@@ -48,7 +48,7 @@ const BORDERS: &str = "sweep::scores_on_the_borders";
 const SHORT: &str = "sweep::a_modality_that_has_reached_its_end_stays_there";
 const LONG: &str = "sweep::long_lists_many_modalities_and_rows_that_may_not_match";
 
-const fn bug(
+pub const fn bug(
     name: &'static str,
     file: &'static str,
     sound: &'static str,
@@ -72,6 +72,7 @@ const COLUMNS: &str = "pointwise/columns.cu";
 const POINTWISE: &str = "pointwise/pointwise.cu";
 const ACTIVATION: &str = "pointwise/activation.h";
 const SOFTMAX: &str = "margin/softmax_cross_entropy.cu";
+const BLOCK: &str = "margin/block.h";
 const SCAN: &str = "neighbours/topk_scan.cu";
 const EXACT_PASS: &str = "neighbours/topk_exact.cu";
 const EXACT: &str = "neighbours/exact.h";
@@ -243,7 +244,7 @@ const BUGS: &[Bug] = &[
     ),
     bug(
         "softmax_no_first_barrier",
-        SOFTMAX,
+        BLOCK,
         "parts[warp] = v;\n  __syncthreads();",
         "parts[warp] = v;",
         PRODUCTS,
@@ -383,9 +384,16 @@ const BUGS: &[Bug] = &[
     ),
 ];
 
+/// The lists of bugs.
+const LISTS: &[&[Bug]] = &[BUGS, planted_text::BUGS];
+
+fn all() -> impl Iterator<Item = &'static Bug> {
+    LISTS.iter().copied().flatten()
+}
+
 /// The command `cargo xtask simt planted [NAME]...`.
 pub fn main(names: &[&str]) -> ExitCode {
-    if let Some(unknown) = names.iter().find(|n| BUGS.iter().all(|b| b.name != **n)) {
+    if let Some(unknown) = names.iter().find(|n| all().all(|b| b.name != **n)) {
         eprintln!("error: no planted bug is called {unknown}");
         return ExitCode::from(2);
     }
@@ -402,8 +410,7 @@ pub fn main(names: &[&str]) -> ExitCode {
 /// Prints the table; says whether every bug was caught and no sound kernel was.
 fn table(names: &[&str]) -> Result<bool, String> {
     let began = Instant::now();
-    let chosen: Vec<&Bug> = BUGS
-        .iter()
+    let chosen: Vec<&Bug> = all()
         .filter(|b| names.is_empty() || names.contains(&b.name))
         .collect();
     let sound = simt::make_plain()?;

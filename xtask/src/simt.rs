@@ -356,8 +356,9 @@ fn registration(path: &Path, stem: &str, names: &[String]) -> String {
     for name in names {
         let _ = writeln!(
             text,
-            "static simt::Register register_{name}(\"{family}\", \"{name}\", simt::Entry<&{name}>::call,\n    \
+            "static simt::Register register_{name}(\"{family}\", \"{name}\", \"{source}\", simt::Entry<&{name}>::call,\n    \
              simt::Entry<&{name}>::ARGUMENTS, __start_simt_shared_{stem}, __stop_simt_shared_{stem});",
+            source = path.display(),
         );
     }
     text

@@ -47,8 +47,11 @@ impl Device for CpuDevice {
         &self.info
     }
 
-    fn supports(&self, _: &Op, _: &[Desc]) -> Support {
-        Support::Native
+    fn supports(&self, op: &Op, _: &[Desc]) -> Support {
+        match op {
+            Op::ConvAverage { .. } => Support::Unfuse,
+            _ => Support::Native,
+        }
     }
 
     fn alloc(&self, bytes: usize) -> Result<Arc<dyn Mem>> {
@@ -88,6 +91,10 @@ impl Device for CpuDevice {
         }
         match op {
             Op::Gemm { .. } => product(op, ins, outs[0]),
+            Op::RowProducts => product(&naive::PRODUCTS, ins, outs[0]),
+            Op::Margin(margin) | Op::MarginLoss(margin) => {
+                super::margin::run(op, margin, ins, outs)
+            }
             _ => naive::plain(op, ins, outs),
         }
     }

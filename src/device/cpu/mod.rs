@@ -16,6 +16,7 @@ pub mod host;
 mod images;
 mod kernel;
 pub(crate) mod lanes;
+mod margin;
 pub(crate) mod math;
 pub mod pack;
 pub mod pointwise;

@@ -4,6 +4,7 @@
 //! Kernels are named by symbol; their arguments follow `cuLaunchKernel`: one pointer to each.
 
 use std::ffi::c_void;
+use std::ptr::NonNull;
 
 use crate::error::Result;
 
@@ -19,6 +20,10 @@ impl Stream {
 /// A point in a stream's order, made by [`Driver::record`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Event(pub u64);
+
+/// Work of a stream that was captured, by [`Driver::capture`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Recording(pub u64);
 
 /// What a card is.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,6 +157,44 @@ pub trait Driver: Send + Sync + 'static {
     /// `address` came from `alloc` of this driver, is freed once, and no queued work uses it.
     unsafe fn free(&self, address: u64) -> Result<()>;
 
+    /// Free and total memory of the card, in bytes.
+    fn memory(&self) -> Result<(u64, u64)>;
+
+    /// Allocates `bytes` of page-locked host memory, for copies that run beside other work. It is
+    /// plain memory to the host, not write-combined.
+    fn host_alloc(&self, bytes: usize) -> Result<NonNull<u8>>;
+
+    /// Frees what [`Driver::host_alloc`] gave.
+    ///
+    /// # Safety
+    /// `at` came from `host_alloc` of this driver, is freed once, and no queued copy uses it.
+    unsafe fn host_free(&self, at: NonNull<u8>) -> Result<()>;
+
+    /// Queues a copy of `bytes` of page-locked memory to device address `to`.
+    ///
+    /// # Safety
+    /// `to .. to + bytes` lies within one allocation of this driver, `from .. from + bytes` within
+    /// one of [`Driver::host_alloc`]; the host does not write to it until the copy is done.
+    unsafe fn upload_locked(
+        &self,
+        to: u64,
+        from: NonNull<u8>,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<()>;
+
+    /// Queues a copy of device bytes at `from` to page-locked memory.
+    ///
+    /// # Safety
+    /// As [`Driver::upload_locked`]; the host does not touch the memory until the copy is done.
+    unsafe fn download_locked(
+        &self,
+        from: u64,
+        to: NonNull<u8>,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<()>;
+
     /// Copies host bytes to device address `to`; `from` may be reused when this returns.
     ///
     /// # Safety
@@ -199,12 +242,46 @@ pub trait Driver: Send + Sync + 'static {
     /// A new stream.
     fn stream(&self) -> Result<Stream>;
 
+    /// Waits for a stream of [`Driver::stream`] and gives it back; nothing may name it afterwards.
+    fn destroy(&self, stream: Stream) -> Result<()>;
+
     /// Marks the present end of a stream.
     fn record(&self, stream: Stream) -> Result<Event>;
+
+    /// As [`Driver::record`], with the time at which the stream came there; until
+    /// [`Driver::release`].
+    fn record_timed(&self, stream: Stream) -> Result<Event>;
+
+    /// Seconds of the card between two timed events; waits on the host for both.
+    fn elapsed(&self, from: Event, to: Event) -> Result<f64>;
+
+    /// Gives a timed event back.
+    fn release(&self, event: Event) -> Result<()>;
 
     /// Makes later work of `stream` wait for `event`.
     fn wait(&self, stream: Stream, event: Event) -> Result<()>;
 
+    /// Waits on the host until all work before `event` is done.
+    fn reach(&self, event: Event) -> Result<()>;
+
     /// Waits on the host until all work of `stream` is done, and reports its errors.
     fn sync(&self, stream: Stream) -> Result<()>;
+
+    /// From now on, work that this thread puts on `stream` is taken down and not run. Kernels must
+    /// have been launched before. Until [`Driver::captured`], the thread may not allocate, free,
+    /// wait, or copy memory that is not page-locked.
+    fn capture(&self, stream: Stream) -> Result<()>;
+
+    /// Ends a capture, whatever became of it. The recording holds the arguments and addresses of its
+    /// work, not what is there.
+    fn captured(&self, stream: Stream) -> Result<Recording>;
+
+    /// Queues the work of a recording.
+    ///
+    /// # Safety
+    /// What was promised of each piece of its work holds still.
+    unsafe fn replay(&self, recording: Recording, stream: Stream) -> Result<()>;
+
+    /// Frees a recording; replays that are queued still run.
+    fn forget(&self, recording: Recording) -> Result<()>;
 }

@@ -7,11 +7,14 @@
 //! are loaded when a kernel of theirs is first launched. Uploads pass through page-locked buffers.
 
 mod api;
+mod events;
+mod graphs;
+mod tensor;
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
-use std::ptr::{copy_nonoverlapping, null_mut};
+use std::ptr::{NonNull, copy_nonoverlapping, null_mut};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use cudarc::driver::sys;
@@ -21,7 +24,11 @@ use sys::{
 use sys::{CUfunction_attribute as FunctionAttribute, CUlaunchConfig};
 
 use self::api::{Api, OUT_OF_MEMORY, Refusal, SUCCESS};
-use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream};
+use self::events::Events;
+use self::graphs::Graphs;
+use super::driver::{
+    CardInfo, Driver, Event, Kernel, Launch, Recording, Stream, TensorMap, TensorShape,
+};
 use super::images::{self, IMAGES, Image};
 use super::probe::{NoGpu, OLDEST_CARD, allowed};
 use crate::device::foreign;
@@ -33,8 +40,6 @@ const SHARED_UNASKED: usize = 48 << 10;
 const CLUSTER_UNASKED: u64 = 8;
 /// Bytes of one staging buffer; uploads pass through two.
 const STAGE: usize = 4 << 20;
-/// Events kept before those that have passed are taken back.
-const EVENTS: usize = 64;
 
 /// The card's primary context, held until this is dropped.
 struct Context {
@@ -114,15 +119,6 @@ struct Code {
     functions: HashMap<Kernel, Function>,
 }
 
-/// Events by number. One that has passed is taken back: to wait for it is to wait for nothing.
-#[derive(Default)]
-struct Events {
-    made: u64,
-    /// Sorted by number.
-    open: Vec<(u64, CUevent)>,
-    spare: Vec<CUevent>,
-}
-
 /// A page-locked buffer, and the event after the last copy out of it.
 struct Stage {
     buffer: *mut u8,
@@ -136,8 +132,9 @@ struct Stage {
 pub struct CudaDriver {
     code: Mutex<Code>,
     events: Mutex<Events>,
+    graphs: Mutex<Graphs>,
     stages: Mutex<Vec<Stage>>,
-    /// [`Stream`] numbers are places here; 0 is the default stream.
+    /// [`Stream`] numbers are places here; 0 is the default stream. Null is one that was given back.
     streams: RwLock<Vec<CUstream>>,
     images: &'static [Image],
     info: CardInfo,
@@ -178,6 +175,7 @@ impl CudaDriver {
         let driver = CudaDriver {
             code: Mutex::default(),
             events: Mutex::default(),
+            graphs: Mutex::default(),
             stages: Mutex::default(),
             streams: RwLock::default(),
             images,
@@ -186,19 +184,6 @@ impl CudaDriver {
         };
         driver.stream()?;
         Ok(driver)
-    }
-
-    /// Free and total memory of the card, in bytes.
-    ///
-    /// # Errors
-    /// [`Kind::Internal`](crate::error::Kind::Internal) for the driver's refusal.
-    pub fn memory(&self) -> Result<(u64, u64)> {
-        let api = self.enter()?;
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: both pointers are to live integers; the context is current.
-        let code = unsafe { (api.cuMemGetInfo_v2)(&mut free, &mut total) };
-        api.check("cuMemGetInfo", code)?;
-        Ok((free as u64, total as u64))
     }
 
     /// Loads a kernel ahead of its first launch.
@@ -226,23 +211,13 @@ impl CudaDriver {
         streams
             .get(at)
             .copied()
+            .filter(|raw| !raw.is_null())
             .ok_or_else(|| Error::internal(format!("this driver made no stream {}", stream.0)))
-    }
-
-    /// A new event that takes no times.
-    fn event(&self, api: &Api) -> Result<CUevent> {
-        let mut event = null_mut();
-        let flags = sys::CUevent_flags_enum::CU_EVENT_DISABLE_TIMING as c_uint;
-        // SAFETY: the pointer is to a live handle; the context is current.
-        api.check("cuEventCreate", unsafe {
-            (api.cuEventCreate)(&mut event, flags)
-        })?;
-        Ok(event)
     }
 
     /// A new staging buffer.
     fn stage(&self, api: &Api) -> Result<Stage> {
-        let done = self.event(api)?;
+        let done = events::event(api, false)?;
         let mut buffer = null_mut();
         // SAFETY: the pointer is to a live pointer; the context is current.
         let code = unsafe { (api.cuMemHostAlloc)(&mut buffer, STAGE, 0) };
@@ -378,6 +353,73 @@ impl Driver for CudaDriver {
         Ok(api.check("cuMemFree", unsafe { (api.cuMemFree_v2)(address) })?)
     }
 
+    fn memory(&self) -> Result<(u64, u64)> {
+        let api = self.enter()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: both pointers are to live integers; the context is current.
+        let code = unsafe { (api.cuMemGetInfo_v2)(&mut free, &mut total) };
+        api.check("cuMemGetInfo", code)?;
+        Ok((free as u64, total as u64))
+    }
+
+    fn host_alloc(&self, bytes: usize) -> Result<NonNull<u8>> {
+        let api = self.enter()?;
+        let mut at = null_mut();
+        // The driver refuses 0 bytes. SAFETY: the pointer is to a live pointer.
+        let code = unsafe { (api.cuMemHostAlloc)(&mut at, bytes.max(1), 0) };
+        if code == OUT_OF_MEMORY {
+            let message = format!("{bytes} bytes of page-locked host memory");
+            return Err(Error::limit(message)
+                .op("cuMemHostAlloc")
+                .mend("use a smaller batch"));
+        }
+        api.check("cuMemHostAlloc", code)?;
+        NonNull::new(at.cast()).ok_or_else(|| Error::internal("no memory").op("cuMemHostAlloc"))
+    }
+
+    unsafe fn host_free(&self, at: NonNull<u8>) -> Result<()> {
+        let api = self.enter()?;
+        // SAFETY: the caller promises an allocation that is freed once and in no use.
+        let code = unsafe { (api.cuMemFreeHost)(at.as_ptr().cast()) };
+        Ok(api.check("cuMemFreeHost", code)?)
+    }
+
+    unsafe fn upload_locked(
+        &self,
+        to: u64,
+        from: NonNull<u8>,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<()> {
+        let raw = self.raw(stream)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let api = self.enter()?;
+        // SAFETY: the caller promises both ranges until the copy is done.
+        let code = unsafe {
+            (api.cuMemcpyHtoDAsync_v2)(to, from.as_ptr().cast_const().cast(), bytes, raw)
+        };
+        Ok(api.check("cuMemcpyHtoDAsync", code)?)
+    }
+
+    unsafe fn download_locked(
+        &self,
+        from: u64,
+        to: NonNull<u8>,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<()> {
+        let raw = self.raw(stream)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let api = self.enter()?;
+        // SAFETY: the caller promises both ranges until the copy is done.
+        let code = unsafe { (api.cuMemcpyDtoHAsync_v2)(to.as_ptr().cast(), from, bytes, raw) };
+        Ok(api.check("cuMemcpyDtoHAsync", code)?)
+    }
+
     unsafe fn upload(&self, to: u64, from: &[u8], stream: Stream) -> Result<()> {
         let raw = self.raw(stream)?;
         let mut to = to;
@@ -504,6 +546,10 @@ impl Driver for CudaDriver {
         api.check("cuLaunchKernelEx", result).map_err(refused)
     }
 
+    fn tensor_map(&self, shape: &TensorShape) -> Result<TensorMap> {
+        tensor::encode(self.context.api, &self.info, shape)
+    }
+
     fn stream(&self) -> Result<Stream> {
         let api = self.enter()?;
         let mut stream = null_mut();
@@ -517,57 +563,96 @@ impl Driver for CudaDriver {
         Ok(Stream(streams.len() as u64 - 1))
     }
 
-    fn record(&self, stream: Stream) -> Result<Event> {
+    fn destroy(&self, stream: Stream) -> Result<()> {
         let raw = self.raw(stream)?;
+        if stream == Stream::DEFAULT {
+            return Err(Error::internal("the default stream stays"));
+        }
         let api = self.enter()?;
-        let mut events = lock(&self.events);
-        if events.open.len() >= EVENTS && events.spare.is_empty() {
-            let Events { open, spare, .. } = &mut *events;
-            open.retain(|(_, event)| {
-                // SAFETY: the event is live; a fault of earlier work is reported by `sync`.
-                let passed = unsafe { (api.cuEventQuery)(*event) } == SUCCESS;
-                if passed {
-                    spare.push(*event);
-                }
-                !passed
-            });
-        }
-        let event = match events.spare.pop() {
-            Some(event) => event,
-            None => self.event(api)?,
+        // SAFETY: the stream is live and of this context.
+        let waited = unsafe { (api.cuStreamSynchronize)(raw) };
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        let place = streams.iter_mut().find(|s| **s == raw);
+        let Some(place) = place else {
+            return Err(Error::internal("a stream was given back twice"));
         };
-        // SAFETY: event and stream are live and of this context.
-        let code = unsafe { (api.cuEventRecord)(event, raw) };
-        if code != SUCCESS {
-            events.spare.push(event);
-        }
-        api.check("cuEventRecord", code)?;
-        let number = events.made;
-        events.made += 1;
-        events.open.push((number, event));
-        Ok(Event(number))
+        *place = null_mut();
+        // SAFETY: the stream is live, and its place was just emptied, so it is destroyed once.
+        let code = unsafe { (api.cuStreamDestroy_v2)(raw) };
+        api.check("cuStreamSynchronize", waited)?;
+        Ok(api.check("cuStreamDestroy", code)?)
+    }
+
+    fn record(&self, stream: Stream) -> Result<Event> {
+        let (raw, api) = (self.raw(stream)?, self.enter()?);
+        lock(&self.events).record(api, raw)
+    }
+
+    fn record_timed(&self, stream: Stream) -> Result<Event> {
+        let (raw, api) = (self.raw(stream)?, self.enter()?);
+        lock(&self.events).record_timed(api, raw)
+    }
+
+    fn elapsed(&self, from: Event, to: Event) -> Result<f64> {
+        let api = self.enter()?;
+        lock(&self.events).elapsed(api, from, to)
+    }
+
+    fn release(&self, event: Event) -> Result<()> {
+        let api = self.enter()?;
+        lock(&self.events).release(api, event)
     }
 
     fn wait(&self, stream: Stream, event: Event) -> Result<()> {
-        let raw = self.raw(stream)?;
-        let api = self.enter()?;
+        let (raw, api) = (self.raw(stream)?, self.enter()?);
         // Held during the call, so that the event is not taken back and recorded anew before it.
         let events = lock(&self.events);
-        if event.0 >= events.made {
-            return Err(Error::internal(format!(
-                "this driver made no event {}",
-                event.0
-            )));
-        }
-        let Ok(at) = events
-            .open
-            .binary_search_by_key(&event.0, |(number, _)| *number)
-        else {
+        let Some(event) = events.find(event)? else {
             return Ok(());
         };
         // SAFETY: event and stream are live and of this context.
-        let code = unsafe { (api.cuStreamWaitEvent)(raw, events.open[at].1, 0) };
+        let code = unsafe { (api.cuStreamWaitEvent)(raw, event, 0) };
         Ok(api.check("cuStreamWaitEvent", code)?)
+    }
+
+    fn reach(&self, event: Event) -> Result<()> {
+        let api = self.enter()?;
+        // Not held during the call: an event that passes meanwhile and is recorded anew is waited
+        // for a little longer, which is harmless.
+        let Some(event) = lock(&self.events).find(event)? else {
+            return Ok(());
+        };
+        // SAFETY: events are destroyed by Drop or `release` alone, so this one is live.
+        let code = unsafe { (api.cuEventSynchronize)(event) };
+        Ok(api.check("cuEventSynchronize", code)?)
+    }
+
+    fn capture(&self, stream: Stream) -> Result<()> {
+        let (raw, api) = (self.raw(stream)?, self.enter()?);
+        graphs::begin(api, raw)
+    }
+
+    fn captured(&self, stream: Stream) -> Result<Recording> {
+        let (raw, api) = (self.raw(stream)?, self.enter()?);
+        let graph = graphs::end(api, raw)?;
+        Ok(lock(&self.graphs).keep(graph))
+    }
+
+    unsafe fn replay(&self, recording: Recording, stream: Stream) -> Result<()> {
+        let (raw, api) = (self.raw(stream)?, self.enter()?);
+        let graphs = lock(&self.graphs);
+        // SAFETY: the graph is kept by the lock until the call is over; the rest is the caller's
+        // promise.
+        let code = unsafe { (api.cuGraphLaunch)(graphs.find(recording)?, raw) };
+        Ok(api.check("cuGraphLaunch", code)?)
+    }
+
+    fn forget(&self, recording: Recording) -> Result<()> {
+        let api = self.enter()?;
+        let graph = lock(&self.graphs).take(recording)?;
+        // SAFETY: the graph was kept once and is destroyed once; the driver lets launches of it end.
+        let code = unsafe { (api.cuGraphExecDestroy)(graph) };
+        Ok(api.check("cuGraphExecDestroy", code)?)
     }
 
     fn sync(&self, stream: Stream) -> Result<()> {
@@ -649,12 +734,15 @@ impl Drop for CudaDriver {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
         let code = self.code.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let open = events.open.drain(..).map(|(_, event)| event);
+        let graphs = self
+            .graphs
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         // SAFETY: all handles were made by this value, in the context that is current, and are
         // destroyed once; the streams are waited for first, so no copy or kernel is under way.
         // Refusals have nobody to go to.
         unsafe {
-            for stream in streams.drain(..) {
+            for stream in streams.drain(..).filter(|s| !s.is_null()) {
                 (api.cuStreamSynchronize)(stream);
                 (api.cuStreamDestroy_v2)(stream);
             }
@@ -662,7 +750,10 @@ impl Drop for CudaDriver {
                 (api.cuMemFreeHost)(stage.buffer.cast());
                 (api.cuEventDestroy_v2)(stage.done);
             }
-            for event in open.chain(events.spare.drain(..)) {
+            for graph in graphs.all() {
+                (api.cuGraphExecDestroy)(graph);
+            }
+            for event in events.all() {
                 (api.cuEventDestroy_v2)(event);
             }
             for module in code.modules.values() {

@@ -2,130 +2,38 @@
 //!
 //! `cargo xtask simt` makes the libraries (plain, with AddressSanitizer and UndefinedBehaviorSanitizer,
 //! with ThreadSanitizer); [`SimtDriver::open`] opens one, and the environment variable `DOPPEL_SIMT`
-//! names it for [`SimtDriver::from_env`]. Work is done when a call returns, so that streams and events
-//! order nothing anew; a kernel's fault is the error of its launch, and names kernel, block, thread and
-//! the place in the source.
+//! names it for [`SimtDriver::from_env`]. Streams are lines of work that is run out of order where no
+//! event forbids it (`lines`). A kernel's fault names kernel, block, thread and the place in the source;
+//! it is the error of its launch where that ran at once, else of the next call that waits.
 
+mod lines;
+mod schedule;
+mod tensor;
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::Path;
-use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libloading::Library;
 
-use super::driver::{CardInfo, Driver, Event, Kernel, Launch, Stream};
+use self::lines::{Host, Launched, Lines, Source, Until, Work};
+use self::schedule::RawSchedule;
+pub use self::schedule::{Copies, Matrices, Order, Schedule};
+use self::tensor::RawTensor;
+use super::driver::{
+    CardInfo, Driver, Event, Kernel, Launch, Recording, Stream, TensorMap, TensorShape,
+};
 use crate::error::{Error, Kind, Result};
 
 /// The form of the library's interface that this file speaks (`kernels/simt/abi.h`).
-const ABI_VERSION: u32 = 1;
+const ABI_VERSION: u32 = 3;
 /// The longest message that a call gives, in bytes.
 const MESSAGE_BYTES: usize = 4096;
-
-/// In which order the card lets threads and blocks run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// From the first thread and block to the last.
-    Forward,
-    /// From the last to the first.
-    Reverse,
-    /// Shuffled anew for each step, from this seed.
-    Random(u64),
-}
-
-/// When asynchronous copies take effect: the two ends of what a real card may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Copies {
-    /// As soon as they are asked for.
-    Early,
-    /// When they are waited for; until then their destination holds NaN.
-    Late,
-}
-
-/// How the card runs kernels. A sound kernel gives the same under every schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Schedule {
-    /// Of threads and of blocks.
-    pub order: Order,
-    /// Of asynchronous copies.
-    pub copies: Copies,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Schedule {
-            order: Order::Forward,
-            copies: Copies::Early,
-        }
-    }
-}
-
-impl Schedule {
-    /// The schedules that tests go through: three kinds of order, three seeds, early and late copies.
-    pub fn all() -> Vec<Schedule> {
-        let orders = [Order::Forward, Order::Reverse].into_iter();
-        let orders = orders.chain((1..=3).map(Order::Random));
-        orders
-            .flat_map(|order| {
-                [Copies::Early, Copies::Late].map(|copies| Schedule { order, copies })
-            })
-            .collect()
-    }
-}
-
-impl FromStr for Order {
-    type Err = Error;
-
-    /// `fwd`, `rev` or `rand:SEED`.
-    fn from_str(text: &str) -> Result<Order> {
-        match text.split_once(':') {
-            None if text == "fwd" => Ok(Order::Forward),
-            None if text == "rev" => Ok(Order::Reverse),
-            Some(("rand", seed)) if seed.parse::<u64>().is_ok() => {
-                Ok(Order::Random(seed.parse().unwrap_or_default()))
-            }
-            _ => Err(Error::input(format!("an order of threads is not {text:?}"))
-                .mend("give fwd, rev or rand:SEED")),
-        }
-    }
-}
-
-impl FromStr for Copies {
-    type Err = Error;
-
-    /// `early` or `late`.
-    fn from_str(text: &str) -> Result<Copies> {
-        match text {
-            "early" => Ok(Copies::Early),
-            "late" => Ok(Copies::Late),
-            _ => Err(Error::input(format!("copies are not {text:?}")).mend("give early or late")),
-        }
-    }
-}
-
-/// [`Schedule`] as the library takes it.
-#[repr(C)]
-struct RawSchedule {
-    order: u32,
-    late_copies: u32,
-    seed: u64,
-}
-
-impl From<Schedule> for RawSchedule {
-    fn from(schedule: Schedule) -> Self {
-        let (order, seed) = match schedule.order {
-            Order::Forward => (0, 0),
-            Order::Reverse => (1, 0),
-            Order::Random(seed) => (2, seed),
-        };
-        RawSchedule {
-            order,
-            late_copies: u32::from(schedule.copies == Copies::Late),
-            seed,
-        }
-    }
-}
+/// Compute capabilities, times ten, that the card can pass for.
+const ARCHS: [u32; 2] = [80, 90];
 
 type Message = *mut c_char;
 type Status = c_int;
@@ -135,9 +43,12 @@ struct Api {
     kernel_count: unsafe extern "C" fn() -> usize,
     kernel_name: unsafe extern "C" fn(usize) -> *const c_char,
     kernel_family: unsafe extern "C" fn(usize) -> *const c_char,
+    kernel_arguments: unsafe extern "C" fn(usize) -> usize,
+    argument_bytes: unsafe extern "C" fn(usize, usize) -> usize,
     build: unsafe extern "C" fn() -> *const c_char,
     memory: unsafe extern "C" fn() -> u64,
-    most_shared: unsafe extern "C" fn() -> usize,
+    kernel_file: unsafe extern "C" fn(usize) -> *const c_char,
+    most_shared: unsafe extern "C" fn(u32) -> usize,
     alloc: unsafe extern "C" fn(usize, *mut u64, Message, usize) -> Status,
     free: unsafe extern "C" fn(u64, Message, usize) -> Status,
     upload: unsafe extern "C" fn(u64, *const c_void, usize, Message, usize) -> Status,
@@ -145,17 +56,27 @@ struct Api {
     copy: unsafe extern "C" fn(u64, u64, usize, Message, usize) -> Status,
     fill: unsafe extern "C" fn(u64, u8, usize, Message, usize) -> Status,
     check: unsafe extern "C" fn(Message, usize) -> Status,
+    tensor_map: unsafe extern "C" fn(*const RawTensor, *mut TensorMap, Message, usize) -> Status,
     launch: unsafe extern "C" fn(
         usize,
-        *const u32,
-        *const u32,
-        usize,
+        *const RawShape,
         *mut *mut c_void,
         usize,
         *const RawSchedule,
         Message,
         usize,
     ) -> Status,
+}
+
+/// [`Launch`] as the library takes it, and the compute capability of the card.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct RawShape {
+    grid: [u32; 3],
+    block: [u32; 3],
+    cluster: [u32; 3],
+    arch: u32,
+    shared: usize,
 }
 
 impl Api {
@@ -175,6 +96,9 @@ impl Api {
                 kernel_count: symbol(library, "simt_kernel_count")?,
                 kernel_name: symbol(library, "simt_kernel_name")?,
                 kernel_family: symbol(library, "simt_kernel_family")?,
+                kernel_file: symbol(library, "simt_kernel_file")?,
+                kernel_arguments: symbol(library, "simt_kernel_arguments")?,
+                argument_bytes: symbol(library, "simt_argument_bytes")?,
                 build: symbol(library, "simt_build")?,
                 memory: symbol(library, "simt_memory")?,
                 most_shared: symbol(library, "simt_most_shared")?,
@@ -185,6 +109,7 @@ impl Api {
                 copy: symbol(library, "simt_copy")?,
                 fill: symbol(library, "simt_fill")?,
                 check: symbol(library, "simt_check")?,
+                tensor_map: symbol(library, "simt_tensor_map")?,
                 launch: symbol(library, "simt_launch")?,
             })
         }
@@ -217,20 +142,32 @@ unsafe fn text(text: *const c_char) -> String {
         .into_owned()
 }
 
+/// A kernel of the library.
+struct Entry {
+    family: String,
+    index: usize,
+    /// Whether its source is a file `sm90_*.cu`, which is compiled for Hopper alone.
+    hopper: bool,
+}
+
 /// A card in this process's memory. Several drivers of one library share its memory and take turns.
 pub struct SimtDriver {
     api: Api,
     info: CardInfo,
     build: String,
-    kernels: HashMap<String, (String, usize)>,
+    kernels: HashMap<String, Entry>,
     schedule: Mutex<Schedule>,
-    streams: AtomicU64,
-    events: AtomicU64,
+    lines: Mutex<Lines>,
+    /// The allocation that fails, counted from 1.
+    fail_alloc: Option<u64>,
 }
 
 impl SimtDriver {
     /// Opens the library at `path`, with the schedule that `DOPPEL_SIMT_ORDER` (`fwd`, `rev`,
-    /// `rand:SEED`) and `DOPPEL_SIMT_COPY` (`early`, `late`) name, if they are set.
+    /// `rand:SEED`), `DOPPEL_SIMT_COPY` and `DOPPEL_SIMT_MATRIX` (`early`, `late`) name, if they are
+    /// set. Streams go by the same order. The card is of compute capability 8.0, or what
+    /// `DOPPEL_SIMT_ARCH` (`80`, `90`) says. `DOPPEL_SIMT_MEMORY` makes the card's memory smaller, to so
+    /// many bytes, and `DOPPEL_SIMT_FAIL_ALLOC` lets the allocation of that number fail, counted from 1.
     ///
     /// A library with a sanitizer needs the sanitizer's runtime to be loaded before the program
     /// (`LD_PRELOAD`); `cargo xtask simt test` does that.
@@ -238,13 +175,36 @@ impl SimtDriver {
     /// # Errors
     /// [`Kind::Unsupported`] if there is no such library or it is of another form.
     pub fn open(path: impl AsRef<Path>) -> Result<SimtDriver> {
+        let arch = match variable("DOPPEL_SIMT_ARCH") {
+            None => ARCHS[0],
+            Some(text) => text.parse().map_err(|_| {
+                Error::input(format!("DOPPEL_SIMT_ARCH is {text:?}")).mend("give 80 or 90")
+            })?,
+        };
+        SimtDriver::open_as(path, arch)
+    }
+
+    /// Opens the library at `path` as a card of compute capability `arch` / 10: 80 is an Ampere card
+    /// with 99 KB of shared memory a block, 90 a Hopper card with 227 KB and its own kernels.
+    ///
+    /// # Errors
+    /// Those of [`SimtDriver::open`], and for any other `arch`.
+    pub fn open_as(path: impl AsRef<Path>, arch: u32) -> Result<SimtDriver> {
         let path = path.as_ref();
+        if !ARCHS.contains(&arch) {
+            return Err(
+                Error::input(format!("no simulated card is sm_{arch}")).mend("give 80 or 90")
+            );
+        }
         let mut schedule = Schedule::default();
         if let Some(order) = variable("DOPPEL_SIMT_ORDER") {
             schedule.order = order.parse()?;
         }
         if let Some(copies) = variable("DOPPEL_SIMT_COPY") {
             schedule.copies = copies.parse()?;
+        }
+        if let Some(matrices) = variable("DOPPEL_SIMT_MATRIX") {
+            schedule.matrices = matrices.parse()?;
         }
         // SAFETY: the library's initialisers only link its kernels into a list, and none runs at
         // its end: it is never closed.
@@ -256,26 +216,27 @@ impl SimtDriver {
         let api = Api::load(&library).map_err(|error| error.path(path))?;
         // The functions in `api` are good for ever, and a sanitizer keeps pointers into the library.
         std::mem::forget(library);
-        // SAFETY: these functions take nothing, and their texts are constants of the library.
+        // SAFETY: these functions take plain numbers, and their texts are constants of the library.
         let (build, memory, most_shared) =
-            unsafe { (text((api.build)()), (api.memory)(), (api.most_shared)()) };
+            unsafe { (text((api.build)()), (api.memory)(), (api.most_shared)(arch)) };
         let kernels = list_kernels(&api);
         let info = CardInfo {
             driver: "simt",
             name: "simulated card".to_owned(),
-            arch: 80,
+            arch,
             multiprocessors: 1,
-            memory,
+            memory: number("DOPPEL_SIMT_MEMORY")?.map_or(memory, |most| memory.min(most)),
             shared_per_block: most_shared,
         };
+        let lazy = schedule.order != Order::Forward || schedule.copies == Copies::Late;
         Ok(SimtDriver {
             api,
             info,
             build,
             kernels,
             schedule: Mutex::new(schedule),
-            streams: AtomicU64::new(1),
-            events: AtomicU64::new(0),
+            lines: Mutex::new(Lines::new(lazy.then_some(schedule.order))),
+            fail_alloc: number("DOPPEL_SIMT_FAIL_ALLOC")?,
         })
     }
 
@@ -313,30 +274,76 @@ impl SimtDriver {
         })
     }
 
-    fn know(&self, stream: Stream, op: &'static str) -> Result<()> {
-        if stream.0 < self.streams.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(Error::internal(format!("stream {} was never made", stream.0)).op(op))
+    /// The kernel, if the library has it and the card can run it.
+    fn find(&self, kernel: Kernel) -> Option<&Entry> {
+        let runs = |entry: &&Entry| {
+            entry.family == kernel.family && (!entry.hopper || self.info.arch >= 90)
+        };
+        self.kernels.get(kernel.symbol).filter(runs)
     }
+
+    /// Sets in which order work of several streams is run; none runs it when it is asked for. For tests.
+    pub fn set_streams(&self, order: Option<Order>) {
+        self.lines().set_order(order);
+    }
+
+    /// How many allocations of the card's memory were asked for so far; for tests.
+    pub fn allocations(&self) -> u64 {
+        self.lines().memory.made
+    }
+
+    /// How many kernels were run so far; for tests.
+    pub fn launches(&self) -> u64 {
+        self.lines().launched
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn submit(&self, op: &'static str, stream: Stream, work: Work) -> Result<()> {
+        let mut lines = self.lines();
+        lines.know(stream, op)?;
+        lines.submit(&self.api, stream, work)
+    }
+}
+
+/// A number that a variable of the environment holds.
+fn number(name: &str) -> Result<Option<u64>> {
+    let Some(text) = variable(name) else {
+        return Ok(None);
+    };
+    let parsed = text.parse().map(Some);
+    parsed.map_err(|_| Error::input(format!("{name} is no number: {text:?}")))
 }
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn list_kernels(api: &Api) -> HashMap<String, (String, usize)> {
+fn list_kernels(api: &Api) -> HashMap<String, Entry> {
     // SAFETY: the function takes nothing.
     let count = unsafe { (api.kernel_count)() };
     (0..count)
         .map(|i| {
-            // SAFETY: names are constants of the library.
-            unsafe {
+            // SAFETY: these texts are constants of the library.
+            let (name, family, file) = unsafe {
                 (
                     text((api.kernel_name)(i)),
-                    (text((api.kernel_family)(i)), i),
+                    text((api.kernel_family)(i)),
+                    text((api.kernel_file)(i)),
                 )
-            }
+            };
+            let hopper = file
+                .rsplit('/')
+                .next()
+                .is_some_and(|f| f.starts_with("sm90_"));
+            let entry = Entry {
+                family,
+                index: i,
+                hopper,
+            };
+            (name, entry)
         })
         .collect()
 }
@@ -365,59 +372,112 @@ impl Driver for SimtDriver {
     }
 
     fn has(&self, kernel: Kernel) -> bool {
-        self.kernels
-            .get(kernel.symbol)
-            .is_some_and(|(family, _)| family == kernel.family)
+        self.find(kernel).is_some()
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64> {
+        let mut lines = self.lines();
+        lines.outside("alloc")?;
+        lines.memory.made += 1;
+        let used: u64 = lines.memory.card.values().sum();
+        let free = self.info.memory.saturating_sub(used);
+        if bytes as u64 > free || self.fail_alloc == Some(lines.memory.made) {
+            let message = format!("simulated card: {bytes} bytes asked for, {free} left");
+            return Err(Error::limit(message).op("alloc"));
+        }
         let mut address = 0;
         // SAFETY: `address` and the message's buffer live through the call.
         call("alloc", |message, n| unsafe {
             (self.api.alloc)(bytes, &mut address, message, n)
         })?;
+        lines.memory.card.insert(address, bytes as u64);
         Ok(address)
     }
 
     unsafe fn free(&self, address: u64) -> Result<()> {
-        // SAFETY: the library checks that the address is a buffer's; nothing is queued.
+        let mut lines = self.lines();
+        lines.outside("free")?;
+        lines.freed(address)?;
+        // SAFETY: the library checks that the address is a buffer's; nothing queued uses it.
         call("free", |message, n| unsafe {
             (self.api.free)(address, message, n)
         })
     }
 
+    fn memory(&self) -> Result<(u64, u64)> {
+        let used: u64 = self.lines().memory.card.values().sum();
+        Ok((self.info.memory.saturating_sub(used), self.info.memory))
+    }
+
+    fn host_alloc(&self, bytes: usize) -> Result<NonNull<u8>> {
+        let mut lines = self.lines();
+        lines.outside("host_alloc")?;
+        // SAFETY: the layout has at least a byte.
+        let at = NonNull::new(unsafe { alloc_zeroed(locked_layout(bytes)?) });
+        let at = at.ok_or_else(|| Error::limit("no memory is left").op("host_alloc"))?;
+        lines.memory.host.insert(at.as_ptr() as u64, bytes as u64);
+        Ok(at)
+    }
+
+    unsafe fn host_free(&self, at: NonNull<u8>) -> Result<()> {
+        let mut lines = self.lines();
+        lines.outside("host_free")?;
+        let bytes = lines.host_freed(at.as_ptr() as u64)? as usize;
+        // SAFETY: `host_alloc` gave the address for so many bytes; `host_freed` has just taken it out
+        // of the table, so that it is freed once.
+        unsafe { dealloc(at.as_ptr(), locked_layout(bytes)?) };
+        Ok(())
+    }
+
+    unsafe fn upload_locked(
+        &self,
+        to: u64,
+        from: NonNull<u8>,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<()> {
+        self.lines().locked(Host(from), bytes, "upload_locked")?;
+        let source = Source::Locked(Host(from), bytes);
+        self.submit("upload_locked", stream, Work::Upload(to, source))
+    }
+
+    unsafe fn download_locked(
+        &self,
+        from: u64,
+        to: NonNull<u8>,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<()> {
+        self.lines().locked(Host(to), bytes, "download_locked")?;
+        let work = Work::Download(from, Host(to), bytes);
+        self.submit("download_locked", stream, work)
+    }
+
     unsafe fn upload(&self, to: u64, from: &[u8], stream: Stream) -> Result<()> {
-        self.know(stream, "upload")?;
-        let (start, bytes) = (from.as_ptr().cast(), from.len());
-        // SAFETY: `from` holds the bytes; the library checks that they fit one buffer.
-        call("upload", |message, n| unsafe {
-            (self.api.upload)(to, start, bytes, message, n)
-        })
+        self.lines().outside("upload")?;
+        let source = Source::Own(from.into());
+        self.submit("upload", stream, Work::Upload(to, source))
     }
 
     unsafe fn download(&self, from: u64, to: &mut [u8], stream: Stream) -> Result<()> {
-        self.know(stream, "download")?;
+        let mut lines = self.lines();
+        lines.outside("download")?;
+        lines.know(stream, "download")?;
+        lines.wait(&self.api, Until::Stream(stream))?;
         let (start, bytes) = (to.as_mut_ptr().cast(), to.len());
-        // SAFETY: `to` has room for the bytes; the library checks that one buffer holds them.
+        // SAFETY: `to` has room for the bytes; the library checks that one buffer holds them. All work
+        // of the stream is done.
         call("download", |message, n| unsafe {
             (self.api.download)(from, start, bytes, message, n)
         })
     }
 
     unsafe fn copy(&self, to: u64, from: u64, bytes: usize, stream: Stream) -> Result<()> {
-        self.know(stream, "copy")?;
-        // SAFETY: the library checks both ranges.
-        call("copy", |message, n| unsafe {
-            (self.api.copy)(to, from, bytes, message, n)
-        })
+        self.submit("copy", stream, Work::Copy(to, from, bytes))
     }
 
     unsafe fn fill(&self, to: u64, value: u8, bytes: usize, stream: Stream) -> Result<()> {
-        self.know(stream, "fill")?;
-        // SAFETY: the library checks the range.
-        call("fill", |message, n| unsafe {
-            (self.api.fill)(to, value, bytes, message, n)
-        })
+        self.submit("fill", stream, Work::Fill(to, value, bytes))
     }
 
     unsafe fn launch(
@@ -427,75 +487,133 @@ impl Driver for SimtDriver {
         args: &mut [*mut c_void],
         stream: Stream,
     ) -> Result<()> {
-        self.know(stream, "launch")?;
-        let Some((_, index)) = self.kernels.get(kernel.symbol).filter(|_| self.has(kernel)) else {
+        self.lines().know(stream, "launch")?;
+        let Some(entry) = self.find(kernel) else {
             let name = format!("{}/{}", kernel.family, kernel.symbol);
             return Err(
                 Error::unsupported(format!("simulated card: no kernel {name}")).op("launch"),
             );
         };
-        if how.cluster != [1, 1, 1] {
-            let message = format!("simulated card: {} with clusters", kernel.symbol);
+        let blocks: u64 = how.cluster.iter().map(|n| u64::from(*n)).product();
+        if blocks != 1 && self.info.arch < 90 {
+            let message = format!(
+                "simulated card: {} needs clusters, which start with Hopper",
+                kernel.symbol
+            );
             return Err(Error::unsupported(message).op("launch"));
         }
+        // SAFETY: the functions take plain numbers.
+        let sizes: Vec<usize> = unsafe {
+            let count = (self.api.kernel_arguments)(entry.index);
+            let bytes = |at| (self.api.argument_bytes)(entry.index, at);
+            (0..count).map(bytes).collect()
+        };
+        if sizes.len() != args.len() {
+            let (name, takes, given) = (kernel.symbol, sizes.len(), args.len());
+            let message = format!("kernel {name} takes {takes} arguments, not {given}");
+            return Err(Error::internal(format!("simulated card: {message}")).op("launch"));
+        }
+        let shape = RawShape {
+            grid: how.grid,
+            block: how.block,
+            cluster: how.cluster,
+            arch: self.info.arch,
+            shared: how.shared,
+        };
         let schedule = RawSchedule::from(self.schedule());
-        // SAFETY: grid and block have three numbers each, `args` as many pointers as is said; the
-        // caller promises that they match the kernel's parameters.
-        call("launch", |message, n| unsafe {
-            (self.api.launch)(
-                *index,
-                how.grid.as_ptr(),
-                how.block.as_ptr(),
-                how.shared,
-                args.as_mut_ptr(),
-                args.len(),
-                &schedule,
-                message,
-                n,
-            )
-        })
+        // SAFETY: the caller promises arguments that match the kernel's parameters.
+        let launched = unsafe { Launched::new(entry.index, shape, (args, &sizes), schedule) };
+        self.submit("launch", stream, Work::Launch(launched.into()))
+    }
+
+    fn tensor_map(&self, shape: &TensorShape) -> Result<TensorMap> {
+        if self.info.arch < 90 {
+            let message = "simulated card: bulk tensor copies start with Hopper";
+            return Err(Error::unsupported(message).op("tensor_map"));
+        }
+        let raw = RawTensor::of(shape)?;
+        let mut map = TensorMap([0; 16]);
+        // SAFETY: shape, map and the message's buffer live through the call.
+        call("tensor_map", |message, n| unsafe {
+            (self.api.tensor_map)(&raw, &mut map, message, n)
+        })?;
+        Ok(map)
     }
 
     fn stream(&self) -> Result<Stream> {
-        Ok(Stream(self.streams.fetch_add(1, Ordering::Relaxed)))
+        Ok(self.lines().stream())
+    }
+
+    fn destroy(&self, stream: Stream) -> Result<()> {
+        let mut lines = self.lines();
+        lines.outside("destroy")?;
+        lines.destroy(&self.api, stream)
     }
 
     fn record(&self, stream: Stream) -> Result<Event> {
-        self.know(stream, "record")?;
-        Ok(Event(self.events.fetch_add(1, Ordering::Relaxed)))
+        self.lines().record(&self.api, stream, false)
+    }
+
+    fn record_timed(&self, stream: Stream) -> Result<Event> {
+        self.lines().record(&self.api, stream, true)
+    }
+
+    fn elapsed(&self, from: Event, to: Event) -> Result<f64> {
+        self.lines().elapsed(&self.api, from, to)
+    }
+
+    fn release(&self, event: Event) -> Result<()> {
+        self.lines().release(event)
     }
 
     fn wait(&self, stream: Stream, event: Event) -> Result<()> {
-        self.know(stream, "wait")?;
-        if event.0 < self.events.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(Error::internal(format!("event {} was never recorded", event.0)).op("wait"))
+        self.lines().recorded(event, "wait")?;
+        self.submit("wait", stream, Work::Wait(event.0))
+    }
+
+    fn reach(&self, event: Event) -> Result<()> {
+        let mut lines = self.lines();
+        lines.outside("reach")?;
+        lines.recorded(event, "reach")?;
+        lines.wait(&self.api, Until::Event(event))
     }
 
     fn sync(&self, stream: Stream) -> Result<()> {
-        self.know(stream, "sync")?;
+        {
+            let mut lines = self.lines();
+            lines.outside("sync")?;
+            lines.know(stream, "sync")?;
+            lines.wait(&self.api, Until::Stream(stream))?;
+        }
         self.check()
     }
+
+    fn capture(&self, stream: Stream) -> Result<()> {
+        self.lines().capture(stream)
+    }
+
+    fn captured(&self, stream: Stream) -> Result<Recording> {
+        self.lines().captured(stream)
+    }
+
+    unsafe fn replay(&self, recording: Recording, stream: Stream) -> Result<()> {
+        self.lines().replay(&self.api, recording, stream)
+    }
+
+    fn forget(&self, recording: Recording) -> Result<()> {
+        self.lines().forget(recording)
+    }
+}
+
+/// How page-locked memory is aligned: as the driver's is.
+fn locked_layout(bytes: usize) -> Result<Layout> {
+    let layout = Layout::from_size_align(bytes.max(1), 256);
+    layout.map_err(|_| Error::limit(format!("{bytes} bytes are too many")).op("host_alloc"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn schedules_are_read_from_words() {
-        assert_eq!("rand:7".parse::<Order>().unwrap(), Order::Random(7));
-        assert_eq!("rev".parse::<Order>().unwrap(), Order::Reverse);
-        assert_eq!("late".parse::<Copies>().unwrap(), Copies::Late);
-        for wrong in ["", "rand", "rand:", "rand:-1", "fwd:1", "forward"] {
-            assert!(wrong.parse::<Order>().is_err(), "{wrong}");
-        }
-        assert!("later".parse::<Copies>().is_err());
-        let all = Schedule::all();
-        assert_eq!(all.len(), 10);
-        assert!(all.iter().enumerate().all(|(i, s)| !all[..i].contains(s)));
-    }
 
     #[test]
     fn a_missing_library_is_one_line_with_the_mend() {

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use super::driver::{CardInfo, Driver, Kernel, Stream};
+use super::heuristics_gemm::GemmPlan;
 use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
-use super::{launch_gemm, launch_margin, launch_pointwise, launch_sweep};
+use super::{
+    launch_conv, launch_gemm, launch_image, launch_margin, launch_pointwise, launch_preprocess,
+    launch_sweep, launch_text,
+};
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
+use crate::device::fusion::Fusion;
 use crate::device::op::Op;
+use crate::device::pictures::Pictures;
+use crate::device::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 use crate::lists::Lists;
@@ -19,12 +26,15 @@ const FAMILIES: &[&dyn Family] = &[
     &launch_gemm::Gemm,
     &launch_pointwise::Pointwise,
     &launch_margin::Losses,
+    &launch_conv::Convolutions,
+    &launch_image::Images,
+    &launch_text::Text,
 ];
 
 /// A card behind a driver: a real one, or the simulated one of the tests.
 pub struct GpuDevice {
     info: DeviceInfo,
-    card: Arc<Card>,
+    pub(super) card: Arc<Card>,
 }
 
 impl GpuDevice {
@@ -68,6 +78,15 @@ impl GpuDevice {
         self.search(queries, gallery, k, min_score, tuning, Stream::DEFAULT)
     }
 
+    /// An `Op::Gemm` by Hopper's kernel, on a plan in place of the one that is chosen for it.
+    #[doc(hidden)]
+    pub fn gemm_planned(&self, op: &Op, ins: &[&Buf], out: &Buf, plan: &GemmPlan) -> Result<()> {
+        check(op, ins, &[out])?;
+        let all = ins.iter().copied().chain([out]);
+        all.into_iter().try_for_each(|buf| self.card.owns(buf))?;
+        launch_gemm::planned(&self.card, op, ins, out, plan, Stream::DEFAULT)
+    }
+
     fn search(
         &self,
         queries: &Buf,
@@ -98,7 +117,7 @@ impl GpuDevice {
         !kernels.is_empty() && kernels.iter().all(|&k| self.card.driver.has(k))
     }
 
-    fn needs(&self, kernels: &[Kernel], op: &'static str) -> Result<()> {
+    pub(super) fn needs(&self, kernels: &[Kernel], op: &'static str) -> Result<()> {
         match self.has(kernels) {
             true => Ok(()),
             false => {
@@ -134,7 +153,10 @@ impl Device for GpuDevice {
             return Support::No("the shapes or types do not go together");
         }
         let Some((family, kernels)) = self.family(op, ins) else {
-            return Support::No("this build lacks its kernels");
+            return match op {
+                Op::ConvAverage { .. } => Support::Unfuse,
+                _ => Support::No("this build lacks its kernels"),
+            };
         };
         let floats = ins.iter().filter(|d| d.dtype != DType::U32);
         if !family.mixed() && floats.into_iter().any(|d| d.dtype != ins[0].dtype) {
@@ -248,7 +270,29 @@ impl Device for GpuDevice {
         launch_sweep::sweep(&self.card, evidence, steps, unable, stream)
     }
 
+    fn preprocess(
+        &self,
+        pictures: &Pictures,
+        staging: &Buf,
+        out: &Buf,
+        stream: Stream,
+    ) -> Result<()> {
+        self.needs(&[launch_preprocess::kernel(out.desc.dtype)], "preprocess")?;
+        [staging, out]
+            .into_iter()
+            .try_for_each(|buf| self.card.owns(buf))?;
+        launch_preprocess::preprocess(&self.card, pictures, staging, out, stream)
+    }
+
+    fn fusion(&self) -> Result<&dyn Fusion> {
+        Ok(self)
+    }
+
     fn sync(&self, stream: Stream) -> Result<()> {
         self.card.driver.sync(stream)
+    }
+
+    fn streams(&self) -> Option<&dyn Streams> {
+        Some(self)
     }
 }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 
 /// What one operation runs on. Everything was checked by `Op::infer`; all buffers are this card's.
+#[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) card: &'a Card,
     pub(super) op: &'a Op,
@@ -71,12 +72,12 @@ pub(super) struct Args(Vec<Arg>);
 
 enum Arg {
     Word(u64),
+    Ints(Box<[i32]>),
     Map(Box<TensorMap>),
 }
 
 impl Args {
     /// A tensor map, as a `const __grid_constant__ TensorMap`.
-    #[expect(dead_code, reason = "for the kernels of Hopper cards")]
     pub(super) fn map(mut self, map: &TensorMap) -> Self {
         self.0.push(Arg::Map(Box::new(*map)));
         self
@@ -95,6 +96,17 @@ impl Args {
         let narrow = i32::try_from(value);
         let many = |_| Error::limit(format!("{value} is more than {MAX_CARD_SIDE}")).op("launch");
         Ok(self.bytes(narrow.map_err(many)?.to_ne_bytes()))
+    }
+
+    /// A struct of `int`s, by value.
+    ///
+    /// # Errors
+    /// As [`Args::int`].
+    pub(super) fn ints(mut self, values: &[usize]) -> Result<Self> {
+        let narrow = values.iter().map(|&v| i32::try_from(v).ok()).collect();
+        let many = || Error::limit(format!("more than {MAX_CARD_SIDE}")).op("launch");
+        self.0.push(Arg::Ints(Option::ok_or_else(narrow, many)?));
+        Ok(self)
     }
 
     /// A `long long`.
@@ -134,6 +146,7 @@ impl Card {
     ) -> Result<()> {
         let values = args.0.iter_mut().map(|arg| match arg {
             Arg::Word(word) => (word as *mut u64).cast(),
+            Arg::Ints(ints) => ints.as_mut_ptr().cast(),
             Arg::Map(map) => (&mut **map as *mut TensorMap).cast(),
         });
         let mut pointers: Vec<*mut c_void> = values.collect();

@@ -1,6 +1,7 @@
 //! Products: `kernels/gemm/`.
 
-use super::driver::{CardInfo, Kernel, Launch, Stream};
+use super::driver::{CardInfo, Kernel, Launch, Stream, Swizzle, TensorCopy, TensorShape};
+use super::heuristics_gemm::{self as heuristics, GemmPlan};
 use super::launch::{Args, Call, Family, blocks};
 use super::memory::Card;
 use crate::device::desc::{Buf, DType, Desc};
@@ -16,16 +17,44 @@ impl Family for Gemm {
         op: &Op,
         ins: &[Desc],
         card: &CardInfo,
-        _has: &dyn Fn(Kernel) -> bool,
+        has: &dyn Fn(Kernel) -> bool,
     ) -> Option<Vec<Kernel>> {
-        Some(vec![Product::of(op, ins)?.kernel(card.multiprocessors)])
+        // Operands that are not aligned as Hopper's kernel wants them fall back to its twin.
+        let product = Product::of(op, ins)?;
+        let hopper = product.hopper(card, has).map(|plan| plan.tile.kernel());
+        let twin = product.kernel(card.multiprocessors);
+        Some(hopper.into_iter().chain([twin]).collect())
     }
 
     fn run(&self, call: &Call<'_>) -> Result<()> {
         let product = Product::of(call.op, call.descs)
             .ok_or_else(|| Error::internal("is no product").op(call.op.name()))?;
-        gemm(call.card, &product, call.ins, call.outs[0], call.stream)
+        let driver = &call.card.driver;
+        let plan = product.hopper(driver.info(), &|kernel| driver.has(kernel));
+        gemm(
+            call.card,
+            &product,
+            plan,
+            call.ins,
+            call.outs[0],
+            call.stream,
+        )
     }
+}
+
+/// Queues a product on a plan in place of the one that is chosen for it.
+pub(super) fn planned(
+    card: &Card,
+    op: &Op,
+    ins: &[&Buf],
+    out: &Buf,
+    plan: &GemmPlan,
+    stream: Stream,
+) -> Result<()> {
+    let descs: Vec<Desc> = ins.iter().map(|buf| buf.desc.clone()).collect();
+    let product = Product::of(op, &descs).filter(Product::suits_hopper);
+    let product = product.ok_or_else(|| Error::internal("takes no plan").op(op.name()))?;
+    gemm(card, &product, Some(*plan), ins, out, stream)
 }
 
 /// How one product is stored and how large it is.
@@ -72,6 +101,22 @@ impl Product {
             k,
             dtype: ins[0].dtype,
         }
+    }
+
+    /// Whether Hopper's kernels are made for it: factors with their values of k side by side, in lines
+    /// that begin at multiples of 16 bytes where the matrix does, and pairs of columns.
+    fn suits_hopper(&self) -> bool {
+        let stored = !self.trans_a && self.trans_b && self.dtype == DType::F16;
+        let aligned = self.k.is_multiple_of(8) && self.n.is_multiple_of(2);
+        stored && aligned && self.m > 0 && self.n > 0 && self.k > 0
+    }
+
+    /// The plan for a Hopper card that has the kernel.
+    fn hopper(&self, card: &CardInfo, has: &dyn Fn(Kernel) -> bool) -> Option<GemmPlan> {
+        let plan = || heuristics::plan(self.m, self.n, self.k, card.multiprocessors as usize);
+        let plan = self.suits_hopper().then(plan)?;
+        let fits = plan.tile.shared() <= card.shared_per_block;
+        (fits && has(plan.tile.kernel())).then_some(plan)
     }
 
     /// The side of the square of the result that one block computes. The large tile reads each factor
@@ -131,7 +176,7 @@ impl Product {
 
 /// How many halves of a matrix may be read at once: 8 where all of its lines begin at a multiple of 16
 /// bytes, 2 at one of 4, else 1.
-fn width(buf: &Buf) -> usize {
+pub(super) fn width(buf: &Buf) -> usize {
     let line = buf.desc.dims.last().map_or(0, |&n| n as u64 * 2);
     [(16, 8), (4, 2)]
         .into_iter()
@@ -151,29 +196,108 @@ pub(super) fn number(act: Act) -> usize {
     }
 }
 
-/// Queues a product. `ins` are the factors and what the epilogue takes, checked by `Op::infer` and of
-/// one type.
-fn gemm(card: &Card, product: &Product, ins: &[&Buf], out: &Buf, stream: Stream) -> Result<()> {
+/// Queues a product, on Hopper's kernel where there is a plan and the buffers are aligned for it. `ins`
+/// are the factors and what the epilogue takes, checked by `Op::infer` and of one type.
+fn gemm(
+    card: &Card,
+    product: &Product,
+    plan: Option<GemmPlan>,
+    ins: &[&Buf],
+    out: &Buf,
+    stream: Stream,
+) -> Result<()> {
     if out.desc.is_empty() {
         return Ok(());
     }
-    let multiprocessors = card.driver.info().multiprocessors;
-    let tile = product.tile(multiprocessors);
+    let aligned = |buf: &Buf, bytes: u64| buf.address().is_multiple_of(bytes);
+    let others = ins[2..].iter().copied().chain([out]);
+    let suits = ins[..2].iter().all(|buf| aligned(buf, 16))
+        && others.into_iter().all(|buf| aligned(buf, 4));
+    match plan.filter(|_| suits) {
+        Some(plan) => hopper(card, product, &plan, ins, out, stream),
+        None => twin(card, product, ins, out, stream),
+    }
+}
+
+/// The addresses of the result and of what the epilogue takes, 0 for what is not there; then m, n, k.
+fn epilogue(args: Args, product: &Product, ins: &[&Buf], out: &Buf) -> Result<Args> {
     let mut extra = ins[2..].iter();
     let mut address = |present: bool| match present {
         true => extra.next().map_or(0, |b| b.address()),
         false => 0,
     };
-    let mut args = Args::default()
-        .address(ins[0].address())
-        .address(ins[1].address())
-        .address(out.address())
+    args.address(out.address())
         .address(address(product.epilogue.scale))
         .address(address(product.epilogue.bias))
         .address(address(product.epilogue.residual))
         .int(product.m)?
         .int(product.n)?
-        .int(product.k)?;
+        .int(product.k)
+}
+
+/// The map of a matrix of halves, copied by boxes of so many lines of 64 columns.
+fn matrix_map(buf: &Buf, lines: usize, columns: usize, box_lines: usize) -> TensorShape {
+    TensorShape {
+        address: buf.address(),
+        element: 2,
+        dims: vec![columns as u64, lines as u64],
+        strides: vec![columns as u64 * 2],
+        swizzle: Swizzle::B128,
+        copy: TensorCopy::Tile(vec![heuristics::DEPTH as u32, box_lines as u32]),
+    }
+}
+
+/// How Hopper's kernel stores its result: `Store` there.
+const BULK: usize = 0;
+const PAIRS: usize = 1;
+
+fn hopper(
+    card: &Card,
+    product: &Product,
+    plan: &GemmPlan,
+    ins: &[&Buf],
+    out: &Buf,
+    stream: Stream,
+) -> Result<()> {
+    let &GemmPlan {
+        tile,
+        cluster,
+        grid,
+    } = plan;
+    let (tile_m, tile_n) = tile.sides();
+    let split = *tile == heuristics::SPLIT;
+    let share = if split { tile_n } else { tile_n / cluster };
+    let map = |shape: &TensorShape| card.driver.tensor_map(shape);
+    let a = map(&matrix_map(ins[0], product.m, product.k, tile_m))?;
+    let b = map(&matrix_map(ins[1], product.n, product.k, share))?;
+    let bulk = product.n.is_multiple_of(8) && out.address().is_multiple_of(16);
+    let mut args = Args::default().map(&a).map(&b);
+    if !split {
+        let panels = || map(&matrix_map(out, product.m, product.n, heuristics::GROUP));
+        args = args.map(&if bulk { panels()? } else { a });
+    }
+    args = epilogue(args, product, ins, out)?.int(number(product.epilogue.act))?;
+    if !split {
+        args = args.int(if bulk { BULK } else { PAIRS })?;
+    }
+    let how = Launch {
+        cluster: [blocks(cluster)?, 1, 1],
+        ..Launch::linear(blocks(grid)?, tile.threads(), tile.shared())
+    };
+    // SAFETY: the arguments are those of the entries of kernels/gemm/sm90_f16_gemm.cu, in order; the
+    // engine checked that the buffers are this card's and of the shapes that m, n and k were read from;
+    // both factors are aligned to 16 bytes, all else to 4, and lines are too (`suits_hopper`).
+    unsafe { card.launch(tile.kernel(), &how, args, stream) }
+}
+
+/// The kernel for every card from Ampere on, and for f32.
+fn twin(card: &Card, product: &Product, ins: &[&Buf], out: &Buf, stream: Stream) -> Result<()> {
+    let multiprocessors = card.driver.info().multiprocessors;
+    let tile = product.tile(multiprocessors);
+    let args = Args::default()
+        .address(ins[0].address())
+        .address(ins[1].address());
+    let mut args = epilogue(args, product, ins, out)?;
     if product.dtype == DType::F16 {
         args = args.int(width(ins[0]))?.int(width(ins[1]))?;
     }
@@ -209,6 +333,37 @@ mod tests {
         assert_eq!(product(65, 65, 8).tile(1), 128);
         assert_eq!(product(512, 512, 8).tile(132), 64);
         assert_eq!(product(4096, 4096, 8).tile(132), 128);
+    }
+
+    #[test]
+    fn hopper_takes_aligned_lines_of_k_and_the_twin_all_else() {
+        let hopper = CardInfo {
+            driver: "made up",
+            name: String::new(),
+            arch: 90,
+            multiprocessors: 132,
+            memory: 0,
+            shared_per_block: 227 << 10,
+        };
+        let taken = |product: Product| product.hopper(&hopper, &|_| true).is_some();
+        assert!(taken(product(1, 2, 8)) && taken(product(4096, 768, 768)));
+        for other in [product(64, 64, 12), product(64, 63, 64), product(64, 64, 0)] {
+            assert!(!taken(other), "{other:?}");
+        }
+        assert!(!taken(Product {
+            trans_b: false,
+            ..product(64, 64, 64)
+        }));
+        assert!(!taken(Product {
+            dtype: DType::F32,
+            ..product(64, 64, 64)
+        }));
+        assert_eq!(product(64, 64, 64).hopper(&hopper, &|_| false), None);
+        let small = CardInfo {
+            shared_per_block: 99 << 10,
+            ..hopper.clone()
+        };
+        assert_eq!(product(4096, 768, 768).hopper(&small, &|_| true), None);
     }
 
     #[test]

@@ -127,11 +127,104 @@ pub(super) fn topk(
     let mut lists = Lists::with_capacity(rows, k.min(others));
     for first in (0..rows).step_by(slab) {
         let count = slab.min(rows - first);
-        search(
-            card, &left, first, count, right, &asked, tuning, stream, &mut lists,
-        )?;
+        let found = search(card, &left, first, count, right, &asked, tuning, stream)?;
+        found.append(card, count, k, stream, &mut lists)?;
     }
     Ok(lists)
+}
+
+/// The same with lists that stay on the card: `k` places a row, in the order of the queries.
+pub(super) fn topk_kept(
+    card: &Arc<Card>,
+    queries: &Buf,
+    gallery: Option<&Buf>,
+    k: usize,
+    min_score: Option<f64>,
+    tuning: &TopKTuning,
+    stream: Stream,
+) -> Result<Found> {
+    let asked = check(queries, gallery, k, min_score)?;
+    let rows = queries.desc.dims[0];
+    let others = gallery.map_or(rows, |g| g.desc.dims[0]);
+    let all = Found::new(card, rows, k)?;
+    if rows == 0 || others == 0 || asked.dims == 0 {
+        card.use_stream(stream);
+        // SAFETY: `counts` is one allocation of this driver, of a u32 a row.
+        unsafe { card.driver.fill(all.counts.at(), 0, rows * 4, stream) }?;
+        return Ok(all);
+    }
+    let who = [
+        if gallery.is_some() {
+            "a query"
+        } else {
+            "an embedding"
+        },
+        "a gallery row",
+    ];
+    let left = prepare(card, queries, &asked, who[0], stream)?;
+    let right = gallery
+        .map(|g| prepare(card, g, &asked, who[1], stream))
+        .transpose()?;
+    let right = right.as_ref().unwrap_or(&left);
+    let slab = tuning.slab.clamp(1, rows).next_multiple_of(TILE);
+    for first in (0..rows).step_by(slab) {
+        let count = slab.min(rows - first);
+        let found = search(card, &left, first, count, right, &asked, tuning, stream)?;
+        for (to, from, bytes) in [
+            (&all.rows, &found.rows, 4 * k),
+            (&all.scores, &found.scores, 8 * k),
+            (&all.counts, &found.counts, 4),
+        ] {
+            let at = to.at() + (first * bytes) as u64;
+            // SAFETY: `from` has `count` rows of `bytes`, and `to` has `rows`, of which `first` stand
+            // before; they are two allocations of this driver.
+            unsafe { card.driver.copy(at, from.at(), count * bytes, stream) }?;
+        }
+    }
+    Ok(all)
+}
+
+/// What a search found: `k` places a row, of which the first `counts` hold neighbours.
+pub(super) struct Found {
+    pub(super) rows: Arc<CardMem>,
+    pub(super) scores: Arc<CardMem>,
+    pub(super) counts: Arc<CardMem>,
+}
+
+impl Found {
+    fn new(card: &Arc<Card>, rows: usize, k: usize) -> Result<Self> {
+        Ok(Found {
+            rows: card.array::<u32>(rows * k)?,
+            scores: card.array::<f64>(rows * k)?,
+            counts: card.array::<u32>(rows)?,
+        })
+    }
+
+    /// Appends the lists of all `count` rows to `lists`.
+    fn append(
+        &self,
+        card: &Arc<Card>,
+        count: usize,
+        k: usize,
+        stream: Stream,
+        lists: &mut Lists,
+    ) -> Result<()> {
+        let (mut all_rows, mut all_scores) = (vec![0u32; count * k], vec![0f64; count * k]);
+        let mut all_found = vec![0u32; count];
+        card.read(&self.rows, &mut all_rows, stream)?;
+        card.read(&self.scores, &mut all_scores, stream)?;
+        card.read(&self.counts, &mut all_found, stream)?;
+        for (i, &found) in all_found.iter().enumerate() {
+            let range = i * k..i * k + (found as usize).min(k);
+            lists.push(
+                all_rows[range.clone()]
+                    .iter()
+                    .copied()
+                    .zip(all_scores[range].iter().copied()),
+            );
+        }
+        Ok(())
+    }
 }
 
 fn check(queries: &Buf, gallery: Option<&Buf>, k: usize, min_score: Option<f64>) -> Result<Asked> {
@@ -219,7 +312,7 @@ fn chunks(
         .clamp(1, MOST_CHUNKS.min(gallery_tiles))
 }
 
-/// Searches for the queries `first .. first + count` and appends their lists.
+/// Searches for the queries `first .. first + count`.
 #[expect(
     clippy::too_many_arguments,
     reason = "the sides, the part and the settings of one search, used once"
@@ -233,8 +326,7 @@ fn search(
     asked: &Asked,
     tuning: &TopKTuning,
     stream: Stream,
-    lists: &mut Lists,
-) -> Result<()> {
+) -> Result<Found> {
     let (row_tiles, gallery_tiles) = (count.div_ceil(TILE), right.rows.div_ceil(TILE));
     let multiprocessors = card.driver.info().multiprocessors;
     let chunks = chunks(row_tiles, gallery_tiles, multiprocessors, tuning.chunks);
@@ -247,8 +339,7 @@ fn search(
     let candidates = card.array::<[u32; 2]>(count * chunks * CAPACITY)?;
     let counts = card.array::<u32>(count * chunks)?;
     let flags = card.array::<u32>(count)?;
-    let (rows, scores) = (card.array::<u32>(count * k)?, card.array::<f64>(count * k)?);
-    let found = card.array::<u32>(count)?;
+    let found = Found::new(card, count, k)?;
 
     let args = Args::default()
         .address(left.unit.at() + (first * depth * 2) as u64)
@@ -276,9 +367,9 @@ fn search(
     };
     let results = |args: Args| {
         args.address(flags.at())
-            .address(rows.at())
-            .address(scores.at())
-            .address(found.at())
+            .address(found.rows.at())
+            .address(found.scores.at())
+            .address(found.counts.at())
     };
     let args = results(sides().address(candidates.at()).address(counts.at()))
         .int(dims)?
@@ -297,22 +388,7 @@ fn search(
         .double(min_score);
     // SAFETY: the arguments are those of topk_brute, on the same memory.
     unsafe { card.launch(BRUTE, &each, args, stream) }?;
-
-    let (mut all_rows, mut all_scores) = (vec![0u32; count * k], vec![0f64; count * k]);
-    let mut all_found = vec![0u32; count];
-    card.read(&rows, &mut all_rows, stream)?;
-    card.read(&scores, &mut all_scores, stream)?;
-    card.read(&found, &mut all_found, stream)?;
-    for (i, &found) in all_found.iter().enumerate() {
-        let range = i * k..i * k + (found as usize).min(k);
-        lists.push(
-            all_rows[range.clone()]
-                .iter()
-                .copied()
-                .zip(all_scores[range].iter().copied()),
-        );
-    }
-    Ok(())
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! A card and its memory: allocations that free themselves, and copies that check their bounds.
+//! A card and its memory: allocations that free themselves within a limit, and copies that check their
+//! bounds.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use bytemuck::Pod;
 
-use super::driver::{Driver, Stream};
+use super::driver::{Driver, Recording, Stream};
 use crate::device::desc::{Buf, Home, Mem};
 use crate::error::{Error, Result};
 
@@ -15,6 +17,21 @@ pub(super) struct Card {
     pub(super) driver: Arc<dyn Driver>,
     number: u64,
     streams: Mutex<HashSet<Stream>>,
+    /// Bytes that are allocated, and how many may be.
+    held: Mutex<Held>,
+    captures: Mutex<Captures>,
+}
+
+struct Held {
+    bytes: u64,
+    most: u64,
+}
+
+/// Threads that capture work, and what has to be freed when none does.
+#[derive(Default)]
+struct Captures {
+    threads: Vec<ThreadId>,
+    late: Vec<(u64, usize)>,
 }
 
 /// Memory of a card, freed with the last that holds it.
@@ -31,16 +48,119 @@ impl Card {
             driver,
             number: CARDS.fetch_add(1, Ordering::Relaxed),
             streams: Mutex::default(),
+            held: Mutex::new(Held {
+                bytes: 0,
+                most: u64::MAX,
+            }),
+            captures: Mutex::default(),
         })
     }
 
     pub(super) fn alloc(self: &Arc<Self>, bytes: usize) -> Result<Arc<CardMem>> {
-        let address = self.driver.alloc(bytes)?;
+        self.reserve(bytes)?;
+        let address = self
+            .driver
+            .alloc(bytes)
+            .inspect_err(|_| self.give_back(bytes))?;
         Ok(Arc::new(CardMem {
             card: Arc::clone(self),
             address,
             bytes,
         }))
+    }
+
+    /// Lets all allocations together have `most` bytes from now on.
+    pub(super) fn limit(&self, most: u64) {
+        lock(&self.held).most = most;
+    }
+
+    /// Bytes that can still be allocated: what is free, within the limit.
+    pub(super) fn left(&self) -> Result<u64> {
+        let (free, _) = self.driver.memory()?;
+        let held = lock(&self.held);
+        Ok(free.min(held.most.saturating_sub(held.bytes)))
+    }
+
+    /// Counts an allocation against the limit.
+    fn reserve(&self, bytes: usize) -> Result<()> {
+        let mut held = lock(&self.held);
+        let after = held.bytes.saturating_add(bytes as u64);
+        if after > held.most {
+            let (have, most) = (held.bytes, held.most);
+            let message = format!(
+                "{bytes} bytes of the card's memory beside {have} are more than the limit of {most}"
+            );
+            return Err(Error::limit(message)
+                .op("alloc")
+                .mend("give a larger --device-memory, or use --device cpu"));
+        }
+        held.bytes = after;
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: usize) {
+        let mut held = lock(&self.held);
+        held.bytes = held.bytes.saturating_sub(bytes as u64);
+    }
+
+    /// Takes down the work that `work` puts on `stream`, and does not run it. No memory is freed
+    /// meanwhile: that would wait for the stream.
+    pub(super) fn capture(
+        &self,
+        stream: Stream,
+        work: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Recording> {
+        let thread = std::thread::current().id();
+        lock(&self.captures).threads.push(thread);
+        let recording = self.driver.capture(stream).and_then(|()| {
+            let done = work();
+            // Ended whatever became of the work, whose error says more.
+            let recording = self.driver.captured(stream);
+            match done {
+                Ok(()) => recording,
+                Err(error) => {
+                    if let Ok(recording) = recording {
+                        let _ = self.driver.forget(recording);
+                    }
+                    Err(error)
+                }
+            }
+        });
+        let mut captures = lock(&self.captures);
+        if let Some(at) = captures.threads.iter().position(|t| *t == thread) {
+            captures.threads.swap_remove(at);
+        }
+        if captures.threads.is_empty() {
+            let late = std::mem::take(&mut captures.late);
+            late.into_iter()
+                .for_each(|(at, bytes)| self.free(at, bytes));
+        }
+        recording
+    }
+
+    /// Whether this thread is inside [`Card::capture`].
+    pub(super) fn captures(&self) -> bool {
+        let captures = lock(&self.captures);
+        captures.threads.contains(&std::thread::current().id())
+    }
+
+    /// Frees memory that nobody names any more, when the work on it is done.
+    fn free(&self, address: u64, bytes: usize) {
+        let used: Vec<Stream> = lock(&self.streams).iter().copied().collect();
+        // What these calls could report, the next call that is not a drop reports too.
+        for stream in used {
+            let _ = self.driver.sync(stream);
+        }
+        // SAFETY: `alloc` gave the address to the one CardMem that asks for this, once, and all streams
+        // that work was put on have just been waited for.
+        let _ = unsafe { self.driver.free(address) };
+        self.give_back(bytes);
+    }
+
+    /// Waits for a stream and gives it back.
+    pub(super) fn destroy(&self, stream: Stream) -> Result<()> {
+        lock(&self.streams).remove(&stream);
+        self.driver.destroy(stream)
     }
 
     /// Memory for `count` values of `T`.
@@ -117,8 +237,7 @@ impl Card {
 
     /// Notes that work was put on `stream`, so that memory is not freed under it.
     pub(super) fn use_stream(&self, stream: Stream) {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.insert(stream);
+        lock(&self.streams).insert(stream);
     }
 
     fn own(&self, mem: &CardMem, bytes: usize) -> Result<()> {
@@ -155,17 +274,16 @@ unsafe impl Mem for CardMem {
 
 impl Drop for CardMem {
     fn drop(&mut self) {
-        let streams = &self.card.streams;
-        let used: Vec<Stream> = {
-            let streams = streams.lock().unwrap_or_else(PoisonError::into_inner);
-            streams.iter().copied().collect()
-        };
-        // What these calls could report, the next call that is not a drop reports too.
-        for stream in used {
-            let _ = self.card.driver.sync(stream);
+        // Held while memory is freed, so that no capture begins meanwhile.
+        let mut captures = lock(&self.card.captures);
+        match captures.threads.is_empty() {
+            true => self.card.free(self.address, self.bytes),
+            false => captures.late.push((self.address, self.bytes)),
         }
-        // SAFETY: `alloc` gave the address, this is its only owner, and all streams that work was put
-        // on have just been waited for.
-        let _ = unsafe { self.card.driver.free(self.address) };
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the locks guard is changed in single steps, so a panic elsewhere leaves it whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,12 +10,25 @@ pub mod driver;
 mod driver_cuda;
 pub mod driver_simt;
 mod engine;
+#[doc(hidden)]
+pub mod heuristics_gemm;
+mod host;
 pub mod images;
 mod launch;
+mod launch_conv;
+mod launch_conv_pack;
+mod launch_conv_sm90;
+mod launch_fusion;
+mod launch_fusion_dense;
+mod launch_fusion_rule;
+mod launch_fusion_sparse;
 mod launch_gemm;
+mod launch_image;
 mod launch_margin;
 mod launch_pointwise;
+mod launch_preprocess;
 mod launch_sweep;
+mod launch_text;
 mod launch_topk;
 mod memory;
 mod probe;
@@ -23,6 +36,8 @@ mod probe;
 #[cfg(feature = "cuda")]
 pub use driver_cuda::CudaDriver;
 pub use engine::GpuDevice;
+pub use host::{HostBuf, Tape};
+pub use launch_fusion_rule::RuleTuning;
 pub use launch_topk::TopKTuning;
 pub use probe::{
     FamilyInfo, NoGpu, OLDEST_CARD, OLDEST_DRIVER, SWITCH, cards, describe, families, probe,

@@ -2,6 +2,7 @@
 //! product or a gate becomes its epilogue; for training, neither happens, since backward rules exist
 //! for plain operations.
 
+mod average;
 mod chain;
 mod fold;
 
@@ -83,7 +84,10 @@ pub(super) fn lower(graph: &Graph, how: Lower) -> Result<Lowered> {
         .collect::<Result<_>>()?;
     out.to.output(&outputs);
     Ok(Lowered {
-        graph: out.to,
+        graph: match fuse {
+            true => average::averaged(out.to)?,
+            false => out.to,
+        },
         folds: out.folds,
     })
 }

@@ -1,6 +1,7 @@
 //! The naive twin of every device: one plain loop an operation, f64 throughout. The oracle of tests.
 
 mod images;
+pub(super) mod margin;
 pub(super) mod text;
 
 use std::sync::Arc;
@@ -146,6 +147,22 @@ pub(super) fn download(from: &Buf, to: &mut [u8]) -> Result<()> {
 
 /// Runs any operation of the catalogue in plain loops over host memory.
 pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
+    if let Op::ConvAverage {
+        window,
+        groups,
+        epilogue,
+    } = *op
+    {
+        let gate = false;
+        let conv = Op::Conv {
+            window,
+            groups,
+            gate,
+            epilogue,
+        };
+        plain(&conv, ins, &outs[..1])?;
+        return plain(&Op::GlobalAverage, &outs[..1], &outs[1..]);
+    }
     // Rows, labels and offsets are read where they are used.
     let read = |(i, b): (usize, &&Buf)| -> Result<Vec<f64>> {
         if op.is_index(i) {
@@ -173,8 +190,10 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         Op::ColumnSum => column_sum(columns, x[0].iter().copied()),
         Op::ColumnDot => column_sum(columns, x[0].iter().zip(&x[1]).map(|(a, b)| a * b)),
         Op::RowNormalize => x[0].chunks(columns.max(1)).flat_map(unit).collect(),
+        Op::RowProducts => gemm(&PRODUCTS, ins, &x),
+        Op::Margin(how) | Op::MarginLoss(how) => return margin::plain(op, &how, ins, outs, &x),
         Op::SoftmaxCrossEntropy => return cross_entropy(&x[0], ins[1], columns, outs),
-        Op::Conv { .. } => images::conv(op, ins, outs[0], &x),
+        Op::Conv { .. } | Op::ConvAverage { .. } => images::conv(op, ins, outs[0], &x),
         Op::BatchNorm { eps } => images::batch_norm(columns, eps.get(), &x),
         Op::Standardize { eps, scale } => images::standardize(eps.get(), scale.get(), &x),
         Op::Pool { kind, window } => images::pool(kind, &window, ins[0], outs[0], &x[0]),
@@ -246,6 +265,13 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
     // SAFETY: `check` found the output apart from every input, and callers order shared buffers.
     unsafe { store(outs[0], &result) }
 }
+
+/// [`Op::RowProducts`] as a product.
+pub(in crate::device) const PRODUCTS: Op = Op::Gemm {
+    trans_a: false,
+    trans_b: true,
+    epilogue: Epilogue::BARE,
+};
 
 fn gemm(op: &Op, ins: &[&Buf], x: &[Vec<f64>]) -> Vec<f64> {
     let Op::Gemm {

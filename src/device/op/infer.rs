@@ -1,6 +1,6 @@
 //! The shape checks of the catalogue.
 
-use super::{Epilogue, Op, Window};
+use super::{Epilogue, Margin, Op, Window};
 use crate::device::desc::{DType, Desc};
 use crate::error::{Error, Result};
 
@@ -26,6 +26,15 @@ pub(super) fn infer(op: &Op, ins: &[Desc]) -> Result<Vec<Desc>> {
             gate,
             epilogue,
         } => one(conv(&window, groups, gate, &epilogue, ins)?),
+        Op::ConvAverage {
+            window,
+            groups,
+            epilogue,
+        } => {
+            let out = conv(&window, groups, false, &epilogue, ins)?;
+            let pooled = Desc::new(&[out.dims[0], 1, 1, out.dims[3]], out.dtype);
+            Ok(vec![out, pooled])
+        }
         Op::Scale | Op::Bias => column(ranked(&ins[0], name)?, &ins[1]).and(one(ins[0].clone())),
         Op::Add | Op::ActivationGrad(_) => same(name, &ins[0], &ins[1]).and(one(ins[0].clone())),
         Op::Activation(_) | Op::Multiply(_) => one(ins[0].clone()),
@@ -43,6 +52,15 @@ pub(super) fn infer(op: &Op, ins: &[Desc]) -> Result<Vec<Desc>> {
             true => Ok(vec![Desc::new(&[1], DType::F32), ins[0].clone()]),
             false => Err(Error::shape(name, &ins[0].dims, &ins[1].dims)),
         },
+        Op::RowProducts => {
+            let ((m, k), (n, kb)) = (ins[0].matrix(name)?, ins[1].matrix(name)?);
+            match k == kb {
+                true => one(Desc::new(&[m, n], DType::F32)),
+                false => Err(Error::shape(name, &ins[0].dims, &ins[1].dims)),
+            }
+        }
+        Op::Margin(margin) => margined(name, margin, ins, ins[0].clone()),
+        Op::MarginLoss(margin) => margined(name, margin, ins, Desc::new(&[1], DType::F32)),
         Op::BatchNorm { .. } => {
             let x = ranked(&ins[0], name)?;
             ins[1..].iter().try_for_each(|v| column(x, v))?;
@@ -129,6 +147,22 @@ pub(super) fn infer(op: &Op, ins: &[Desc]) -> Result<Vec<Desc>> {
     }
 }
 
+/// `out` and the running mean, for cosines in f32 and a label a row.
+fn margined(name: &'static str, margin: Margin, ins: &[Desc], out: Desc) -> Result<Vec<Desc>> {
+    if ins[0].dtype != DType::F32 {
+        return Err(Error::unsupported(format!("does not take {}", ins[0])).op(name));
+    }
+    let (rows, _) = ins[0].matrix(name)?;
+    let mean = margin.runs().then(|| Desc::new(&[1], DType::F32));
+    if ins[1].dims[..] != [rows] {
+        return Err(Error::shape(name, &ins[0].dims, &ins[1].dims));
+    }
+    if mean.is_some() && ins[2].dims[..] != [1] {
+        return Err(Error::shape(name, &ins[2].dims, &[1]));
+    }
+    Ok([out].into_iter().chain(mean).collect())
+}
+
 /// The rows of a table that are looked up.
 fn lookup(name: &'static str, table: &Desc, rows: &Desc) -> Result<Desc> {
     let (_, n) = table.matrix(name)?;
@@ -154,6 +188,7 @@ fn count(op: &Op, ins: &[Desc]) -> Result<()> {
             let n = 2 + usize::from(*gate) + epilogue.inputs();
             (n, n)
         }
+        Op::ConvAverage { epilogue, .. } => (2 + epilogue.inputs(), 2 + epilogue.inputs()),
         Op::Activation(_)
         | Op::ColumnSum
         | Op::RowNormalize
@@ -162,6 +197,10 @@ fn count(op: &Op, ins: &[Desc]) -> Result<()> {
         | Op::GlobalAverage
         | Op::Flatten => (1, 1),
         Op::BatchNorm { .. } => (5, 5),
+        Op::Margin(margin) | Op::MarginLoss(margin) => {
+            let n = 2 + usize::from(margin.runs());
+            (n, n)
+        }
         Op::LayerNorm { .. } => (3, 3),
         Op::Attention { .. } => (4, 4),
         // No table would have no columns.

@@ -4,8 +4,10 @@
 //! tests and its fallback on a device that lacks the fusion.
 
 mod infer;
+mod margin;
 mod window;
 
+pub use margin::{Margin, MarginKind};
 pub use window::{PoolKind, Scalar, Window};
 
 use super::desc::Desc;
@@ -116,6 +118,16 @@ pub enum Op {
         /// What is done before storing.
         epilogue: Epilogue,
     },
+    /// `(x, filters, ...) -> (y, [n, 1, 1, o])`: [`Op::Conv`] without a gate, and
+    /// [`Op::GlobalAverage`] of its result.
+    ConvAverage {
+        /// Size, steps and padding (zeros) of the window.
+        window: Window,
+        /// Groups of channels and filters.
+        groups: usize,
+        /// What is done before storing.
+        epilogue: Epilogue,
+    },
     /// `x[m, n] * s[n]`.
     Scale,
     /// `x[m, n] + b[n]`.
@@ -135,6 +147,17 @@ pub enum Op {
     /// `(logits [M, N], labels u32 [M]) -> (loss f32 [1], dlogits [M, N])`: the mean over rows of
     /// softmax cross-entropy, and its gradient. Computed in f32, and `p - 1` formed before rounding.
     SoftmaxCrossEntropy,
+    /// `(a [m, k], b [n, k]) -> f32 [m, n]`: the products of the rows of a and of b, in f32 whatever their
+    /// type: the cosines, where both are unit rows ([`Op::RowNormalize`]).
+    RowProducts,
+    /// `(cosines f32 [m, n], labels u32 [m], t?) -> (logits f32 [m, n], t?)`: the [`Margin`] of the true
+    /// classes, and the scale. `t`, f32 `[1]`, is [`MarginKind::Curricular`]'s alone: it comes as it was
+    /// before this batch, goes as `0.01 * mean of the true classes' cosines + 0.99 * t`, and that is the
+    /// one that the logits have.
+    Margin(Margin),
+    /// `(cosines, labels, t?) -> (loss f32 [1], t?)`: [`Op::Margin`], then the mean over rows of softmax
+    /// cross-entropy, no logit being stored.
+    MarginLoss(Margin),
     /// `(x, gamma, beta, mean, variance) -> (x - mean) / sqrt(variance + eps) * gamma + beta`, each
     /// of the four a value per column: batch normalisation at inference (Ioffe and Szegedy 2015).
     BatchNorm {
@@ -238,6 +261,7 @@ impl Op {
         match self {
             Op::Gemm { .. } => "gemm",
             Op::Conv { .. } => "conv",
+            Op::ConvAverage { .. } => "conv_average",
             Op::BatchNorm { .. } => "batch_norm",
             Op::Standardize { .. } => "standardize",
             Op::Pool {
@@ -272,6 +296,9 @@ impl Op {
             Op::ColumnDot => "column_dot",
             Op::RowNormalize => "row_normalize",
             Op::SoftmaxCrossEntropy => "softmax_cross_entropy",
+            Op::RowProducts => "row_products",
+            Op::Margin(_) => "margin",
+            Op::MarginLoss(_) => "margin_loss",
         }
     }
 
@@ -287,7 +314,8 @@ impl Op {
     /// Whether input `at` holds rows, labels or offsets (u32) rather than numbers to compute with.
     pub fn is_index(&self, at: usize) -> bool {
         match *self {
-            Op::SoftmaxCrossEntropy | Op::Lookup | Op::SegmentMean => at == 1,
+            Op::SoftmaxCrossEntropy | Op::Margin(_) | Op::MarginLoss(_) => at == 1,
+            Op::Lookup | Op::SegmentMean => at == 1,
             Op::Embed { tables, .. } => (tables..2 * tables).contains(&at),
             Op::Attention { .. } => at == 3,
             _ => false,
@@ -309,6 +337,13 @@ impl Op {
                 let depth: usize = ins[1].dims[1..].iter().product();
                 2 * outs[0].len() as u64 * depth as u64
             }
+            Op::ConvAverage { .. } => {
+                let depth: usize = ins[1].dims[1..].iter().product();
+                outs[0].len() as u64 * (2 * depth as u64 + 1)
+            }
+            Op::RowProducts => 2 * outs[0].len() as u64 * ins[0].dims[1] as u64,
+            Op::Margin(_) => 2 * elements,
+            Op::MarginLoss(_) => 6 * elements,
             Op::Pool { window, .. } => (outs[0].len() * window.kernel[0] * window.kernel[1]) as u64,
             Op::ColumnDot | Op::RowNormalize | Op::BatchNorm { .. } => 2 * elements,
             Op::Gated { .. } | Op::GlobalGem { .. } => 2 * elements,
@@ -367,6 +402,20 @@ impl Op {
                 let value = graph.push(bare, &[x, filters])?;
                 epilogue.unfuse(graph, value, take)
             }
+            Op::ConvAverage {
+                window,
+                groups,
+                epilogue,
+            } => {
+                let conv = Op::Conv {
+                    window,
+                    groups,
+                    gate: false,
+                    epilogue,
+                };
+                let value = graph.push(conv, ins)?;
+                Ok(vec![value, graph.push(Op::GlobalAverage, &[value])?])
+            }
             Op::Gated {
                 factor,
                 residual,
@@ -408,6 +457,12 @@ impl Op {
                 let mut norm = vec![sum.ok_or_else(few)?];
                 norm.extend_from_slice(vectors);
                 graph.push_all(Op::LayerNorm { eps }, &norm)
+            }
+            Op::MarginLoss(margin) => {
+                let made = graph.push_all(Op::Margin(margin), ins)?;
+                let labels = *ins.get(1).ok_or_else(few)?;
+                let losses = graph.push_all(Op::SoftmaxCrossEntropy, &[made[0], labels])?;
+                Ok([&losses[..1], &made[1..]].concat())
             }
             _ => graph.push_all(*self, ins),
         }

@@ -1,4 +1,11 @@
 //! An encoder of titles, ready to run: a transformer's graph with its weights on a device.
+//!
+//! Cards compute in half precision, whose largest number is 65,504. What grows in these transformers does
+//! not get there: scores, softmax, the statistics of layer norms, activations and all sums are f32 in
+//! registers; what is stored between two operations is a layer norm's result, a product of one, or the
+//! sum of the two right before the next layer norm, since these families normalise behind each residual
+//! ([`super::build`]), so that nothing adds up over the layers. Weights that overflow nevertheless give
+//! infinities, which end as NaN: an embedding that is not finite is an error.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +16,7 @@ use super::build::{TextBuild, text_graph};
 use super::config::TextConfig;
 use super::folder::{TextFolder, TextPool};
 use super::keys::{extra_beside, modern};
-use crate::device::{Buf, Device, Lower, Plan, Precision, Source, Stream, alloc};
+use crate::device::{Buf, Device, Lower, Plan, Precision, Source, Stream, alloc, values_of};
 use crate::error::{Error, Result};
 use crate::nn::params;
 use crate::nn::weights::{Extras, OpenOptions, WeightFile, check_against};
@@ -17,6 +24,8 @@ use crate::nn::weights::{Extras, OpenOptions, WeightFile, check_against};
 /// Tokens of one run: enough that a product's weights are read once for many rows, few enough that the
 /// rows stay in a cache.
 const RUN_TOKENS: usize = 512;
+/// Tokens of one run on a card: enough rows for all of its multiprocessors.
+const CARD_TOKENS: usize = 16_384;
 /// Tokens below which a run is not made smaller to keep all threads busy.
 const LEAST_TOKENS: usize = 64;
 
@@ -84,7 +93,11 @@ impl TextEncoder {
         device: Arc<dyn Device>,
     ) -> Result<Self> {
         let graph = text_graph(config, &one(pool))?;
-        let first = Plan::new(&graph, source, device, Lower::Infer(Precision::F32))?;
+        let precision = match device.info().is_card() {
+            true => Precision::F16,
+            false => Precision::F32,
+        };
+        let first = Plan::new(&graph, source, device, Lower::Infer(precision))?;
         Ok(TextEncoder {
             config: config.clone(),
             pool,
@@ -115,12 +128,15 @@ impl TextEncoder {
 
     /// Embeds titles, given as token ids: `out` is `[titles, dims]`, pooled and not normalised. They run
     /// sorted by length, many in one run, none padded. A title's embedding does not depend on its
-    /// neighbours or on the threads.
+    /// neighbours or on the threads; on a card, it does within rounding, where products of other sizes
+    /// add in another order.
     ///
     /// # Errors
     /// [`Kind::Shape`](crate::error::Kind::Shape) when `out` has another length;
     /// [`Kind::Input`](crate::error::Kind::Input) for a title without tokens, with more than
-    /// [`TextConfig::max_tokens`], or with an id beyond the vocabulary; a failing device.
+    /// [`TextConfig::max_tokens`], or with an id beyond the vocabulary;
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) for weights whose values overflow a card's
+    /// half precision; a failing device.
     pub fn encode(&self, titles: &[&[u32]], out: &mut [f32]) -> Result<()> {
         let dims = self.dims();
         if out.len() != titles.len() * dims {
@@ -132,11 +148,11 @@ impl TextEncoder {
         // Longest first: the last runs are short ones, so no thread waits long at the end.
         order.sort_by_key(|&i| (std::cmp::Reverse(titles[i].len()), i));
         let total: usize = titles.iter().map(|t| t.len()).sum();
-        let threads = match self.first.device().info().is_card() {
-            true => 1,
-            false => rayon::current_num_threads(),
+        let (threads, largest) = match self.first.device().info().is_card() {
+            true => (1, CARD_TOKENS),
+            false => (rayon::current_num_threads(), RUN_TOKENS),
         };
-        let most = total.div_ceil(threads).clamp(LEAST_TOKENS, RUN_TOKENS);
+        let most = total.div_ceil(threads).clamp(LEAST_TOKENS, largest);
         let runs = cut(&order, titles, most);
         let (next, out) = (AtomicUsize::new(0), Mutex::new(out));
         // As many workers as threads, each taking run after run. Runs that rayon spreads would not do: a
@@ -197,9 +213,14 @@ impl TextEncoder {
         }
         let ins: Vec<&Buf> = worker.inputs.iter().collect();
         worker.plan.run(&ins, &[&worker.output], Stream::DEFAULT)?;
-        let mut out = vec![0.0f32; build.titles * self.dims()];
-        let bytes = bytemuck::cast_slice_mut(&mut out);
-        device.download(&worker.output, bytes, Stream::DEFAULT)?;
+        let mut bytes = vec![0; worker.output.desc.bytes()];
+        device.download(&worker.output, &mut bytes, Stream::DEFAULT)?;
+        let out = values_of(&bytes, worker.output.desc.dtype);
+        if device.info().is_card() && out.iter().any(|x| !x.is_finite()) {
+            let message =
+                "the encoder's values overflow half precision, or its weights are not finite";
+            return Err(Error::unsupported(message).mend("run this encoder on the CPU"));
+        }
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(worker);
         }

@@ -167,6 +167,7 @@ impl Run<'_> {
         })?;
         let items = self.side(which).listings.items.len();
         let (label, file) = (self.label(space, which), self.file(space, which));
+        let device = Arc::clone(&self.job.device);
         let kept = self.stage(("concat", &label), (&file, &key), items, || {
             let rows = held.iter().map(|(h, w)| Ok((h.read()?, *w)));
             let rows: Vec<(Arc<Rows>, f64)> = rows.collect::<Result<_>>()?;
@@ -175,7 +176,10 @@ impl Run<'_> {
                 items,
                 ..Told::default()
             };
-            Ok((Made::Rows(crate::refine::concat(&parts)?), told))
+            Ok((
+                Made::Rows(crate::refine::concat_on(&*device, &parts)?),
+                told,
+            ))
         })?;
         Ok(Data::Rows(Held::Kept(kept)))
     }

@@ -1,5 +1,7 @@
 //! A space's steps, one after the other: each searches the rows as the step before left them.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::super::spec::Step;
@@ -8,7 +10,6 @@ use super::find::Search;
 use super::{Data, Held, Run, Which, lists};
 use crate::error::{Error, Result};
 use crate::refine::{self, Blend};
-use crate::tensor::Rows;
 
 impl Run<'_> {
     /// Runs the steps of `space`, whose own rows are there, on every side.
@@ -63,16 +64,15 @@ impl Run<'_> {
             }))
         })?;
         let items = self.side(which).listings.items.len();
+        let device = Arc::clone(&self.job.device);
         let kept = self.stage((name, &label), (&file, &key), items, || {
             let near = lists(near)?;
             let own = own.read()?;
             let among = among.as_ref().map(Held::read).transpose()?;
-            let rows: Rows = match (step, &among) {
-                (Step::Expand(e), None) => refine::expand(&own, &near, e)?,
-                (Step::Expand(e), Some(among)) => refine::expand_against(&own, among, &near, e)?,
-                (Step::Blend { blend, .. }, None) => refine::blend(&own, &near, blend)?,
-                (Step::Blend { blend, .. }, Some(among)) => {
-                    refine::blend_against(&own, among, &near, blend)?
+            let rows = match step {
+                Step::Expand(e) => refine::expand_on(&*device, &own, among.as_deref(), &near, e)?,
+                Step::Blend { blend, .. } => {
+                    refine::blend_on(&*device, &own, among.as_deref(), &near, blend)?
                 }
             };
             let told = Told {

@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 
 use super::sys::{
     self, CUcontext, CUdevice, CUdevice_attribute as DeviceAttribute, CUdeviceptr, CUevent,
-    CUfunction, CUlaunchConfig, CUmodule, CUresult, CUstream,
+    CUfunction, CUgraph, CUgraphExec, CUlaunchConfig, CUmodule, CUresult, CUstream,
 };
-use crate::device::gpu::driver::CardInfo;
+use crate::device::gpu::driver::{CardInfo, TensorMap};
 use crate::device::gpu::probe::{NoGpu, OLDEST_DRIVER};
 use crate::error::{Error, Kind};
 
@@ -83,6 +83,21 @@ functions! {
     cuEventRecord(CUevent, CUstream);
     cuEventQuery(CUevent);
     cuEventSynchronize(CUevent);
+    cuTensorMapEncodeTiled(
+        *mut TensorMap, c_uint, c_uint, *mut c_void, *const u64, *const u64, *const u32, *const u32,
+        c_uint, c_uint, c_uint, c_uint
+    );
+    cuTensorMapEncodeIm2col(
+        *mut TensorMap, c_uint, c_uint, *mut c_void, *const u64, *const u64, *const c_int,
+        *const c_int, c_uint, c_uint, *const u32, c_uint, c_uint, c_uint, c_uint
+    );
+    cuEventElapsedTime_v2(*mut f32, CUevent, CUevent);
+    cuStreamBeginCapture_v2(CUstream, c_int);
+    cuStreamEndCapture(CUstream, *mut CUgraph);
+    cuGraphInstantiateWithFlags(*mut CUgraphExec, CUgraph, u64);
+    cuGraphLaunch(CUgraphExec, CUstream);
+    cuGraphExecDestroy(CUgraphExec);
+    cuGraphDestroy(CUgraph);
 }
 
 /// The address of a function of the library, which must have been seen to be there.

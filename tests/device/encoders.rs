@@ -1,0 +1,157 @@
+//! The encoders of images in miniature: every one of the catalogue, in half precision on the cards at
+//! hand, beside the CPU in single precision, with seeded weights.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use doppel::device::{
+    Buf, CpuDevice, Device, Graph, Lower, Plan, Precision, Stream, alloc, bytes_of, values_of,
+};
+use doppel::nn::formula::{self, Stats};
+use doppel::nn::{self, Arch, Build};
+
+use crate::harness::{cards, light};
+
+/// Pixels of a side, odd so that windows end unevenly, and images.
+const SIDE: usize = 33;
+const IMAGES: usize = 2;
+
+/// The features of both images.
+fn features(plan: &Plan, images: &[f32]) -> Vec<Vec<f32>> {
+    let device = Arc::clone(plan.device());
+    let from = alloc(&*device, plan.inputs()[0].1.clone()).unwrap();
+    let to = alloc(&*device, plan.outputs()[0].clone()).unwrap();
+    let bytes = bytes_of(images, from.desc.dtype);
+    device.upload(&bytes, &from, Stream::DEFAULT).unwrap();
+    let (ins, outs): ([&Buf; 1], [&Buf; 1]) = ([&from], [&to]);
+    plan.run(&ins, &outs, Stream::DEFAULT).unwrap();
+    let mut bytes = vec![0; to.desc.bytes()];
+    device.download(&to, &mut bytes, Stream::DEFAULT).unwrap();
+    let values = values_of(&bytes, to.desc.dtype);
+    values
+        .chunks(values.len() / IMAGES)
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+/// What batch norms have seen, so that they fit what the layers give: calibrated statistics stand beside
+/// the goldens. An encoder without its own has those of the nearest one, and a block that this one lacks
+/// those of the block before it.
+fn stats(arch: &Arch, graph: &Graph) -> Stats {
+    if arch.name.contains("nfnet") {
+        return Stats::default();
+    }
+    let donor = match arch.name.trim_end_matches("_ns") {
+        "tf_efficientnet_b3" => "tf_efficientnet_b3",
+        "tf_efficientnet_b5" | "tf_efficientnet_b6" | "tf_efficientnet_b7" => {
+            "tf_efficientnet_b5_ns"
+        }
+        name => name.trim_start_matches("tf_"),
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = root.join(format!("tests/golden/models/stats/{donor}.txt"));
+    let text = fs::read_to_string(file).unwrap();
+    let known: HashMap<&str, &str> = text.lines().filter_map(|l| l.split_once(' ')).collect();
+    let mut lines = String::new();
+    for (key, _) in nn::params(graph) {
+        let Some(layer) = key.strip_suffix(".running_var") else {
+            continue;
+        };
+        let mut from = layer.to_owned();
+        while !known.contains_key(&*from) {
+            let mut parts: Vec<String> = from.split('.').map(str::to_owned).collect();
+            let block: usize = parts[2].parse().unwrap();
+            parts[2] = (block - 1).to_string();
+            from = parts.join(".");
+        }
+        lines += &format!("{layer} {}\n", known[&*from]);
+    }
+    Stats::parse(&lines).unwrap()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(&a, &b)| f64::from(a) * f64::from(b))
+            .sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+fn less(a: &[f32], b: &[f32]) -> Vec<f32> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+/// One encoder on all cards. Features are mostly positive, so that any two have a large cosine: what
+/// tells the images apart, the difference of their features, must agree too.
+fn miniature(name: &str) {
+    let arch = nn::arch(name).unwrap();
+    let graph = nn::graph(arch, &Build::new(IMAGES, SIDE)).unwrap();
+    let weights = formula::weights(&graph, &stats(arch, &graph));
+    let images: Vec<f32> = (0..IMAGES).flat_map(|i| formula::image(i, SIDE)).collect();
+    let cpu: Arc<dyn Device> = Arc::new(CpuDevice::default());
+    let how = Lower::Infer(Precision::F32);
+    let want = features(&Plan::new(&graph, &weights, cpu, how).unwrap(), &images);
+    for card in cards() {
+        let how = Lower::Infer(Precision::F16);
+        let plan = Plan::new(&graph, &weights, card, how).unwrap();
+        let have = features(&plan, &images);
+        let apart = cosine(&less(&have[0], &have[1]), &less(&want[0], &want[1]));
+        println!(
+            "{name}: {} launches, difference {apart:.6}",
+            plan.launches()
+        );
+        for (a, b) in have.iter().zip(&want) {
+            let same = cosine(a, b);
+            println!("  {same:.7}");
+            assert!(same > 0.999, "{name}: {same}");
+        }
+        assert!(apart > 0.99, "{name}: {apart}");
+    }
+}
+
+/// The encoders whose graphs are unlike: the `_ns` names differ from their twins in the weights alone.
+fn unlike() -> Vec<&'static Arch> {
+    let graph = |arch: &Arch| nn::graph(arch, &Build::new(1, SIDE)).unwrap();
+    let same = |a: &Graph, b: &Graph| {
+        a.nodes() == b.nodes() && (a.params().len(), a.outputs()) == (b.params().len(), b.outputs())
+    };
+    let mut all: Vec<(&Arch, Graph)> = Vec::new();
+    for arch in nn::architectures() {
+        let own = graph(arch);
+        if !all.iter().any(|(_, other)| same(&own, other)) {
+            all.push((arch, own));
+        }
+    }
+    all.into_iter().map(|(arch, _)| arch).collect()
+}
+
+#[test]
+fn residual_and_dense_encoders() {
+    let names = ["resnet18", "resnet50", "resnext50_32x4d", "densenet121"];
+    if !cards().is_empty() && !light() {
+        names.into_iter().for_each(miniature);
+    }
+}
+
+#[test]
+fn norm_free_encoders() {
+    if !cards().is_empty() && !light() {
+        ["eca_nfnet_l0", "eca_nfnet_l1"]
+            .into_iter()
+            .for_each(miniature);
+    }
+}
+
+#[test]
+fn efficient_encoders() {
+    let all = unlike();
+    assert_eq!(all.len(), 20, "28 names, 8 of them twins");
+    if !cards().is_empty() && !light() {
+        let efficient = all.iter().filter(|a| a.name.contains("efficientnet"));
+        efficient.for_each(|arch| miniature(arch.name));
+    }
+}
