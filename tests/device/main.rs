@@ -3,10 +3,12 @@
 mod bounds;
 mod card;
 mod catalogue;
+mod conv_sm90;
 mod encoders;
 mod engine;
 mod fusion;
 mod fusion_rules;
+mod gemm_sm90;
 mod harness;
 mod images;
 mod margin;

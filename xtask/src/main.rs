@@ -13,6 +13,7 @@ mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
+mod planted_gemm;
 mod planted_text;
 mod ptxas;
 mod sass;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{planted_text, root, simt};
+use crate::{planted_gemm, planted_text, root, simt};
 
 /// A bug: where it is, what it is, and the test that should see it.
 pub struct Bug {
@@ -98,8 +98,8 @@ const BUGS: &[Bug] = &[
     bug(
         "gemm_stage_too_early",
         GEMM,
-        "load(step + STAGES - 1)",
-        "load(step + STAGES)",
+        "load(step + STAGES - 1, to)",
+        "load(step + STAGES - 1, from)",
         PRODUCTS,
     ),
     bug(
@@ -385,7 +385,7 @@ const BUGS: &[Bug] = &[
 ];
 
 /// The lists of bugs.
-const LISTS: &[&[Bug]] = &[BUGS, planted_text::BUGS];
+const LISTS: &[&[Bug]] = &[BUGS, planted_gemm::BUGS, planted_text::BUGS];
 
 fn all() -> impl Iterator<Item = &'static Bug> {
     LISTS.iter().copied().flatten()

@@ -87,6 +87,33 @@ impl GpuDevice {
         launch_gemm::planned(&self.card, op, ins, out, plan, Stream::DEFAULT)
     }
 
+    /// An `Op::Conv` by Hopper's kernel, on a plan in place of the one that is chosen for it; `workspace`
+    /// as for [`Device::run`].
+    #[doc(hidden)]
+    pub fn conv_planned(
+        &self,
+        op: &Op,
+        ins: &[&Buf],
+        out: &Buf,
+        workspace: Option<&Buf>,
+        plan: &GemmPlan,
+    ) -> Result<()> {
+        check(op, ins, &[out])?;
+        let all = ins.iter().copied().chain([out]);
+        all.into_iter().try_for_each(|buf| self.card.owns(buf))?;
+        let descs: Vec<Desc> = ins.iter().map(|b| b.desc.clone()).collect();
+        let call = Call {
+            card: &self.card,
+            op,
+            ins,
+            descs: &descs,
+            outs: &[out],
+            scratch: self.scratch(op, &descs, workspace)?,
+            stream: Stream::DEFAULT,
+        };
+        launch_conv::planned(&call, plan)
+    }
+
     fn search(
         &self,
         queries: &Buf,

@@ -1,6 +1,7 @@
 //! Convolutions: `kernels/conv/`.
 
 use super::driver::{CardInfo, Kernel, Launch};
+use super::heuristics_gemm::GemmPlan;
 use super::launch::{Args, Call, Family, blocks, by_type};
 use super::launch_conv_pack::{Filters, Layout};
 use super::launch_conv_sm90::{Addresses, Sizes};
@@ -92,6 +93,21 @@ impl Family for Convolutions {
             Form::Depthwise(_) => conv.depthwise(call, form, weights),
             _ => conv.launch(call, form, weights),
         }
+    }
+}
+
+/// Queues a convolution on a plan of Hopper's kernel in place of the one that is chosen for it.
+pub(super) fn planned(call: &Call<'_>, plan: &GemmPlan) -> Result<()> {
+    let refused = || Error::internal("takes no plan").op(call.op.name());
+    let conv = Conv::of(call.op, call.descs).ok_or_else(refused)?;
+    let form = conv.kind();
+    let sizes = conv.hopper(form).filter(Sizes::suits).ok_or_else(refused)?;
+    let kernel = sizes.kernel(plan).ok_or_else(refused)?;
+    let filters = conv.filters(form);
+    filters.launch(call.card, call.ins[1], call.scratch, call.stream)?;
+    match conv.on_plan(call, form, call.scratch, &(*plan, kernel))? {
+        true => Ok(()),
+        false => Err(refused()),
     }
 }
 
@@ -442,13 +458,24 @@ impl Conv {
 
     /// Queues the convolution on Hopper's kernel, if the card has it and it takes these buffers.
     fn on_hopper(&self, call: &Call<'_>, form: Form, weights: u64) -> Result<bool> {
-        let Some(sizes) = self.hopper(form) else {
-            return Ok(false);
-        };
         let driver = &call.card.driver;
-        let Some(plan) = sizes.plan(driver.info(), &|kernel| driver.has(kernel)) else {
-            return Ok(false);
-        };
+        let plan = self
+            .hopper(form)
+            .and_then(|sizes| sizes.plan(driver.info(), &|kernel| driver.has(kernel)));
+        match plan {
+            Some(plan) => self.on_plan(call, form, weights, &plan),
+            None => Ok(false),
+        }
+    }
+
+    /// The same on a plan.
+    fn on_plan(
+        &self,
+        call: &Call<'_>,
+        form: Form,
+        weights: u64,
+        plan: &(GemmPlan, Kernel),
+    ) -> Result<bool> {
         let ([gate, scale, bias, residual], flags) = self.extras(call);
         let at = Addresses {
             x: call.ins[0].address(),
@@ -460,11 +487,11 @@ impl Conv {
             bias,
             residual,
         };
-        if !at.aligned() {
+        let Some(sizes) = self.hopper(form).filter(|_| at.aligned()) else {
             return Ok(false);
-        }
+        };
         let act = number(self.epilogue.act);
-        sizes.launch(call.card, &plan, &at, &self.shape(flags), act, call.stream)?;
+        sizes.launch(call.card, plan, &at, &self.shape(flags), act, call.stream)?;
         Ok(true)
     }
 

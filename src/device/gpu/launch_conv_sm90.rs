@@ -66,7 +66,7 @@ impl Sizes {
 
     /// Whether the kernels are made for it: whole pieces of 16 bytes of a pixel, pairs of filters, groups
     /// of whole tiles, a window that the copy engine can walk, and a gate in front of single pixels alone.
-    fn suits(&self) -> bool {
+    pub(super) fn suits(&self) -> bool {
         let Window {
             kernel,
             stride,
@@ -106,12 +106,17 @@ impl Sizes {
         let multiprocessors = card.multiprocessors as usize;
         let plan =
             heuristics::persistent_plan(self.rows(), self.o, depth, multiprocessors, &takes)?;
+        let kernel = self.kernel(&plan)?;
+        (plan.tile.shared() <= card.shared_per_block && has(kernel)).then_some((plan, kernel))
+    }
+
+    /// The kernel of a plan, if there is one for its tile.
+    pub(super) fn kernel(&self, plan: &GemmPlan) -> Option<Kernel> {
         let &(_, plain, gated) = TILES.iter().find(|&&(n, ..)| n == plan.tile.sides().1)?;
-        let kernel = Kernel {
+        Some(Kernel {
             family: "conv",
             symbol: if self.gate { gated } else { plain },
-        };
-        (plan.tile.shared() <= card.shared_per_block && has(kernel)).then_some((plan, kernel))
+        })
     }
 
     /// The map of the images: 64 channels under the windows of a tile's pixels.

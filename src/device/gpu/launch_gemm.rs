@@ -69,9 +69,31 @@ struct Product {
     dtype: DType,
 }
 
-/// Tiles in flight in shared memory, values of k in one, and halves behind each of its lines:
-/// `STAGES`, `DEPTH` and `PADDING` of the kernels.
-const STAGES: usize = 3;
+/// What a block of the portable kernels computes: `Wide`, `Large` and `Small` there, and f32's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Block {
+    m: usize,
+    n: usize,
+    threads: u32,
+    /// Tiles in flight in shared memory.
+    stages: usize,
+}
+
+const WIDE: Block = block(128, 256, 256, 3);
+const LARGE: Block = block(128, 128, 128, 4);
+const SMALL: Block = block(64, 64, 128, 4);
+const F32: Block = block(64, 64, 256, 0);
+
+const fn block(m: usize, n: usize, threads: u32, stages: usize) -> Block {
+    Block {
+        m,
+        n,
+        threads,
+        stages,
+    }
+}
+
+/// Values of k in a tile, and halves behind each of its lines: `DEPTH` and `PADDING` of the kernels.
 const DEPTH: usize = 32;
 const PADDING: usize = 8;
 
@@ -119,29 +141,35 @@ impl Product {
         (fits && has(plan.tile.kernel())).then_some(plan)
     }
 
-    /// The side of the square of the result that one block computes. The large tile reads each factor
-    /// half as often; the small one wastes less on a thin result, and fills a card that the large one
-    /// would leave idle.
-    fn tile(&self, multiprocessors: u32) -> usize {
+    /// What a block of the twin computes. Large tiles read each factor less often; small ones waste less
+    /// on a thin result, and fill a card that large ones would leave idle.
+    fn block(&self, multiprocessors: u32) -> Block {
         if self.dtype == DType::F32 {
-            return 64;
+            return F32;
         }
-        let large = self.m.div_ceil(128) * self.n.div_ceil(128);
-        if self.m.min(self.n) <= 64 || large < multiprocessors as usize {
-            64
+        let fills = |block: Block| {
+            let tiles = self.m.div_ceil(block.m) * self.n.div_ceil(block.n);
+            tiles >= multiprocessors as usize
+        };
+        let wide = !self.trans_a && self.trans_b && self.n > 128;
+        if self.m.min(self.n) <= 64 || !fills(LARGE) {
+            SMALL
+        } else if wide && fills(WIDE) {
+            WIDE
         } else {
-            128
+            LARGE
         }
     }
 
-    /// The kernel for that tile.
+    /// The kernel for that block.
     fn kernel(&self, multiprocessors: u32) -> Kernel {
         let symbol = match (
             self.dtype,
-            self.tile(multiprocessors),
+            self.block(multiprocessors).n,
             self.trans_a,
             self.trans_b,
         ) {
+            (DType::F16, 256, ..) => "gemm_f16_nt_256",
             (DType::F16, 128, false, false) => "gemm_f16_nn_128",
             (DType::F16, 128, false, true) => "gemm_f16_nt_128",
             (DType::F16, 128, true, false) => "gemm_f16_tn_128",
@@ -162,15 +190,14 @@ impl Product {
     }
 
     /// Bytes of dynamic shared memory. A tile of values of k side by side has lines of `DEPTH`, one of
-    /// rows side by side has lines of `tile`.
-    fn shared(&self, tile: usize) -> usize {
-        let depth_major = tile * (DEPTH + PADDING);
-        let extent_major = DEPTH * (tile + PADDING);
-        let stored = |deep: bool| if deep { depth_major } else { extent_major };
-        match self.dtype {
-            DType::F16 => STAGES * 2 * (stored(!self.trans_a) + stored(self.trans_b)),
-            _ => 0,
-        }
+    /// rows side by side has lines of the tile's side.
+    fn shared(&self, block: Block) -> usize {
+        let stored = |deep: bool, side: usize| match deep {
+            true => side * (DEPTH + PADDING),
+            false => DEPTH * (side + PADDING),
+        };
+        let halves = stored(!self.trans_a, block.m) + stored(self.trans_b, block.n);
+        block.stages * 2 * halves
     }
 }
 
@@ -182,6 +209,17 @@ pub(super) fn width(buf: &Buf) -> usize {
         .into_iter()
         .find(|(bytes, _)| buf.address().is_multiple_of(*bytes) && line.is_multiple_of(*bytes))
         .map_or(1, |(_, halves)| halves)
+}
+
+/// How many columns of the result may be stored at once, and of what the epilogue takes read.
+fn out_width(out: &Buf, others: &[&Buf]) -> usize {
+    let pairs = others.iter().all(|buf| buf.address().is_multiple_of(4));
+    match width(out) {
+        8 if pairs => 8,
+        1 => 1,
+        _ if pairs => 2,
+        _ => 1,
+    }
 }
 
 /// The number of an activation in `kernels/pointwise/activation.h`.
@@ -293,25 +331,21 @@ fn hopper(
 /// The kernel for every card from Ampere on, and for f32.
 fn twin(card: &Card, product: &Product, ins: &[&Buf], out: &Buf, stream: Stream) -> Result<()> {
     let multiprocessors = card.driver.info().multiprocessors;
-    let tile = product.tile(multiprocessors);
+    let block = product.block(multiprocessors);
     let args = Args::default()
         .address(ins[0].address())
         .address(ins[1].address());
     let mut args = epilogue(args, product, ins, out)?;
     if product.dtype == DType::F16 {
         args = args.int(width(ins[0]))?.int(width(ins[1]))?;
+        args = args.int(out_width(out, &ins[2..]))?;
     }
     args = args.int(number(product.epilogue.act))?;
-    let tiles = product.m.div_ceil(tile) * product.n.div_ceil(tile);
-    let threads = if tile == 64 && product.dtype == DType::F16 {
-        128
-    } else {
-        256
-    };
-    let how = Launch::linear(blocks(tiles)?, threads, product.shared(tile));
+    let tiles = product.m.div_ceil(block.m) * product.n.div_ceil(block.n);
+    let how = Launch::linear(blocks(tiles)?, block.threads, product.shared(block));
     // SAFETY: the arguments are those of the entries of kernels/gemm/gemm_<type>.cu, in order; the
     // engine checked that the buffers are this card's, of one type, and of the shapes that m, n and k
-    // were read from; `width` promises no more than addresses and lines hold.
+    // were read from; the widths promise no more than addresses and lines hold.
     unsafe { card.launch(product.kernel(multiprocessors), &how, args, stream) }
 }
 
@@ -329,10 +363,12 @@ mod tests {
 
     #[test]
     fn tiles_fit_the_result_and_the_card() {
-        assert_eq!(product(1, 4096, 64).tile(132), 64);
-        assert_eq!(product(65, 65, 8).tile(1), 128);
-        assert_eq!(product(512, 512, 8).tile(132), 64);
-        assert_eq!(product(4096, 4096, 8).tile(132), 128);
+        assert_eq!(product(1, 4096, 64).block(132), SMALL);
+        assert_eq!(product(65, 65, 8).block(1), LARGE);
+        assert_eq!(product(65, 129, 8).block(1), WIDE);
+        assert_eq!(product(512, 512, 8).block(132), SMALL);
+        assert_eq!(product(4096, 768, 8).block(108), LARGE);
+        assert_eq!(product(4096, 4096, 8).block(132), WIDE);
     }
 
     #[test]
@@ -368,16 +404,16 @@ mod tests {
 
     #[test]
     fn shared_memory_is_what_the_kernels_lay_out() {
-        // 3 stages of two tiles of 128 lines of 40 halves; extent-major, 32 lines of 136.
-        assert_eq!(product(128, 128, 8).shared(128), 3 * 2 * 2 * 128 * 40);
+        // 4 stages of two tiles of 128 lines of 40 halves; extent-major, 32 lines of 136.
+        assert_eq!(product(128, 128, 8).shared(LARGE), 4 * 2 * 2 * 128 * 40);
         let ins = [
             Desc::new(&[8, 128], DType::F16),
             Desc::new(&[8, 128], DType::F16),
         ];
         let turned = Product::new(true, false, Epilogue::BARE, &ins);
-        assert_eq!(turned.shared(128), 3 * 2 * 2 * 32 * 136);
-        for tile in [64, 128] {
-            assert!(product(1, 1, 1).shared(tile) <= 96 << 10);
+        assert_eq!(turned.shared(LARGE), 4 * 2 * 2 * 32 * 136);
+        for block in [WIDE, LARGE, SMALL, F32] {
+            assert!(product(1, 1, 1).shared(block) <= 96 << 10);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The dense search: `kernels/neighbours/`.
 
+mod sm90;
+
 use std::sync::Arc;
 
 use super::driver::{Kernel, Launch, Stream};
@@ -327,7 +329,9 @@ fn search(
     tuning: &TopKTuning,
     stream: Stream,
 ) -> Result<Found> {
-    let (row_tiles, gallery_tiles) = (count.div_ceil(TILE), right.rows.div_ceil(TILE));
+    let hopper = sm90::suits(card);
+    let width = if hopper { sm90::WIDTH } else { TILE };
+    let (row_tiles, gallery_tiles) = (count.div_ceil(TILE), right.rows.div_ceil(width));
     let multiprocessors = card.driver.info().multiprocessors;
     let chunks = chunks(row_tiles, gallery_tiles, multiprocessors, tuning.chunks);
     let Asked {
@@ -341,22 +345,37 @@ fn search(
     let flags = card.array::<u32>(count)?;
     let found = Found::new(card, count, k)?;
 
-    let args = Args::default()
-        .address(left.unit.at() + (first * depth * 2) as u64)
-        .address(right.unit.at())
-        .address(candidates.at())
-        .address(counts.at())
-        .int(count)?
-        .int(right.rows)?
-        .int(depth)?
-        .int(k)?
-        .float(asked.slack())
-        .float(asked.floor())
-        .int(chunks)?;
-    let how = Launch::linear(blocks(row_tiles * chunks)?, THREADS as u32, SHARED);
-    // SAFETY: the arguments are those of topk_scan: unit rows of `count` queries from `first` (memory
-    // and lines are aligned to 16 bytes) and of the gallery, and room for every query and chunk.
-    unsafe { card.launch(SCAN, &how, args, stream) }?;
+    if hopper {
+        sm90::scan(
+            card,
+            left,
+            first,
+            count,
+            right,
+            asked,
+            &candidates,
+            &counts,
+            chunks,
+            stream,
+        )?;
+    } else {
+        let args = Args::default()
+            .address(left.unit.at() + (first * depth * 2) as u64)
+            .address(right.unit.at())
+            .address(candidates.at())
+            .address(counts.at())
+            .int(count)?
+            .int(right.rows)?
+            .int(depth)?
+            .int(k)?
+            .float(asked.slack())
+            .float(asked.floor())
+            .int(chunks)?;
+        let how = Launch::linear(blocks(row_tiles * chunks)?, THREADS as u32, SHARED);
+        // SAFETY: the arguments are those of topk_scan: unit rows of `count` queries from `first` (memory
+        // and lines are aligned to 16 bytes) and of the gallery, and room for every query and chunk.
+        unsafe { card.launch(SCAN, &how, args, stream) }?;
+    }
 
     let sides = || {
         Args::default()
