@@ -16,6 +16,7 @@
 mod api;
 pub mod cpu;
 mod desc;
+mod foreign;
 mod fusion;
 pub mod gpu;
 mod grad;
@@ -33,6 +34,7 @@ mod weights;
 pub use api::{Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
 pub use cpu::CpuDevice;
 pub use desc::{Buf, DType, Desc, Home, Mem};
+pub use foreign::{foreign_memory, foreign_stream};
 pub use fusion::{CardLists, CardRows, CardSparse, FiredRows, Fusion, Mixing, RuleOp, RuleProgram};
 pub use gpu::GpuDevice;
 pub use gpu::driver::{Event, Stream};
