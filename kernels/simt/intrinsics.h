@@ -18,6 +18,8 @@ inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
+inline double __dadd_rn(double a, double b) { return a + b; }
+inline double __dmul_rn(double a, double b) { return a * b; }
 
 inline unsigned __float_as_uint(float f) { return simt::to_bits(f); }
 inline float __uint_as_float(unsigned bits) { return simt::from_bits(bits); }

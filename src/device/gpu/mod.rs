@@ -10,21 +10,32 @@ pub mod driver;
 mod driver_cuda;
 pub mod driver_simt;
 mod engine;
+mod fused_spaces;
 pub mod images;
 mod launch;
+mod launch_fused;
 mod launch_gemm;
+mod launch_hamming;
 mod launch_margin;
 mod launch_pointwise;
+mod launch_sparse;
 mod launch_sweep;
 mod launch_topk;
+mod launch_topk_large;
 mod memory;
 mod probe;
+mod search_plan;
 
 #[cfg(feature = "cuda")]
 pub use driver_cuda::CudaDriver;
 pub use engine::GpuDevice;
+pub use launch_fused::{FusedSize, plan_fused};
+pub use launch_hamming::plan_hamming;
+pub use launch_sparse::{SparseSize, SparseTuning, plan_sparse};
 pub use launch_topk::TopKTuning;
+pub use launch_topk_large::plan_dense;
 pub use probe::{
     FamilyInfo, NoGpu, OLDEST_CARD, OLDEST_DRIVER, SWITCH, cards, describe, families, probe,
     probe_with,
 };
+pub use search_plan::SearchPlan;
