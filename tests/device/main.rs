@@ -8,6 +8,7 @@ mod images;
 mod miniature;
 mod modes;
 mod neighbours;
+mod neighbours_fused;
 mod neighbours_hamming;
 mod neighbours_large;
 mod neighbours_sparse;

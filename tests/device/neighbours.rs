@@ -56,7 +56,7 @@ impl Rows {
 }
 
 /// The documented dot product: 32 lanes in f64, folded in halves.
-fn book_dot(a: &[f32], b: &[f32]) -> f64 {
+pub fn book_dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = vec![0f64; 32];
     for (t, (x, y)) in a.iter().zip(b).enumerate() {
         sums[t % 32] += f64::from(*x) * f64::from(*y);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::work::{Kept, Made, Told};
 use super::{Data, Held, Run, Which};
-use crate::device::Device;
+use crate::device::{CpuDevice, Device};
 use crate::error::{Error, Kind, Result};
 use crate::lists::Lists;
 use crate::search::{self, Fuse, Space, TopK};
@@ -118,21 +118,18 @@ fn find(
             let made = a.read()?;
             match search.below {
                 None => Ok(search::equal_hashes(hashes(&made)?, search.k)),
-                Some(_) => search::hamming(hashes(&made)?, &top),
+                Some(_) => near_hashes(device, hashes(&made)?, None, &top),
             }
         }
         (Data::Hashes(a), Some(Data::Hashes(b))) => {
-            search::hamming_against(hashes(&*a.read()?)?, hashes(&*b.read()?)?, &top)
+            let (a, b) = (a.read()?, b.read()?);
+            near_hashes(device, hashes(&a)?, Some(hashes(&b)?), &top)
         }
         (Data::Rows(a), None) => near(device, &*a.read()?, None, &top),
         (Data::Rows(a), Some(Data::Rows(b))) => near(device, &*a.read()?, Some(&*b.read()?), &top),
-        (Data::Fused(a, by), None) => {
-            let rows = read(a)?;
-            search::fused(&weighted(&rows), *by, &top)
-        }
+        (Data::Fused(a, by), None) => near_fused(device, &read(a)?, None, *by, &top),
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
-            let (a, b) = (read(a)?, read(b)?);
-            fused_against(&a, &b, *by, &top)
+            near_fused(device, &read(a)?, Some(&read(b)?), *by, &top)
         }
         _ => Err(Error::internal("the two sides of a search differ in kind")),
     }
@@ -145,7 +142,24 @@ fn hashes(made: &Made) -> Result<&[Option<u64>]> {
     }
 }
 
-/// The nearest rows by cosine; dense ones on the device, or on the CPU where it has no such search.
+/// What a search gave on the device, or on the CPU where the device has no such search.
+fn or_on_cpu(on: impl Fn(&dyn Device) -> Result<Lists>, device: &dyn Device) -> Result<Lists> {
+    match on(device) {
+        Err(e) if e.kind() == Kind::Unsupported => on(&CpuDevice::default()),
+        done => done,
+    }
+}
+
+fn near_hashes(
+    device: &dyn Device,
+    hashes: &[Option<u64>],
+    gallery: Option<&[Option<u64>]>,
+    top: &TopK,
+) -> Result<Lists> {
+    or_on_cpu(|on| search::hamming_on(on, hashes, gallery, top), device)
+}
+
+/// The nearest rows by cosine.
 pub(super) fn near(
     device: &dyn Device,
     rows: &Rows,
@@ -153,16 +167,14 @@ pub(super) fn near(
     top: &TopK,
 ) -> Result<Lists> {
     match (rows, gallery) {
-        (Rows::Dense(x), None) => match search::dense_on(device, x, None, top) {
-            Err(e) if e.kind() == Kind::Unsupported => search::dense(x, top),
-            done => done,
-        },
-        (Rows::Dense(x), Some(Rows::Dense(y))) => match search::dense_on(device, x, Some(y), top) {
-            Err(e) if e.kind() == Kind::Unsupported => search::dense_against(x, y, top),
-            done => done,
-        },
-        (Rows::Sparse(x), None) => search::sparse(x, top),
-        (Rows::Sparse(x), Some(Rows::Sparse(y))) => search::sparse_against(x, y, top),
+        (Rows::Dense(x), None) => or_on_cpu(|on| search::dense_on(on, x, None, top), device),
+        (Rows::Dense(x), Some(Rows::Dense(y))) => {
+            or_on_cpu(|on| search::dense_on(on, x, Some(y), top), device)
+        }
+        (Rows::Sparse(x), None) => or_on_cpu(|on| search::sparse_on(on, x, None, top), device),
+        (Rows::Sparse(x), Some(Rows::Sparse(y))) => {
+            or_on_cpu(|on| search::sparse_on(on, x, Some(y), top), device)
+        }
         _ => Err(
             Error::input("the rows of the listings and of the gallery are of two kinds")
                 .mend("give both as .npy, or both as .npz"),
@@ -185,12 +197,19 @@ fn weighted(parts: &[(Arc<Rows>, f64)]) -> Vec<(Space<'_>, f64)> {
     parts.iter().map(|(rows, w)| (space(rows), *w)).collect()
 }
 
-fn fused_against(
+/// The nearest rows by one score from several spaces.
+fn near_fused(
+    device: &dyn Device,
     queries: &[(Arc<Rows>, f64)],
-    gallery: &[(Arc<Rows>, f64)],
+    gallery: Option<&[(Arc<Rows>, f64)]>,
     by: Fuse,
     top: &TopK,
 ) -> Result<Lists> {
-    let gallery: Vec<Space<'_>> = gallery.iter().map(|(rows, _)| space(rows)).collect();
-    search::fused_against(&weighted(queries), &gallery, by, top)
+    let gallery: Option<Vec<Space<'_>>> =
+        gallery.map(|parts| parts.iter().map(|(rows, _)| space(rows)).collect());
+    let (queries, gallery) = (weighted(queries), gallery.as_deref());
+    or_on_cpu(
+        |on| search::fused_on(on, &queries, gallery, Some(by), top),
+        device,
+    )
 }
