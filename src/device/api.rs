@@ -101,7 +101,8 @@ pub struct Fired {
     pub threshold: f64,
 }
 
-/// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download.
+/// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download; what
+/// searches and sweeps over lists, sparse rows and hashes read, they take as it stands on the host.
 pub trait Device: Send + Sync {
     /// What it is.
     fn info(&self) -> &DeviceInfo;

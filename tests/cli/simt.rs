@@ -153,8 +153,9 @@ fn what_no_device_searches_is_one_line() {
     }
     let bench = Bench::new();
     bench.write("h.csv", "posting_id,image_phash\na,0000000000000000\n");
+    bench.write("i.csv", "posting_id,image_phash\na,0000000000000000\n");
     bench
-        .engine("search h.csv h.csv --out nn.csv --device simt")
+        .engine("search h.csv i.csv --out nn.csv --device simt")
         .fails_with(&["h.csv", "search them alone"]);
     let json = bench.engine("info --device simt --json").ends(0).json();
     assert_eq!(json["device"], "simt");

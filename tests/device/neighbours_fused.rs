@@ -157,7 +157,11 @@ impl Case<'_> {
         }
         let want = self.brute();
         for card in all {
-            for slab in thin(vec![64, 1 << 20]) {
+            let slabs = match want.len() > 64 {
+                true => vec![64, 1 << 20],
+                false => vec![64],
+            };
+            for slab in thin(slabs) {
                 let lists = card
                     .topk_fused_tuned(
                         &queries,
