@@ -11,6 +11,8 @@ use super::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_SWEEP_STEPS, MIN_SWEEP_STEP};
 use crate::lists::Lists;
+use crate::search::{Fuse, Space};
+use crate::tensor::Csr;
 
 /// What a device says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +104,8 @@ pub struct Fired {
     pub threshold: f64,
 }
 
-/// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download.
+/// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download; what
+/// searches and sweeps over lists, sparse rows and hashes read, they take as it stands on the host.
 pub trait Device: Send + Sync {
     /// What it is.
     fn info(&self) -> &DeviceInfo;
@@ -194,6 +197,69 @@ pub trait Device: Send + Sync {
     ) -> Result<Lists> {
         let name = &self.info().name;
         Err(Error::unsupported(format!("{name} has no dense search")).op("topk"))
+    }
+
+    /// For each row of `queries` its `k` best rows of `gallery` (without one, of `queries`, itself
+    /// included) by cosine, best first, as [`search::sparse`](crate::search::sparse()) has it: pairs
+    /// without a common non-zero column are never listed. The same to the bit on every device.
+    ///
+    /// # Errors
+    /// [`Kind::Input`](crate::error::Kind::Input) for `k` of 0, a `min_score` of NaN, and a NaN or an
+    /// infinity in a row, which is named; [`Kind::Shape`](crate::error::Kind::Shape) when the numbers of
+    /// columns differ; [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has no
+    /// such search, or none for so many neighbours.
+    fn topk_sparse(
+        &self,
+        _queries: &Csr,
+        _gallery: Option<&Csr>,
+        _k: usize,
+        _min_score: Option<f64>,
+        _stream: Stream,
+    ) -> Result<Lists> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no sparse search")).op("topk"))
+    }
+
+    /// For each hash of `queries` its `k` nearest hashes of `gallery` (without one, of `queries`, itself
+    /// included), best first, as [`search::hamming`](crate::search::hamming()) has it: the score is
+    /// `1 - different bits / 64`. The same to the bit on every device.
+    ///
+    /// # Errors
+    /// [`Kind::Input`](crate::error::Kind::Input) for `k` of 0 and a `min_score` of NaN;
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has no such search, or
+    /// none for so many neighbours.
+    fn topk_hamming(
+        &self,
+        _queries: &[Option<u64>],
+        _gallery: Option<&[Option<u64>]>,
+        _k: usize,
+        _min_score: Option<f64>,
+        _stream: Stream,
+    ) -> Result<Lists> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no search of hashes")).op("topk"))
+    }
+
+    /// For each row of `queries` its `k` best rows of `gallery` (without one, of `queries`, itself
+    /// included) by one score from the cosines of all spaces, best first: as
+    /// [`search::fused`](crate::search::fused) has it, or, without `by`, the weighted sum of
+    /// [`search::combined`](crate::search::combined). The same to the bit on every device.
+    ///
+    /// # Errors
+    /// As [`search::fused_against`](crate::search::fused_against);
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has no such search, or
+    /// none for so many neighbours or spaces.
+    fn topk_fused(
+        &self,
+        _queries: &[(Space<'_>, f64)],
+        _gallery: Option<&[Space<'_>]>,
+        _by: Option<Fuse>,
+        _k: usize,
+        _min_score: Option<f64>,
+        _stream: Stream,
+    ) -> Result<Lists> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no fused search")).op("topk"))
     }
 
     /// The dynamic threshold: for each row, the matches of the first step `t` at which any modality

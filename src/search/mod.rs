@@ -3,7 +3,7 @@
 //! Every search gives [`Lists`](crate::lists::Lists): higher score first, then lower row, the same
 //! whatever the number of threads, and equal to brute force over all pairs in f64.
 
-mod combined;
+pub(crate) mod combined;
 mod dense;
 mod dense_join;
 mod dense_keep;
@@ -12,14 +12,14 @@ mod hamming;
 mod on;
 mod options;
 mod output;
-mod sparse;
+pub(crate) mod sparse;
 
 pub use combined::{Fuse, Space, combined, combined_against, fused, fused_against};
 pub use dense::{cosine, dense, dense_against};
 #[doc(hidden)]
 pub use dense_join::Tuning;
 pub use hamming::{equal_hashes, hamming, hamming_against};
-pub use on::dense_on;
+pub use on::{dense_on, fused_on, hamming_on, sparse_on};
 pub use options::TopK;
 pub use output::write_neighbours;
 pub use sparse::{sparse, sparse_against};

@@ -11,6 +11,9 @@ use std::time::Instant;
 
 use crate::{planted_conv_sm90, planted_fusion, planted_gemm, planted_text, root, simt};
 
+#[path = "planted_neighbours.rs"]
+mod neighbours;
+
 /// A bug: where it is, what it is, and the test that should see it.
 pub struct Bug {
     name: &'static str,
@@ -390,6 +393,7 @@ const LISTS: &[&[Bug]] = &[
     planted_conv_sm90::BUGS,
     planted_fusion::BUGS,
     planted_gemm::BUGS,
+    neighbours::BUGS,
     planted_text::BUGS,
 ];
 

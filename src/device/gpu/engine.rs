@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::driver::{CardInfo, Driver, Kernel, Stream};
 use super::heuristics_gemm::GemmPlan;
 use super::launch::{Call, Family};
+use super::launch_sparse::{self, SparseTuning};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
 use super::{
-    launch_conv, launch_gemm, launch_image, launch_margin, launch_pointwise, launch_preprocess,
-    launch_sweep, launch_text,
+    launch_conv, launch_fused, launch_gemm, launch_hamming, launch_image, launch_margin,
+    launch_pointwise, launch_preprocess, launch_sweep, launch_text, launch_topk_large,
 };
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
@@ -20,6 +21,8 @@ use crate::device::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 use crate::lists::Lists;
+use crate::search::{Fuse, Space};
+use crate::tensor::Csr;
 
 /// Every family of operations; each operation is one family's.
 const FAMILIES: &[&dyn Family] = &[
@@ -123,12 +126,61 @@ impl GpuDevice {
         tuning: &TopKTuning,
         stream: Stream,
     ) -> Result<Lists> {
-        self.needs(&launch_topk::KERNELS, "topk")?;
+        let kernels = match k > launch_topk::MOST_K {
+            true => &launch_topk_large::KERNELS,
+            false => &launch_topk::KERNELS,
+        };
+        self.needs(kernels, "topk")?;
         [queries]
             .into_iter()
             .chain(gallery)
             .try_for_each(|buf| self.card.owns(buf))?;
         launch_topk::topk(&self.card, queries, gallery, k, min_score, tuning, stream)
+    }
+
+    /// [`Device::topk_sparse`] with a tuning.
+    #[doc(hidden)]
+    pub fn topk_sparse_tuned(
+        &self,
+        queries: &Csr,
+        gallery: Option<&Csr>,
+        k: usize,
+        min_score: Option<f64>,
+        tuning: &SparseTuning,
+    ) -> Result<Lists> {
+        self.needs(&[launch_sparse::KERNEL], "topk")?;
+        let stream = Stream::DEFAULT;
+        launch_sparse::topk(&self.card, queries, gallery, k, min_score, tuning, stream)
+    }
+
+    /// [`Device::topk_fused`] with so many queries at a time.
+    #[doc(hidden)]
+    pub fn topk_fused_tuned(
+        &self,
+        queries: &[(Space<'_>, f64)],
+        gallery: Option<&[Space<'_>]>,
+        by: Option<Fuse>,
+        k: usize,
+        min_score: Option<f64>,
+        slab: usize,
+    ) -> Result<Lists> {
+        let stream = Stream::DEFAULT;
+        self.fused(queries, gallery, by, k, min_score, Some(slab), stream)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a search is asked for")]
+    fn fused(
+        &self,
+        queries: &[(Space<'_>, f64)],
+        gallery: Option<&[Space<'_>]>,
+        by: Option<Fuse>,
+        k: usize,
+        min_score: Option<f64>,
+        slab: Option<usize>,
+        stream: Stream,
+    ) -> Result<Lists> {
+        self.needs(&launch_fused::KERNELS, "topk")?;
+        launch_fused::topk(&self.card, queries, gallery, by, k, min_score, slab, stream)
     }
 
     /// The family that `op` is of, and the kernels that run it on these inputs.
@@ -284,6 +336,43 @@ impl Device for GpuDevice {
             &TopKTuning::default(),
             stream,
         )
+    }
+
+    fn topk_sparse(
+        &self,
+        queries: &Csr,
+        gallery: Option<&Csr>,
+        k: usize,
+        min_score: Option<f64>,
+        stream: Stream,
+    ) -> Result<Lists> {
+        self.needs(&[launch_sparse::KERNEL], "topk")?;
+        let tuning = SparseTuning::default();
+        launch_sparse::topk(&self.card, queries, gallery, k, min_score, &tuning, stream)
+    }
+
+    fn topk_hamming(
+        &self,
+        queries: &[Option<u64>],
+        gallery: Option<&[Option<u64>]>,
+        k: usize,
+        min_score: Option<f64>,
+        stream: Stream,
+    ) -> Result<Lists> {
+        self.needs(&[launch_hamming::KERNEL], "topk")?;
+        launch_hamming::topk(&self.card, queries, gallery, k, min_score, stream)
+    }
+
+    fn topk_fused(
+        &self,
+        queries: &[(Space<'_>, f64)],
+        gallery: Option<&[Space<'_>]>,
+        by: Option<Fuse>,
+        k: usize,
+        min_score: Option<f64>,
+        stream: Stream,
+    ) -> Result<Lists> {
+        self.fused(queries, gallery, by, k, min_score, None, stream)
     }
 
     fn sweep(

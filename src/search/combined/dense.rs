@@ -7,7 +7,7 @@ use crate::search::sparse::cosine;
 use crate::tensor::Matrix;
 
 /// A matrix and the sums of squares of its rows.
-pub(super) struct Dense<'a> {
+pub(crate) struct Dense<'a> {
     x: &'a Matrix,
     kernel: Kernel,
     norms: Vec<f64>,
@@ -36,6 +36,11 @@ impl<'a> Dense<'a> {
     /// Whether row `i` is not all zeros.
     pub fn has(&self, i: usize) -> bool {
         self.norms[i] > 0.0
+    }
+
+    /// The matrix, and the sums of squares of its rows.
+    pub fn rows(&self) -> (&'a Matrix, &[f64]) {
+        (self.x, &self.norms)
     }
 
     pub fn dims(&self) -> usize {

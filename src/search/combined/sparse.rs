@@ -4,7 +4,7 @@ use crate::search::sparse::rows::{NO_GROUP, Rows, Terms};
 use crate::search::sparse::{cosine, unit};
 
 /// The distinct non-zero rows of a sparse matrix; see [`Rows`].
-pub(super) struct Sparse {
+pub(crate) struct Sparse {
     rows: Rows,
     columns: usize,
 }
@@ -37,6 +37,11 @@ impl Sparse {
     /// How many terms row `i` has.
     pub fn terms(&self, i: usize) -> usize {
         self.group(i).map_or(0, |g| self.rows.row(g).0.len())
+    }
+
+    /// The distinct rows.
+    pub fn distinct(&self) -> &Rows {
+        &self.rows
     }
 
     /// The cosine of row `i` here and row `j` of `other`, common columns summed in ascending order;
@@ -93,13 +98,18 @@ impl Sparse {
 
 /// For each column in use, the rows that hold it, ascending, and their unit values.
 #[derive(Default)]
-pub(super) struct Postings {
+pub(crate) struct Postings {
     terms: Terms,
     starts: Vec<usize>,
     entries: Vec<(u32, f32)>,
 }
 
 impl Postings {
+    /// The columns in use, numbered, where each one's list begins, and all lists.
+    pub fn lists(&self) -> (&Terms, &[usize], &[(u32, f32)]) {
+        (&self.terms, &self.starts, &self.entries)
+    }
+
     /// The rows that hold column `column`.
     pub fn list(&self, column: u32) -> &[(u32, f32)] {
         match self.terms.of(column) {

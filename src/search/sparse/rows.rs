@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::tensor::Csr;
 
 /// Stands for "no group" in [`Rows::group_of`].
-pub(in crate::search) const NO_GROUP: u32 = u32::MAX;
+pub(crate) const NO_GROUP: u32 = u32::MAX;
 
 /// The distinct non-zero rows of a matrix. Equal rows form a *group* that is searched once; groups
 /// are numbered by their first member, so a lower group has a lower first row.
-pub(in crate::search) struct Rows {
+pub(crate) struct Rows {
     /// Group `g` has the terms `terms[starts[g]..starts[g + 1]]`, ascending, and values beside.
     starts: Vec<usize>,
     terms: Vec<u32>,
@@ -201,7 +201,7 @@ impl Rows {
 
 /// The columns that occur in a gallery, numbered in ascending order: its *terms*. Memory is
 /// `O(values)` however many columns the matrix claims to have.
-pub(in crate::search) enum Terms {
+pub(crate) enum Terms {
     /// For each column its term, or `u32::MAX`.
     Direct(Vec<u32>, usize),
     /// The columns in use, ascending.
