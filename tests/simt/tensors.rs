@@ -445,7 +445,7 @@ fn tensors_that_the_copy_engine_cannot_take_are_refused() {
         ),
         (
             with(|s| s.copy = TensorCopy::Tile(vec![72, 8])),
-            "the swizzle's span",
+            "as long as the swizzle's span",
         ),
         (
             with(|s| s.copy = TensorCopy::Tile(vec![64])),
