@@ -6,6 +6,7 @@ mod catalogue;
 mod encoders;
 mod harness;
 mod images;
+mod images_half;
 mod miniature;
 mod modes;
 mod neighbours;

@@ -10,6 +10,7 @@ mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
+mod planted_conv;
 #[cfg(test)]
 mod ptxas;
 mod simt;

@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::{root, simt};
 
 /// A bug: where it is, what it is, and the test that should see it.
-struct Bug {
+pub struct Bug {
     name: &'static str,
     /// From `kernels/`.
     file: &'static str,
@@ -48,7 +48,7 @@ const BORDERS: &str = "sweep::scores_on_the_borders";
 const SHORT: &str = "sweep::a_modality_that_has_reached_its_end_stays_there";
 const LONG: &str = "sweep::long_lists_many_modalities_and_rows_that_may_not_match";
 
-const fn bug(
+pub const fn bug(
     name: &'static str,
     file: &'static str,
     sound: &'static str,
@@ -385,7 +385,7 @@ const BUGS: &[Bug] = &[
 
 /// The command `cargo xtask simt planted [NAME]...`.
 pub fn main(names: &[&str]) -> ExitCode {
-    if let Some(unknown) = names.iter().find(|n| BUGS.iter().all(|b| b.name != **n)) {
+    if let Some(unknown) = names.iter().find(|n| all().all(|b| b.name != **n)) {
         eprintln!("error: no planted bug is called {unknown}");
         return ExitCode::from(2);
     }
@@ -399,11 +399,15 @@ pub fn main(names: &[&str]) -> ExitCode {
     }
 }
 
+/// The bugs of all files.
+fn all() -> impl Iterator<Item = &'static Bug> {
+    BUGS.iter().chain(crate::planted_conv::BUGS)
+}
+
 /// Prints the table; says whether every bug was caught and no sound kernel was.
 fn table(names: &[&str]) -> Result<bool, String> {
     let began = Instant::now();
-    let chosen: Vec<&Bug> = BUGS
-        .iter()
+    let chosen: Vec<&Bug> = all()
         .filter(|b| names.is_empty() || names.contains(&b.name))
         .collect();
     let sound = simt::make_plain()?;
