@@ -35,7 +35,7 @@ pub const BUGS: &[Bug] = &[
         TILES,
     ),
     bug(
-        "conv_gate_after_the_barrier_is_next",
+        "conv_gate_of_the_tile_before",
         CONV,
         "windows.gates(gates, gate, step + 1)",
         "windows.gates(gates, gate, step)",
