@@ -14,6 +14,7 @@ mod gemm_sm90;
 mod harness;
 mod images;
 mod margin;
+mod images_half;
 mod miniature;
 mod modes;
 mod neighbours;

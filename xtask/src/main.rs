@@ -17,6 +17,8 @@ mod planted_conv_sm90;
 mod planted_fusion;
 mod planted_gemm;
 mod planted_text;
+mod planted_conv;
+#[cfg(test)]
 mod ptxas;
 mod sass;
 mod simt;

@@ -417,6 +417,11 @@ pub fn main(names: &[&str]) -> ExitCode {
     }
 }
 
+/// The bugs of all files.
+fn all() -> impl Iterator<Item = &'static Bug> {
+    BUGS.iter().chain(crate::planted_conv::BUGS)
+}
+
 /// Prints the table; says whether every bug was caught and no sound kernel was.
 fn table(names: &[&str]) -> Result<bool, String> {
     let began = Instant::now();
