@@ -18,7 +18,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["error", "limits", "lists", "files", "tensor", "device"],
     ),
     ("listings", BASE),
-    ("image", &["error", "limits", "lists", "files", "quiet"]),
+    // What a card needs to prepare pictures: their pixels and weights.
+    (
+        "image",
+        &["error", "limits", "lists", "files", "quiet", "device"],
+    ),
     (
         "text",
         &["error", "limits", "lists", "files", "quiet", "tensor"],
