@@ -292,7 +292,7 @@ pub trait Device: Send + Sync {
     /// [`Kind::Shape`](crate::error::Kind::Shape) for an `out` of another shape;
     /// [`Kind::Internal`](crate::error::Kind::Internal) for a `staging` that is too small;
     /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device does not prepare pictures:
-    /// [`crate::image::prepare`] does.
+    /// [`crate::image::prepare()`] does.
     fn preprocess(
         &self,
         _pictures: &Pictures,
