@@ -24,6 +24,7 @@ pub mod naive;
 mod op;
 mod plan;
 mod select;
+mod spaces;
 mod weights;
 
 pub use api::{Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
@@ -37,4 +38,8 @@ pub use naive::NaiveDevice;
 pub use op::{Act, Cost, Epilogue, Op, PoolKind, Scalar, Window};
 pub use plan::{Plan, bytes_of, values_of};
 pub use select::{cpu_kernels, open};
+pub use spaces::{
+    FusedFound, FusedRows, FusedSearch, FusedSpace, FusedSparse, NO_GROUP, SparseRows,
+    SparseSearch, Strength, WeightLists,
+};
 pub use weights::{Source, Weights, missing};
