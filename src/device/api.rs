@@ -7,12 +7,11 @@ use super::fusion::Fusion;
 use super::gpu::driver::Stream;
 use super::op::Op;
 use super::pictures::Pictures;
+use super::spaces::{FusedFound, FusedSearch, SparseSearch};
 use super::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_SWEEP_STEPS, MIN_SWEEP_STEP};
 use crate::lists::Lists;
-use crate::search::{Fuse, Space};
-use crate::tensor::Csr;
 
 /// What a device says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,30 +198,24 @@ pub trait Device: Send + Sync {
         Err(Error::unsupported(format!("{name} has no dense search")).op("topk"))
     }
 
-    /// For each row of `queries` its `k` best rows of `gallery` (without one, of `queries`, itself
-    /// included) by cosine, best first, as [`search::sparse`](crate::search::sparse()) has it: pairs
-    /// without a common non-zero column are never listed. The same to the bit on every device.
+    /// For each query its `k` best rows of the gallery (without one, of the queries, itself included) by
+    /// cosine, best first: higher score, then lower row. Pairs without a common term are never listed.
+    /// Products of common terms are summed in ascending order in f64, divided by
+    /// `sqrt(|a|^2 |b|^2)` and clamped to -1..=1: the same to the bit on every device.
     ///
     /// # Errors
-    /// [`Kind::Input`](crate::error::Kind::Input) for `k` of 0, a `min_score` of NaN, and a NaN or an
-    /// infinity in a row, which is named; [`Kind::Shape`](crate::error::Kind::Shape) when the numbers of
-    /// columns differ; [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has no
-    /// such search, or none for so many neighbours.
-    fn topk_sparse(
-        &self,
-        _queries: &Csr,
-        _gallery: Option<&Csr>,
-        _k: usize,
-        _min_score: Option<f64>,
-        _stream: Stream,
-    ) -> Result<Lists> {
+    /// [`Kind::Input`](crate::error::Kind::Input) for `k` of 0 and a `min_score` of NaN;
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has no such search, or
+    /// none for so many neighbours; [`Kind::Internal`](crate::error::Kind::Internal) for rows whose
+    /// parts do not go together.
+    fn topk_sparse(&self, _search: &SparseSearch<'_>, _stream: Stream) -> Result<Lists> {
         let name = &self.info().name;
         Err(Error::unsupported(format!("{name} has no sparse search")).op("topk"))
     }
 
     /// For each hash of `queries` its `k` nearest hashes of `gallery` (without one, of `queries`, itself
-    /// included), best first, as [`search::hamming`](crate::search::hamming()) has it: the score is
-    /// `1 - different bits / 64`. The same to the bit on every device.
+    /// included), best first: higher score, then lower row. The score is `1 - different bits / 64`. What
+    /// has no hash has no neighbours and is nobody's.
     ///
     /// # Errors
     /// [`Kind::Input`](crate::error::Kind::Input) for `k` of 0 and a `min_score` of NaN;
@@ -240,24 +233,18 @@ pub trait Device: Send + Sync {
         Err(Error::unsupported(format!("{name} has no search of hashes")).op("topk"))
     }
 
-    /// For each row of `queries` its `k` best rows of `gallery` (without one, of `queries`, itself
-    /// included) by one score from the cosines of all spaces, best first: as
-    /// [`search::fused`](crate::search::fused) has it, or, without `by`, the weighted sum of
-    /// [`search::combined`](crate::search::combined). The same to the bit on every device.
+    /// For each query all rows of the gallery (without one, of the queries) that can be among its `k`
+    /// best by one score from several spaces, with their cosines in f64, which are the same to the bit on
+    /// every device. `each` gets them for some queries at a time, in order.
     ///
     /// # Errors
-    /// As [`search::fused_against`](crate::search::fused_against);
-    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has no such search, or
-    /// none for so many neighbours or spaces.
+    /// As [`Device::topk_sparse`], and what `each` fails with.
     fn topk_fused(
         &self,
-        _queries: &[(Space<'_>, f64)],
-        _gallery: Option<&[Space<'_>]>,
-        _by: Option<Fuse>,
-        _k: usize,
-        _min_score: Option<f64>,
+        _search: &FusedSearch<'_>,
+        _each: &mut dyn FnMut(&FusedFound) -> Result<()>,
         _stream: Stream,
-    ) -> Result<Lists> {
+    ) -> Result<()> {
         let name = &self.info().name;
         Err(Error::unsupported(format!("{name} has no fused search")).op("topk"))
     }

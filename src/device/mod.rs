@@ -28,6 +28,7 @@ mod pictures;
 mod plan;
 mod runner;
 mod select;
+mod spaces;
 mod streams;
 mod weights;
 
@@ -47,5 +48,9 @@ pub use pictures::{Picture, Pictures, Taps};
 pub use plan::{Plan, bytes_of, values_of};
 pub use runner::Runner;
 pub use select::{MemoryLimit, cpu_kernels, limit_memory, open};
+pub use spaces::{
+    FusedFound, FusedRows, FusedSearch, FusedSpace, FusedSparse, NO_GROUP, SparseRows,
+    SparseSearch, Strength, WeightLists,
+};
 pub use streams::Streams;
 pub use weights::{Source, Weights, missing};

@@ -3,7 +3,7 @@
 //! Every search gives [`Lists`](crate::lists::Lists): higher score first, then lower row, the same
 //! whatever the number of threads, and equal to brute force over all pairs in f64.
 
-pub(crate) mod combined;
+mod combined;
 mod dense;
 mod dense_join;
 mod dense_keep;
@@ -12,7 +12,7 @@ mod hamming;
 mod on;
 mod options;
 mod output;
-pub(crate) mod sparse;
+mod sparse;
 
 pub use combined::{Fuse, Space, combined, combined_against, fused, fused_against};
 pub use dense::{cosine, dense, dense_against};
@@ -20,6 +20,8 @@ pub use dense::{cosine, dense, dense_against};
 pub use dense_join::Tuning;
 pub use hamming::{equal_hashes, hamming, hamming_against};
 pub use on::{dense_on, fused_on, hamming_on, sparse_on};
+#[doc(hidden)]
+pub use on::{fused_cut_on, sparse_cut_on};
 pub use options::TopK;
 pub use output::write_neighbours;
 pub use sparse::{sparse, sparse_against};

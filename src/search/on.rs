@@ -51,8 +51,7 @@ pub fn sparse_on(
     opt: &TopK,
 ) -> Result<Lists> {
     if device.info().is_card() {
-        opt.check()?;
-        return device.topk_sparse(rows, gallery, opt.k, opt.min_score, Stream::DEFAULT);
+        return sparse_cut_on(device, rows, gallery, opt, None);
     }
     match gallery {
         None => sparse(rows, opt),
@@ -95,9 +94,7 @@ pub fn fused_on(
     opt: &TopK,
 ) -> Result<Lists> {
     if device.info().is_card() {
-        opt.check()?;
-        let (k, least) = (opt.k, opt.min_score);
-        return device.topk_fused(spaces, gallery, by, k, least, Stream::DEFAULT);
+        return fused_cut_on(device, spaces, gallery, by, opt, None);
     }
     match (gallery, by) {
         (None, None) => combined(spaces, opt),
@@ -105,6 +102,31 @@ pub fn fused_on(
         (Some(gallery), None) => combined_against(spaces, gallery, opt),
         (Some(gallery), Some(by)) => fused_against(spaces, gallery, by, opt),
     }
+}
+
+/// [`sparse_on`] a card, with so many queries at a time and so many rows of a gallery in a block.
+#[doc(hidden)]
+pub fn sparse_cut_on(
+    device: &dyn Device,
+    rows: &Csr,
+    gallery: Option<&Csr>,
+    opt: &TopK,
+    cut: Option<[usize; 2]>,
+) -> Result<Lists> {
+    super::sparse::on_card(device, rows, gallery, opt, cut)
+}
+
+/// [`fused_on`] a card, with so many queries at a time.
+#[doc(hidden)]
+pub fn fused_cut_on(
+    device: &dyn Device,
+    spaces: &[(Space<'_>, f64)],
+    gallery: Option<&[Space<'_>]>,
+    by: Option<Fuse>,
+    opt: &TopK,
+    slab: Option<usize>,
+) -> Result<Lists> {
+    super::combined::on_card(device, spaces, gallery, by, opt, slab)
 }
 
 fn upload(device: &dyn Device, x: &Matrix) -> Result<Buf> {

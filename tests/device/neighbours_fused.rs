@@ -1,11 +1,11 @@
 //! The cards' search by one score from several spaces against a brute force over all pairs that shares no
 //! code with it: the same rows in the same order, with the same bits of every score.
 
+use doppel::device::Device;
 use doppel::device::gpu::{FusedSize, plan_fused};
-use doppel::device::{Device, NaiveDevice, Stream};
 use doppel::error::Kind;
 use doppel::limits::{MAX_CARD_K, MAX_CARD_SPACES};
-use doppel::search::{Fuse, Space};
+use doppel::search::{Fuse, Space, TopK, fused_cut_on, fused_on};
 use doppel::tensor::{Csr, Matrix};
 
 use crate::harness::{cards, light, thin, values};
@@ -162,16 +162,13 @@ impl Case<'_> {
                 false => vec![64],
             };
             for slab in thin(slabs) {
-                let lists = card
-                    .topk_fused_tuned(
-                        &queries,
-                        others.as_deref(),
-                        self.by,
-                        self.k,
-                        self.least,
-                        slab,
-                    )
-                    .unwrap();
+                let opt = TopK {
+                    k: self.k,
+                    min_score: self.least,
+                };
+                let others = others.as_deref();
+                let lists =
+                    fused_cut_on(&*card, &queries, others, self.by, &opt, Some(slab)).unwrap();
                 let (by, k, name) = (self.by, self.k, &card.info().name);
                 same(
                     &lists,
@@ -237,9 +234,11 @@ fn a_case_worked_by_hand() {
             (Fuse::Either, 0.92),
             (Fuse::Power(2.0), 0.5),
         ] {
-            let lists = card
-                .topk_fused(&spaces, None, Some(by), 9, None, Stream::DEFAULT)
-                .unwrap();
+            let opt = TopK {
+                k: 9,
+                min_score: None,
+            };
+            let lists = fused_on(&*card, &spaces, None, Some(by), &opt).unwrap();
             assert_eq!(lists.row(0).rows, [0, 1]);
             assert!((lists.row(0).scores[1] - want).abs() < 1e-7, "{by:?}");
         }
@@ -350,29 +349,21 @@ fn many_neighbours_and_least_scores() {
 fn what_cannot_be_searched_is_an_error() {
     let x = Matrix::new(2, 1, vec![1.0, 2.0]).unwrap();
     let one = [(Space::Dense(&x), 1.0)];
-    let naive = NaiveDevice::default();
-    let ask = |device: &dyn Device, spaces: &[(Space, f64)], by, k| {
-        let lists = device.topk_fused(spaces, None, by, k, None, Stream::DEFAULT);
-        lists.unwrap_err().kind()
-    };
-    assert_eq!(ask(&naive, &one, None, 1), Kind::Unsupported);
     for card in cards() {
-        assert_eq!(ask(&*card, &one, None, 0), Kind::Input);
-        assert_eq!(ask(&*card, &one, None, MAX_CARD_K + 1), Kind::Unsupported);
-        assert_eq!(ask(&*card, &[], None, 1), Kind::Input);
-        assert_eq!(ask(&*card, &one, Some(Fuse::Power(0.5)), 1), Kind::Input);
+        let fails = |spaces: &[(Space, f64)], gallery: Option<&[Space]>, by, k| {
+            let opt = TopK { k, min_score: None };
+            let lists = fused_on(&*card, spaces, gallery, by, &opt);
+            lists.unwrap_err().kind()
+        };
+        assert_eq!(fails(&one, None, None, 0), Kind::Input);
+        assert_eq!(fails(&one, None, None, MAX_CARD_K + 1), Kind::Limit);
+        assert_eq!(fails(&[], None, None, 1), Kind::Input);
+        assert_eq!(fails(&one, None, Some(Fuse::Power(0.5)), 1), Kind::Input);
         let many = vec![one[0]; MAX_CARD_SPACES + 1];
-        assert_eq!(ask(&*card, &many, None, 1), Kind::Unsupported);
+        assert_eq!(fails(&many, None, None, 1), Kind::Unsupported);
         let y = Matrix::new(1, 2, vec![1.0, 2.0]).unwrap();
-        let apart = card.topk_fused(
-            &one,
-            Some(&[Space::Dense(&y)]),
-            None,
-            1,
-            None,
-            Stream::DEFAULT,
-        );
-        assert_eq!(apart.unwrap_err().kind(), Kind::Shape);
+        let apart = [Space::Dense(&y)];
+        assert_eq!(fails(&one, Some(&apart), None, 1), Kind::Shape);
     }
 }
 

@@ -62,7 +62,7 @@ fn rows_that_come_ever_nearer_fill_buffers_often() {
 
 #[test]
 fn equal_rows_that_no_buffer_holds_come_in_their_order() {
-    // 700 equal rows are more than 512 candidates, 5,000 more than are scored in one go.
+    // 700 equal rows are more than 512 candidates, 4,260 more than are scored in one go.
     let equal = |count: usize| Rows::new(&vec![values(4, 5); count]);
     let queries = Rows::spread(2, 4, 6);
     check(&queries, Some(&equal(700)), 65, None, "700 equal rows");
@@ -72,6 +72,21 @@ fn equal_rows_that_no_buffer_holds_come_in_their_order() {
     }
     let one = Rows::new(&[values(4, 5)]);
     check(&one, Some(&some), 200, None, "4,260 equal rows");
+    // Rows that halves cannot tell apart, the best of them last.
+    let (base, away) = (values(8, 5), values(8, 6));
+    let near = |i: usize| {
+        let far = 1e-3 * (700 - i) as f32 / 700.0;
+        base.iter().zip(&away).map(|(b, a)| b + far * a).collect()
+    };
+    let near = Rows::new(&(0..700).map(near).collect::<Vec<_>>());
+    let query = Rows::new(&[base.clone()]);
+    check(
+        &query,
+        Some(&near),
+        65,
+        None,
+        "the best of 700 near-ties last",
+    );
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The cards' sparse search against a brute force over all pairs that shares no code with it: the same
 //! rows in the same order, with the same bits of every score.
 
-use doppel::device::gpu::SparseTuning;
-use doppel::device::{Device, NaiveDevice, Stream};
+use doppel::device::{Device, NaiveDevice, SparseRows, SparseSearch, Stream};
 use doppel::error::Kind;
 use doppel::limits::MAX_CARD_K;
+use doppel::search::{TopK, sparse_cut_on, sparse_on};
 use doppel::tensor::Csr;
 
 use crate::harness::{cards, light, thin};
@@ -69,15 +69,14 @@ fn check(cols: usize, q: &Rows, g: Option<&Rows>, k: usize, least: Option<f64>, 
     }
     let want = brute(q, others, k, least);
     let (left, right) = (csr(cols, q), g.map(|g| csr(cols, g)));
-    let parts = SparseTuning {
-        slab: 17,
-        width: 256,
+    let opt = TopK {
+        k,
+        min_score: least,
     };
     for card in cards() {
-        for tuning in thin(vec![parts.clone(), SparseTuning::default()]) {
-            let lists = card.topk_sparse_tuned(&left, right.as_ref(), k, least, &tuning);
-            let lists = lists.unwrap();
-            let what = format!("{what}, k {k} on {}, {tuning:?}", card.info().name);
+        for cut in thin(vec![Some([17, 256]), None]) {
+            let lists = sparse_cut_on(&*card, &left, right.as_ref(), &opt, cut).unwrap();
+            let what = format!("{what}, k {k} on {}, {cut:?}", card.info().name);
             same(&lists, &want, &what);
             lists.check(others.len()).unwrap();
         }
@@ -94,9 +93,11 @@ fn a_case_worked_by_hand() {
     ];
     for card in cards() {
         let x = csr(3, &rows);
-        let lists = card
-            .topk_sparse(&x, None, 4, None, Stream::DEFAULT)
-            .unwrap();
+        let opt = TopK {
+            k: 4,
+            min_score: None,
+        };
+        let lists = sparse_on(&*card, &x, None, &opt).unwrap();
         assert_eq!(lists.row(0).rows, [0, 1]);
         assert_eq!(lists.row(0).scores, [1.0, 0.8]);
         assert_eq!(lists.row(1).rows, [1, 0]);
@@ -229,25 +230,55 @@ fn lengths_do_not_matter() {
 #[test]
 fn what_cannot_be_searched_is_an_error_that_names_it() {
     let x = csr(3, &vec![vec![(0, 1.0)], vec![(1, 1.0)]]);
-    let naive = NaiveDevice::default();
-    let ask = |device: &dyn Device, k, least| {
-        device
-            .topk_sparse(&x, None, k, least, Stream::DEFAULT)
-            .unwrap_err()
-            .kind()
-    };
-    assert_eq!(ask(&naive, 1, None), Kind::Unsupported);
     for card in cards() {
-        assert_eq!(ask(&*card, 0, None), Kind::Input);
-        assert_eq!(ask(&*card, 1, Some(f64::NAN)), Kind::Input);
-        assert_eq!(ask(&*card, MAX_CARD_K + 1, None), Kind::Unsupported);
+        let fails = |x: &Csr, g: Option<&Csr>, k, min_score| {
+            sparse_on(&*card, x, g, &TopK { k, min_score }).unwrap_err()
+        };
+        assert_eq!(fails(&x, None, 0, None).kind(), Kind::Input);
+        assert_eq!(fails(&x, None, 1, Some(f64::NAN)).kind(), Kind::Input);
+        assert_eq!(fails(&x, None, MAX_CARD_K + 1, None).kind(), Kind::Limit);
         let other = csr(4, &vec![vec![(0, 1.0)]]);
-        let shape = card.topk_sparse(&x, Some(&other), 1, None, Stream::DEFAULT);
-        assert_eq!(shape.unwrap_err().kind(), Kind::Shape);
+        assert_eq!(fails(&x, Some(&other), 1, None).kind(), Kind::Shape);
         let bad = csr(3, &vec![vec![(0, 1.0)], vec![(1, f64::NAN)]]);
-        let line = card
-            .topk_sparse(&bad, None, 1, None, Stream::DEFAULT)
-            .unwrap_err();
-        assert!(line.to_string().contains("row 2"), "{line}");
+        let line = fails(&bad, None, 1, None).to_string();
+        assert!(line.contains("row 2"), "{line}");
+    }
+}
+
+#[test]
+fn rows_whose_parts_do_not_go_together_are_refused() {
+    let sound = SparseRows {
+        starts: vec![0, 1, 2],
+        terms: vec![0, 1],
+        values: vec![1.0, 2.0],
+        norms: vec![1.0, 4.0],
+    };
+    let broken = [
+        |x: &mut SparseRows| x.starts[1] = 3,
+        |x: &mut SparseRows| x.starts[2] = 1,
+        |x: &mut SparseRows| x.terms[1] = 2,
+        |x: &mut SparseRows| x.norms.truncate(1),
+        |x: &mut SparseRows| x.values.truncate(1),
+    ];
+    let search = |device: &dyn Device, queries: &SparseRows| {
+        let search = SparseSearch {
+            queries,
+            gallery: None,
+            terms: 2,
+            k: 2,
+            min_score: None,
+            cut: None,
+        };
+        device.topk_sparse(&search, Stream::DEFAULT)
+    };
+    let naive = search(&NaiveDevice::default(), &sound);
+    assert_eq!(naive.unwrap_err().kind(), Kind::Unsupported);
+    for card in cards() {
+        assert_eq!(search(&*card, &sound).unwrap().row(1).rows, [1]);
+        for breaks in broken {
+            let mut x = sound.clone();
+            breaks(&mut x);
+            assert_eq!(search(&*card, &x).unwrap_err().kind(), Kind::Internal);
+        }
     }
 }

@@ -13,12 +13,11 @@ mod minilm;
 mod nvcc;
 mod picture;
 mod planted;
+mod planted_conv;
 mod planted_conv_sm90;
 mod planted_fusion;
 mod planted_gemm;
 mod planted_text;
-mod planted_conv;
-#[cfg(test)]
 mod ptxas;
 mod sass;
 mod simt;

@@ -222,7 +222,7 @@ pub(super) const BUGS: &[Bug] = &[
         FUSED,
         "i < Shape::M * Shape::N; i += THREADS) sums[i] = 0;",
         "i < Shape::M; i += THREADS) sums[i] = 0;",
-        FORMULAS,
+        TILES,
     ),
     bug(
         "fused_power_of_the_largest_lost",

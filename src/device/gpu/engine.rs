@@ -5,24 +5,23 @@ use std::sync::Arc;
 use super::driver::{CardInfo, Driver, Kernel, Stream};
 use super::heuristics_gemm::GemmPlan;
 use super::launch::{Call, Family};
-use super::launch_sparse::{self, SparseTuning};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
 use super::{
     launch_conv, launch_fused, launch_gemm, launch_hamming, launch_image, launch_margin,
-    launch_pointwise, launch_preprocess, launch_sweep, launch_text, launch_topk_large,
+    launch_pointwise, launch_preprocess, launch_sparse, launch_sweep, launch_text,
+    launch_topk_large,
 };
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::fusion::Fusion;
 use crate::device::op::Op;
 use crate::device::pictures::Pictures;
+use crate::device::spaces::{FusedFound, FusedSearch, SparseSearch};
 use crate::device::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 use crate::lists::Lists;
-use crate::search::{Fuse, Space};
-use crate::tensor::Csr;
 
 /// Every family of operations; each operation is one family's.
 const FAMILIES: &[&dyn Family] = &[
@@ -136,51 +135,6 @@ impl GpuDevice {
             .chain(gallery)
             .try_for_each(|buf| self.card.owns(buf))?;
         launch_topk::topk(&self.card, queries, gallery, k, min_score, tuning, stream)
-    }
-
-    /// [`Device::topk_sparse`] with a tuning.
-    #[doc(hidden)]
-    pub fn topk_sparse_tuned(
-        &self,
-        queries: &Csr,
-        gallery: Option<&Csr>,
-        k: usize,
-        min_score: Option<f64>,
-        tuning: &SparseTuning,
-    ) -> Result<Lists> {
-        self.needs(&[launch_sparse::KERNEL], "topk")?;
-        let stream = Stream::DEFAULT;
-        launch_sparse::topk(&self.card, queries, gallery, k, min_score, tuning, stream)
-    }
-
-    /// [`Device::topk_fused`] with so many queries at a time.
-    #[doc(hidden)]
-    pub fn topk_fused_tuned(
-        &self,
-        queries: &[(Space<'_>, f64)],
-        gallery: Option<&[Space<'_>]>,
-        by: Option<Fuse>,
-        k: usize,
-        min_score: Option<f64>,
-        slab: usize,
-    ) -> Result<Lists> {
-        let stream = Stream::DEFAULT;
-        self.fused(queries, gallery, by, k, min_score, Some(slab), stream)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a search is asked for")]
-    fn fused(
-        &self,
-        queries: &[(Space<'_>, f64)],
-        gallery: Option<&[Space<'_>]>,
-        by: Option<Fuse>,
-        k: usize,
-        min_score: Option<f64>,
-        slab: Option<usize>,
-        stream: Stream,
-    ) -> Result<Lists> {
-        self.needs(&launch_fused::KERNELS, "topk")?;
-        launch_fused::topk(&self.card, queries, gallery, by, k, min_score, slab, stream)
     }
 
     /// The family that `op` is of, and the kernels that run it on these inputs.
@@ -338,17 +292,9 @@ impl Device for GpuDevice {
         )
     }
 
-    fn topk_sparse(
-        &self,
-        queries: &Csr,
-        gallery: Option<&Csr>,
-        k: usize,
-        min_score: Option<f64>,
-        stream: Stream,
-    ) -> Result<Lists> {
+    fn topk_sparse(&self, search: &SparseSearch<'_>, stream: Stream) -> Result<Lists> {
         self.needs(&[launch_sparse::KERNEL], "topk")?;
-        let tuning = SparseTuning::default();
-        launch_sparse::topk(&self.card, queries, gallery, k, min_score, &tuning, stream)
+        launch_sparse::topk(&self.card, search, stream)
     }
 
     fn topk_hamming(
@@ -365,14 +311,12 @@ impl Device for GpuDevice {
 
     fn topk_fused(
         &self,
-        queries: &[(Space<'_>, f64)],
-        gallery: Option<&[Space<'_>]>,
-        by: Option<Fuse>,
-        k: usize,
-        min_score: Option<f64>,
+        search: &FusedSearch<'_>,
+        each: &mut dyn FnMut(&FusedFound) -> Result<()>,
         stream: Stream,
-    ) -> Result<Lists> {
-        self.fused(queries, gallery, by, k, min_score, None, stream)
+    ) -> Result<()> {
+        self.needs(&launch_fused::KERNELS, "topk")?;
+        launch_fused::topk(&self.card, search, each, stream)
     }
 
     fn sweep(

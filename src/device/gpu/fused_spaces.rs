@@ -9,35 +9,35 @@ use super::launch::{Args, blocks};
 use super::launch_fused::{FusedSize, PREPARE, depth};
 use super::memory::{Card, CardMem};
 use super::search_plan::SearchPlan;
+use crate::device::spaces::{FusedRows, FusedSearch, FusedSpace, WeightLists};
 use crate::error::{Error, Result};
-use crate::search::combined::Prepared;
-use crate::search::combined::dense::Dense;
-use crate::search::combined::side::{Ready, Side};
-use crate::search::combined::sparse::{Postings, Sparse};
-use crate::search::sparse::rows::Rows;
 
 const THREADS: usize = 256;
 
 /// How large each space is.
-pub(super) fn sizes(prepared: &Prepared) -> Vec<FusedSize> {
-    let postings = prepared.gallery().index();
-    let gallery = prepared.gallery.as_ref();
-    let others = |m: usize| gallery.map_or(0, |side| values(&side.spaces[m]));
-    let size = |(m, space): (usize, &Ready)| match space {
-        Ready::Dense(x) => FusedSize::Dense(x.dims()),
-        Ready::Sparse(_) => {
-            FusedSize::Sparse([values(space), others(m)], postings[m].lists().0.len())
+pub(super) fn sizes(asked: &FusedSearch<'_>) -> Vec<FusedSize> {
+    let size = |space: &FusedSpace<'_>| match (&space.queries, &space.lists) {
+        (FusedRows::Sparse(_), Some([terms, lists])) => {
+            let others = if space.gallery.is_some() {
+                lists.numbers.len()
+            } else {
+                0
+            };
+            let values = values(&space.queries).max(terms.numbers.len());
+            let count = lists.starts.len().saturating_sub(1);
+            FusedSize::Sparse([values, others], count)
         }
+        (FusedRows::Dense { dims, .. }, _) => FusedSize::Dense(*dims),
+        (FusedRows::Sparse(_), None) => FusedSize::Sparse([values(&space.queries), 0], 0),
     };
-    let spaces = prepared.queries.spaces.iter().enumerate();
-    spaces.map(size).collect()
+    asked.spaces.iter().map(size).collect()
 }
 
-/// Values of a sparse space, each row's own.
-fn values(space: &Ready) -> usize {
-    match space {
-        Ready::Dense(_) => 0,
-        Ready::Sparse(x) => (0..x.distinct().group_of().len()).map(|i| x.terms(i)).sum(),
+/// Values of distinct rows.
+fn values(rows: &FusedRows<'_>) -> usize {
+    match rows {
+        FusedRows::Dense { .. } => 0,
+        FusedRows::Sparse(x) => x.distinct.terms.len(),
     }
 }
 
@@ -108,7 +108,7 @@ impl Spaces {
     pub(super) fn put(
         card: &Arc<Card>,
         plan: &SearchPlan,
-        prepared: &Prepared,
+        asked: &FusedSearch<'_>,
         stream: Stream,
     ) -> Result<Spaces> {
         let arena = |name: &str| -> Result<Arena<'_>> {
@@ -120,13 +120,12 @@ impl Spaces {
             })
         };
         let (mut arena, mut cursors) = (arena("spaces")?, arena("cursors")?);
-        let postings = prepared.gallery().index();
         let mut all = Vec::new();
-        for (m, space) in prepared.queries.spaces.iter().enumerate() {
-            let left = side(&mut arena, space)?;
-            let right = match &prepared.gallery {
-                None => left,
-                Some(gallery) => side(&mut arena, &gallery.spaces[m])?,
+        for space in &asked.spaces {
+            let left = side(&mut arena, &space.queries, asked.rows())?;
+            let right = match (&space.gallery, asked.others()) {
+                (Some(gallery), Some(others)) => side(&mut arena, gallery, others)?,
+                _ => left,
             };
             let mut put = Put {
                 sides: [left, right],
@@ -134,16 +133,16 @@ impl Spaces {
                 cursors: 0,
                 cursor_count: 0,
                 dims: None,
-                share: prepared.fusion.share(m),
+                share: space.share,
             };
-            match space {
-                Ready::Dense(x) => put.dims = Some(x.dims()),
-                Ready::Sparse(x) => {
-                    let (lists, count) = lists(&mut arena, &prepared.queries, x, &postings[m])?;
-                    put.lists = lists;
-                    put.cursors = cursors.take(count * plan.chunks * 8)?;
-                    put.cursor_count = count as u64;
-                }
+            if let FusedRows::Dense { dims, .. } = &space.queries {
+                put.dims = Some(*dims);
+            }
+            if let Some([terms, lists]) = &space.lists {
+                let count = terms.numbers.len();
+                put.lists = put_lists(&mut arena, terms, lists)?;
+                put.cursors = cursors.take(count * plan.chunks * 8)?;
+                put.cursor_count = count as u64;
             }
             all.push(put);
         }
@@ -189,18 +188,29 @@ impl Spaces {
     }
 }
 
-fn side(arena: &mut Arena<'_>, space: &Ready) -> Result<Words> {
-    match space {
-        Ready::Dense(x) => dense(arena, x),
-        Ready::Sparse(x) => distinct(arena, x.distinct()),
+fn side(arena: &mut Arena<'_>, rows: &FusedRows<'_>, count: usize) -> Result<Words> {
+    match rows {
+        FusedRows::Dense { dims, rows, norms } => dense(arena, *dims, rows, norms, count),
+        FusedRows::Sparse(x) => Ok(Words {
+            norms: arena.put(&x.distinct.norms)?,
+            group_of: arena.put(&x.group_of)?,
+            starts: arena.put(&x.distinct.starts)?,
+            columns: arena.put(&x.distinct.terms)?,
+            values: arena.put(&x.distinct.values)?,
+            ..Words::default()
+        }),
     }
 }
 
-fn dense(arena: &mut Arena<'_>, x: &Dense) -> Result<Words> {
-    let (matrix, norms) = x.rows();
-    let (rows, dims) = (matrix.rows(), matrix.dims());
+fn dense(
+    arena: &mut Arena<'_>,
+    dims: usize,
+    values: &[f32],
+    norms: &[f64],
+    rows: usize,
+) -> Result<Words> {
     let words = Words {
-        rows: arena.put(matrix.data())?,
+        rows: arena.put(values)?,
         norms: arena.put(norms)?,
         unit: arena.take(rows * depth(dims) * 2)?,
         ..Words::default()
@@ -219,54 +229,14 @@ fn dense(arena: &mut Arena<'_>, x: &Dense) -> Result<Words> {
     Ok(words)
 }
 
-fn distinct(arena: &mut Arena<'_>, rows: &Rows) -> Result<Words> {
-    let mut starts = vec![0u64];
-    let (mut columns, mut values) = (Vec::new(), Vec::new());
-    for g in 0..rows.len() {
-        let (some, weights) = rows.row(g);
-        columns.extend_from_slice(some);
-        values.extend_from_slice(weights);
-        starts.push(columns.len() as u64);
-    }
-    let norms: Vec<f64> = (0..rows.len()).map(|g| rows.norm(g)).collect();
-    Ok(Words {
-        norms: arena.put(&norms)?,
-        group_of: arena.put(rows.group_of())?,
-        starts: arena.put(&starts)?,
-        columns: arena.put(&columns)?,
-        values: arena.put(&values)?,
-        ..Words::default()
-    })
-}
-
-/// The terms of all queries, and the lists of the gallery; how many terms of queries there are.
-fn lists(
-    arena: &mut Arena<'_>,
-    queries: &Side,
-    x: &Sparse,
-    postings: &Postings,
-) -> Result<([u64; 6], usize)> {
-    let (terms, list_starts, entries) = postings.lists();
-    let mut starts = vec![0u64];
-    let (mut numbers, mut weights) = (Vec::new(), Vec::new());
-    for i in 0..queries.rows() {
-        for (column, weight) in x.unit_row(i) {
-            if let Some(term) = terms.of(column) {
-                numbers.push(term);
-                weights.push(weight);
-            }
-        }
-        starts.push(numbers.len() as u64);
-    }
-    let list_starts: Vec<u64> = list_starts.iter().map(|&s| s as u64).collect();
-    let (rows, values): (Vec<u32>, Vec<f32>) = entries.iter().copied().unzip();
-    let addresses = [
-        arena.put(&starts)?,
-        arena.put(&numbers)?,
-        arena.put(&weights)?,
-        arena.put(&list_starts)?,
-        arena.put(&rows)?,
-        arena.put(&values)?,
-    ];
-    Ok((addresses, numbers.len()))
+/// The terms of all queries, and the lists of the gallery.
+fn put_lists(arena: &mut Arena<'_>, terms: &WeightLists, lists: &WeightLists) -> Result<[u64; 6]> {
+    Ok([
+        arena.put(&terms.starts)?,
+        arena.put(&terms.numbers)?,
+        arena.put(&terms.weights)?,
+        arena.put(&lists.starts)?,
+        arena.put(&lists.numbers)?,
+        arena.put(&lists.weights)?,
+    ])
 }

@@ -1,12 +1,9 @@
 //! The search by one score from several spaces: `kernels/neighbours/topk_fused.cu`.
 //!
-//! The card gives each query's candidates and their exact cosines; the score of each is made of those here,
-//! by the very function that the CPU's search ranks by. Queries with more near-ties than their buffer holds
-//! are answered by the CPU's search.
+//! The card gives each query's candidates and their exact cosines; whoever asked makes scores of those, by
+//! the very function that the CPU's search ranks by.
 
 use std::sync::Arc;
-
-use rayon::prelude::*;
 
 use super::driver::{Kernel, Launch, Stream};
 use super::fused_spaces::Spaces;
@@ -15,13 +12,9 @@ use super::launch_topk::{self, TILE as COLUMNS, check_asked, kernel, round_down,
 use super::launch_topk_large::{RADIX_WORDS, ROOM, capacity};
 use super::memory::Card;
 use super::search_plan::{SearchPlan, slab};
+use crate::device::spaces::{FusedFound, FusedRows, FusedSearch, FusedSpace, Strength};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_CARD_SIDE, MAX_CARD_SPACES};
-use crate::lists::{Lists, best_first};
-use crate::search::combined::Prepared;
-use crate::search::combined::fuse::{By, Fusion};
-use crate::search::combined::side::{Ready, Side};
-use crate::search::{Fuse, Space, TopK};
 
 pub(super) const PREPARE: Kernel = kernel("fused_prepare");
 const MEAN: Kernel = kernel("fused_scan_mean");
@@ -130,38 +123,32 @@ fn room(k: usize) -> usize {
 }
 
 /// As [`Device::topk_fused`](crate::device::Device::topk_fused).
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what a search is asked for, once"
-)]
 pub(super) fn topk(
     card: &Arc<Card>,
-    queries: &[(Space<'_>, f64)],
-    gallery: Option<&[Space<'_>]>,
-    by: Option<Fuse>,
-    k: usize,
-    min_score: Option<f64>,
-    slab_rows: Option<usize>,
+    asked: &FusedSearch<'_>,
+    each: &mut dyn FnMut(&FusedFound) -> Result<()>,
     stream: Stream,
-) -> Result<Lists> {
-    check_asked(k, min_score)?;
-    let prepared = Prepared::fused(queries, gallery, by)?;
-    let spaces = prepared.queries.spaces.len();
+) -> Result<()> {
+    check_asked(asked.k, None)?;
+    let spaces = asked.spaces.len();
     if spaces > MAX_CARD_SPACES {
         let message = format!("{spaces} spaces are more than a search on a card takes");
         return Err(Error::unsupported(message)
             .op("topk")
             .mend(format!("use at most {MAX_CARD_SPACES}, or the CPU")));
     }
-    let (rows, others) = (prepared.queries.rows(), prepared.gallery().rows());
+    let (rows, others) = (asked.rows(), asked.others().unwrap_or(asked.rows()));
     if rows.max(others) > MAX_CARD_SIDE {
         return Err(Error::limit(format!("{} rows are too many", rows.max(others))).op("topk"));
     }
+    asked.check()?;
     if rows == 0 || others == 0 {
-        return Ok(Lists::from_rows((0..rows).map(|_| [])));
+        return each(&FusedFound {
+            found: vec![Some(0); rows],
+            ..FusedFound::default()
+        });
     }
-    let opt = TopK { k, min_score };
-    search(card, &prepared, &opt, slab_rows, stream)
+    search(card, asked, each, stream)
 }
 
 /// The bounds that a scan works with.
@@ -172,74 +159,63 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn new(prepared: &Prepared, opt: &TopK) -> Bounds {
-        let fusion = &prepared.fusion;
-        let spaces = &prepared.queries.spaces;
-        let error = |(m, space): (usize, &Ready)| {
-            let cosine = match space {
-                Ready::Dense(x) => score_bound(x.dims()),
-                Ready::Sparse(x) => {
-                    let terms = (0..prepared.queries.rows()).map(|i| x.terms(i)).max();
+    fn new(asked: &FusedSearch<'_>) -> Bounds {
+        let error = |space: &FusedSpace<'_>| {
+            let cosine = match &space.queries {
+                FusedRows::Dense { dims, .. } => score_bound(*dims),
+                FusedRows::Sparse(x) => {
+                    let terms = x.distinct.starts.windows(2).map(|w| w[1] - w[0]).max();
                     terms.unwrap_or(0) as f64 * 2f64.powi(-31) + 5.0 * 2f64.powi(-24)
                 }
             };
-            f64::from(fusion.share(m)) * (1.0 + 2f64.powi(-20)) * cosine
+            f64::from(space.share) * (1.0 + 2f64.powi(-20)) * cosine
         };
-        let formula = (24 * spaces.len() + 40) as f64 * 2f64.powi(-24);
-        let margin = spaces.iter().enumerate().map(error).sum::<f64>() + formula;
-        let least = opt.min_score.unwrap_or(f64::NEG_INFINITY);
+        let formula = (24 * asked.spaces.len() + 40) as f64 * 2f64.powi(-24);
+        let margin = asked.spaces.iter().map(error).sum::<f64>() + formula;
         Bounds {
             // Rounded away from losing anything, with room for the rounding of a threshold.
             slack: -round_down(-(2.0 * margin + 2f64.powi(-22))),
-            sure: -round_down(-(fusion.sure() + margin)),
-            floor: round_down(fusion.bar(least) - margin),
+            sure: -round_down(-(asked.sure + margin)),
+            floor: round_down(asked.bar - margin),
         }
     }
 }
 
-fn scan_of(fusion: &Fusion) -> (Kernel, f32) {
-    match fusion.by() {
-        By::Sum | By::Fuse(Fuse::Mean) => (MEAN, 1.0),
-        By::Fuse(Fuse::Either) => (EITHER, 1.0),
-        By::Fuse(Fuse::Power(p)) => (POWER, p as f32),
+fn scan_of(by: Strength) -> (Kernel, f32) {
+    match by {
+        Strength::Mean => (MEAN, 1.0),
+        Strength::Either => (EITHER, 1.0),
+        Strength::Power(p) => (POWER, p as f32),
     }
-}
-
-/// A byte a row: whether it is not all zeros in every space.
-fn there(side: &Side) -> Vec<u8> {
-    (0..side.rows()).map(|i| u8::from(side.has(i))).collect()
 }
 
 fn search(
     card: &Arc<Card>,
-    prepared: &Prepared,
-    opt: &TopK,
-    slab_rows: Option<usize>,
+    asked: &FusedSearch<'_>,
+    each: &mut dyn FnMut(&FusedFound) -> Result<()>,
     stream: Stream,
-) -> Result<Lists> {
-    let others = prepared.gallery().rows();
-    let apart = prepared.gallery.as_ref().map(Side::rows);
-    let sizes = super::fused_spaces::sizes(prepared);
+) -> Result<()> {
+    let (rows, apart) = (asked.rows(), asked.others());
+    let others = apart.unwrap_or(rows);
+    let sizes = super::fused_spaces::sizes(asked);
     let multiprocessors = card.driver.info().multiprocessors;
-    let rows = prepared.queries.rows();
-    let plan = plan_fused(rows, apart, &sizes, opt.k, multiprocessors, slab_rows);
-    let spaces = Spaces::put(card, &plan, prepared, stream)?;
+    let plan = plan_fused(rows, apart, &sizes, asked.k, multiprocessors, asked.slab);
+    let spaces = Spaces::put(card, &plan, asked, stream)?;
     let marks = plan.memory(card, "there")?;
-    card.write(&marks, &there(&prepared.queries), stream)?;
+    card.write(&marks, &asked.there[0], stream)?;
     let mut gallery_marks = 0;
-    if let Some(gallery) = &prepared.gallery {
+    if apart.is_some() {
         gallery_marks = rows.next_multiple_of(256);
-        card.write_at(&marks, gallery_marks, &there(gallery), stream)?;
+        card.write_at(&marks, gallery_marks, &asked.there[1], stream)?;
     }
     let [table, candidates, counts] =
         ["table", "candidates", "counts"].map(|name| plan.memory(card, name));
     let [listed, cosines, found] = ["rows", "cosines", "found"].map(|name| plan.memory(card, name));
     let (table, candidates, counts) = (table?, candidates?, counts?);
     let (listed, cosines, found) = (listed?, cosines?, found?);
-    let bounds = Bounds::new(prepared, opt);
-    let (scan, power) = scan_of(&prepared.fusion);
-    let (count_spaces, capacity, room) = (sizes.len(), capacity(opt.k), room(opt.k));
-    let mut lists = Lists::with_capacity(rows, opt.k.min(others));
+    let bounds = Bounds::new(asked);
+    let (scan, power) = scan_of(asked.by);
+    let (count_spaces, capacity, room) = (sizes.len(), capacity(asked.k), room(asked.k));
     for (first, count) in plan.cuts() {
         card.write(&table, &spaces.table(first), stream)?;
         let args = Args::default()
@@ -251,7 +227,7 @@ fn search(
             .int(count_spaces)?
             .int(count)?
             .int(others)?
-            .int(opt.k)?
+            .int(asked.k)?
             .float(bounds.slack)
             .float(bounds.sure)
             .float(bounds.floor)
@@ -271,7 +247,7 @@ fn search(
             .address(cosines.at())
             .address(found.at())
             .int(count_spaces)?
-            .int(opt.k)?
+            .int(asked.k)?
             .float(bounds.slack)
             .float(bounds.sure)
             .int(plan.chunks)?
@@ -281,68 +257,20 @@ fn search(
         // SAFETY: the arguments are those of fused_cosines: the same table, what the scan left, and
         // `room` places for every query of a slab.
         unsafe { card.launch(COSINES, &how, args, stream) }?;
-        let mut candidates = Candidates {
+        let mut counted = vec![0u32; count];
+        let mut result = FusedFound {
+            first,
+            found: Vec::new(),
+            room,
             rows: vec![0; count * room],
             cosines: vec![0.0; count * room * count_spaces],
-            found: vec![0; count],
-            room,
-            spaces: count_spaces,
         };
-        card.read(&listed, &mut candidates.rows, stream)?;
-        card.read(&cosines, &mut candidates.cosines, stream)?;
-        card.read(&found, &mut candidates.found, stream)?;
-        for list in candidates.finish(prepared, first, opt) {
-            lists.push(list);
-        }
+        card.read(&found, &mut counted, stream)?;
+        card.read(&listed, &mut result.rows, stream)?;
+        card.read(&cosines, &mut result.cosines, stream)?;
+        let fits = |&count: &u32| (count != OVERFLOW).then_some((count as usize).min(room));
+        result.found = counted.iter().map(fits).collect();
+        each(&result)?;
     }
-    Ok(lists)
-}
-
-/// What the card found for the queries of a slab.
-struct Candidates {
-    rows: Vec<u32>,
-    cosines: Vec<f64>,
-    found: Vec<u32>,
-    room: usize,
-    spaces: usize,
-}
-
-impl Candidates {
-    /// The lists of the queries from `first` on.
-    fn finish(&self, prepared: &Prepared, first: usize, opt: &TopK) -> Vec<Vec<(u32, f64)>> {
-        let count = self.found.len();
-        let mut lists: Vec<Vec<(u32, f64)>> = (0..count)
-            .into_par_iter()
-            .map(|i| self.list(prepared, i, opt))
-            .collect();
-        let over: Vec<usize> = (0..count).filter(|&i| self.found[i] == OVERFLOW).collect();
-        if !over.is_empty() {
-            let rows: Vec<usize> = over.iter().map(|i| first + i).collect();
-            for (i, list) in over.into_iter().zip(prepared.lists_of(&rows, opt)) {
-                lists[i] = list;
-            }
-        }
-        lists
-    }
-
-    /// The list of query `i` of the slab; empty where its candidates did not fit.
-    fn list(&self, prepared: &Prepared, i: usize, opt: &TopK) -> Vec<(u32, f64)> {
-        let found = match self.found[i] {
-            OVERFLOW => 0,
-            found => (found as usize).min(self.room),
-        };
-        let at = i * self.room;
-        let rows = &self.rows[at..at + found];
-        let cosines = &self.cosines[at * self.spaces..(at + found) * self.spaces];
-        let least = opt.min_score.unwrap_or(f64::NEG_INFINITY);
-        let score = |cosines: &[f64]| prepared.fusion.score(cosines.iter().copied());
-        let scored = rows.iter().zip(cosines.chunks_exact(self.spaces));
-        let mut list: Vec<(u32, f64)> = scored
-            .map(|(&row, cosines)| (row, score(cosines)))
-            .filter(|pair| pair.1 >= least)
-            .collect();
-        list.sort_unstable_by(best_first);
-        list.truncate(opt.k);
-        list
-    }
+    Ok(())
 }

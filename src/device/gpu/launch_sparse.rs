@@ -7,12 +7,10 @@ use super::launch::{Args, blocks};
 use super::launch_topk::check_asked;
 use super::memory::{Card, CardMem};
 use super::search_plan::{Found, SearchPlan, slab};
+use crate::device::spaces::{SparseRows, SparseSearch};
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 use crate::lists::Lists;
-use crate::search::sparse::Prepared;
-use crate::search::sparse::rows::Rows;
-use crate::tensor::Csr;
 
 pub(super) const KERNEL: Kernel = Kernel {
     family: "neighbours",
@@ -87,36 +85,10 @@ pub fn plan_sparse(
     }
 }
 
-fn size(rows: &Rows) -> SparseSize {
+fn size(rows: &SparseRows) -> SparseSize {
     SparseSize {
-        rows: rows.len(),
-        values: rows.nnz(),
-    }
-}
-
-/// A side's rows as the kernel reads queries.
-struct Packed {
-    starts: Vec<u64>,
-    terms: Vec<u32>,
-    values: Vec<f64>,
-    norms: Vec<f64>,
-}
-
-impl Packed {
-    fn new(rows: &Rows) -> Packed {
-        let mut packed = Packed {
-            starts: vec![0],
-            terms: Vec::with_capacity(rows.nnz()),
-            values: Vec::with_capacity(rows.nnz()),
-            norms: (0..rows.len()).map(|g| rows.norm(g)).collect(),
-        };
-        for g in 0..rows.len() {
-            let (terms, values) = rows.row(g);
-            packed.terms.extend(terms);
-            packed.values.extend(values);
-            packed.starts.push(packed.terms.len() as u64);
-        }
-        packed
+        rows: rows.rows(),
+        values: rows.terms.len(),
     }
 }
 
@@ -128,22 +100,17 @@ struct Postings {
 }
 
 impl Postings {
-    fn new(rows: &Rows, terms: usize) -> Postings {
+    fn new(rows: &SparseRows, terms: usize) -> Postings {
         let mut starts = vec![0u64; terms + 1];
-        for g in 0..rows.len() {
-            rows.row(g)
-                .0
-                .iter()
-                .for_each(|&t| starts[t as usize + 1] += 1);
-        }
+        rows.terms.iter().for_each(|&t| starts[t as usize + 1] += 1);
         for t in 0..terms {
             starts[t + 1] += starts[t];
         }
         let mut next = starts.clone();
-        let (mut list, mut weights) = (vec![0u32; rows.nnz()], vec![0f64; rows.nnz()]);
-        for g in 0..rows.len() {
-            let (terms, values) = rows.row(g);
-            for (&t, &value) in terms.iter().zip(values) {
+        let (mut list, mut weights) = (vec![0u32; rows.terms.len()], vec![0f64; rows.terms.len()]);
+        for g in 0..rows.rows() {
+            let range = rows.starts[g] as usize..rows.starts[g + 1] as usize;
+            for (&t, &value) in rows.terms[range.clone()].iter().zip(&rows.values[range]) {
                 let at = &mut next[t as usize];
                 list[*at as usize] = g as u32;
                 weights[*at as usize] = value;
@@ -159,43 +126,26 @@ impl Postings {
 }
 
 /// As [`Device::topk_sparse`](crate::device::Device::topk_sparse).
-pub(super) fn topk(
-    card: &Arc<Card>,
-    queries: &Csr,
-    gallery: Option<&Csr>,
-    k: usize,
-    min_score: Option<f64>,
-    tuning: &SparseTuning,
-    stream: Stream,
-) -> Result<Lists> {
-    check_asked(k, min_score)?;
-    for side in [queries].into_iter().chain(gallery) {
+pub(super) fn topk(card: &Arc<Card>, asked: &SparseSearch<'_>, stream: Stream) -> Result<Lists> {
+    check_asked(asked.k, asked.min_score)?;
+    let (left, right) = (asked.queries, asked.gallery);
+    for side in [left].into_iter().chain(right) {
         if side.rows() > MAX_CARD_SIDE {
             return Err(Error::limit(format!("{} rows are too many", side.rows())).op("topk"));
         }
+        side.check(asked.terms)?;
     }
-    let prepared = Prepared::new(queries, gallery)?;
-    let found = search(card, &prepared, k, min_score, tuning, stream)?;
-    Ok(prepared.unfold(k, |g| found.row(g).iter().collect()))
-}
-
-/// The lists of all groups of queries.
-fn search(
-    card: &Arc<Card>,
-    prepared: &Prepared,
-    k: usize,
-    min_score: Option<f64>,
-    tuning: &SparseTuning,
-    stream: Stream,
-) -> Result<Lists> {
-    let (left, right) = prepared.sides();
     let others = right.unwrap_or(left);
-    if left.len() == 0 || others.len() == 0 {
-        return Ok(Lists::from_rows((0..left.len()).map(|_| [])));
+    if left.rows() == 0 || others.rows() == 0 {
+        return Ok(Lists::from_rows((0..left.rows()).map(|_| [])));
     }
-    let plan = plan_sparse(size(left), right.map(size), prepared.terms(), k, tuning);
-    let k = k.min(others.len());
-    let memory = upload(card, &plan, left, others, prepared.terms(), stream)?;
+    let tuning = match asked.cut {
+        Some([slab, width]) => SparseTuning { slab, width },
+        None => SparseTuning::default(),
+    };
+    let plan = plan_sparse(size(left), right.map(size), asked.terms, asked.k, &tuning);
+    let k = asked.k.min(others.rows());
+    let memory = upload(card, &plan, left, others, asked.terms, stream)?;
     let [
         starts,
         terms,
@@ -208,11 +158,11 @@ fn search(
     ] = &memory;
     let found = Found::new(&plan, card, k)?;
     let width = tuning.width.clamp(THREADS, WIDTH).next_multiple_of(THREADS);
-    let width = width.min(others.len().next_multiple_of(THREADS));
+    let width = width.min(others.rows().next_multiple_of(THREADS));
     let room = (k + STEP).next_power_of_two();
     // Sums, the buffer, and for each of 256 terms its part of a list, its length and its weight.
     let shared = width * 8 + room * 12 + THREADS * 20 + 64;
-    let mut lists = Lists::with_capacity(left.len(), k);
+    let mut lists = Lists::with_capacity(left.rows(), k);
     for (first, count) in plan.cuts() {
         let args = Args::default()
             .address(starts.at() + (first * 8) as u64)
@@ -226,9 +176,9 @@ fn search(
             .address(found.rows.at())
             .address(found.scores.at())
             .address(found.found.at())
-            .int(others.len())?
+            .int(others.rows())?
             .int(k)?
-            .double(min_score.unwrap_or(f64::NEG_INFINITY))
+            .double(asked.min_score.unwrap_or(f64::NEG_INFINITY))
             .int(width)?
             .int(room)?;
         let how = Launch::linear(blocks(count)?, THREADS as u32, shared);
@@ -245,14 +195,12 @@ fn search(
 fn upload(
     card: &Arc<Card>,
     plan: &SearchPlan,
-    left: &Rows,
-    others: &Rows,
+    left: &SparseRows,
+    others: &SparseRows,
     terms: usize,
     stream: Stream,
 ) -> Result<[Arc<CardMem>; 8]> {
-    let queries = Packed::new(left);
     let lists = Postings::new(others, terms);
-    let norms: Vec<f64> = (0..others.len()).map(|g| others.norm(g)).collect();
     let memory = |name: &str| plan.memory(card, name);
     let all = [
         memory("query starts")?,
@@ -264,13 +212,13 @@ fn upload(
         memory("list values")?,
         memory("gallery norms")?,
     ];
-    card.write(&all[0], &queries.starts, stream)?;
-    card.write(&all[1], &queries.terms, stream)?;
-    card.write(&all[2], &queries.values, stream)?;
-    card.write(&all[3], &queries.norms, stream)?;
+    card.write(&all[0], &left.starts, stream)?;
+    card.write(&all[1], &left.terms, stream)?;
+    card.write(&all[2], &left.values, stream)?;
+    card.write(&all[3], &left.norms, stream)?;
     card.write(&all[4], &lists.starts, stream)?;
     card.write(&all[5], &lists.rows, stream)?;
     card.write(&all[6], &lists.values, stream)?;
-    card.write(&all[7], &norms, stream)?;
+    card.write(&all[7], &others.norms, stream)?;
     Ok(all)
 }

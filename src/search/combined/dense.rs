@@ -7,7 +7,7 @@ use crate::search::sparse::cosine;
 use crate::tensor::Matrix;
 
 /// A matrix and the sums of squares of its rows.
-pub(crate) struct Dense<'a> {
+pub(super) struct Dense<'a> {
     x: &'a Matrix,
     kernel: Kernel,
     norms: Vec<f64>,

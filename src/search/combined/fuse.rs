@@ -84,17 +84,17 @@ impl Fuse {
 }
 
 /// That there are no spaces.
-pub(crate) fn none() -> Error {
+pub(super) fn none() -> Error {
     Error::input("no spaces to search").mend("give at least one space")
 }
 
 /// That no space has a weight.
-pub(crate) fn no_weight() -> Error {
+pub(super) fn no_weight() -> Error {
     Error::input("the weight of every space is 0").mend("give at least one space a positive weight")
 }
 
 /// Checks the weight of space `m`, counted from 0.
-pub(crate) fn check_weight(m: usize, weight: f64) -> Result<()> {
+pub(super) fn check_weight(m: usize, weight: f64) -> Result<()> {
     if weight == 0.0 || WEIGHTS.contains(&weight) {
         return Ok(());
     }
@@ -107,7 +107,7 @@ pub(crate) fn check_weight(m: usize, weight: f64) -> Result<()> {
 
 /// What a combined search ranks by.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum By {
+pub(super) enum By {
     /// The weighted sum as it stands.
     Sum,
     Fuse(Fuse),
@@ -125,14 +125,14 @@ pub(crate) enum By {
 /// - `Power`: `s^(1 / power) / sum w_m`, the power norm of the `a_m`, which a power of 1 or more makes move
 ///   by no more than the sum of what the `a_m` do; shares `w_m / sum w_m`. The score `s / (1 + s)` would
 ///   crowd what it has to tell apart near 0 and 1, the norm does not.
-pub(crate) struct Fusion {
+pub(super) struct Fusion {
     by: By,
     weights: Vec<f64>,
     total: f64,
 }
 
 /// The values of one query in a tile, a line for each layer.
-pub(crate) struct Layers<'a> {
+pub(super) struct Layers<'a> {
     pub scores: &'a [f32],
     /// Where the query's line starts in the first layer, and how far one layer is from the next.
     pub first: usize,
@@ -147,7 +147,7 @@ impl<'a> Layers<'a> {
 }
 
 /// A line over which candidates are looked for: where it does not reach `bar` there is none.
-pub(crate) struct Sieve<'a> {
+pub(super) struct Sieve<'a> {
     pub line: &'a [f32],
     /// None when the line is the strengths themselves.
     pub bar: Option<f32>,

@@ -1,9 +1,10 @@
 //! Exact top-k by one score from the cosines of several spaces, dense and sparse together.
 
-pub(crate) mod dense;
-pub(crate) mod fuse;
-pub(crate) mod side;
-pub(crate) mod sparse;
+mod card;
+mod dense;
+mod fuse;
+mod side;
+mod sparse;
 mod tile;
 
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::lists::Lists;
 use crate::search::TopK;
 use crate::tensor::{Csr, Matrix};
+pub(in crate::search) use card::on_card;
 pub use fuse::Fuse;
 use fuse::{By, Fusion};
 use side::Side;
@@ -150,16 +152,16 @@ fn against(
 }
 
 /// Both sides of a search made ready for whoever runs it.
-pub(crate) struct Prepared<'a> {
-    pub(crate) queries: Side<'a>,
+struct Prepared<'a> {
+    queries: Side<'a>,
     /// None where the queries are the gallery.
-    pub(crate) gallery: Option<Side<'a>>,
-    pub(crate) fusion: Fusion,
+    gallery: Option<Side<'a>>,
+    fusion: Fusion,
 }
 
 impl<'a> Prepared<'a> {
     /// What [`fused`] does, or [`combined`] without `by`; its checks are made, but for those of `opt`.
-    pub(crate) fn fused(
+    fn fused(
         queries: &[(Space<'a>, f64)],
         gallery: Option<&[Space<'a>]>,
         by: Option<Fuse>,
@@ -195,12 +197,12 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    pub(crate) fn gallery(&self) -> &Side<'a> {
+    fn gallery(&self) -> &Side<'a> {
         self.gallery.as_ref().unwrap_or(&self.queries)
     }
 
     /// The lists of some rows, as the CPU finds them.
-    pub(crate) fn lists_of(&self, rows: &[usize], opt: &TopK) -> Vec<Vec<(u32, f64)>> {
+    fn lists_of(&self, rows: &[usize], opt: &TopK) -> Vec<Vec<(u32, f64)>> {
         let postings = self.gallery().index();
         let tiles = Tiles::new(&self.queries, self.gallery(), &postings, &self.fusion, opt);
         let one = |&row: &usize| tiles.run(row..row + 1, &mut Scratch::default()).pop();

@@ -7,13 +7,13 @@ use crate::error::Result;
 use crate::search::sparse::rows::Rows;
 
 /// A space made ready.
-pub(crate) enum Ready<'a> {
+pub(super) enum Ready<'a> {
     Dense(Dense<'a>),
     Sparse(Sparse),
 }
 
 /// The spaces of one side, all with the same rows.
-pub(crate) struct Side<'a> {
+pub(super) struct Side<'a> {
     rows: usize,
     pub spaces: Vec<Ready<'a>>,
 }

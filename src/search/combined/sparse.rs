@@ -4,7 +4,7 @@ use crate::search::sparse::rows::{NO_GROUP, Rows, Terms};
 use crate::search::sparse::{cosine, unit};
 
 /// The distinct non-zero rows of a sparse matrix; see [`Rows`].
-pub(crate) struct Sparse {
+pub(super) struct Sparse {
     rows: Rows,
     columns: usize,
 }
@@ -98,7 +98,7 @@ impl Sparse {
 
 /// For each column in use, the rows that hold it, ascending, and their unit values.
 #[derive(Default)]
-pub(crate) struct Postings {
+pub(super) struct Postings {
     terms: Terms,
     starts: Vec<usize>,
     entries: Vec<(u32, f32)>,

@@ -4,13 +4,14 @@ pub(in crate::search) mod best;
 mod filter;
 mod index;
 mod query;
-pub(crate) mod rows;
+pub(in crate::search) mod rows;
 mod sweep;
 
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use crate::device::{Device, SparseSearch, Stream};
 use crate::error::{Error, Result};
 use crate::lists::{Lists, Neighbours};
 use crate::search::TopK;
@@ -60,7 +61,7 @@ pub fn sparse_against(queries: &Csr, gallery: &Csr, opt: &TopK) -> Result<Lists>
 
 /// Both sides of a sparse search made ready for whoever runs it: equal rows folded into groups, columns
 /// numbered as terms of the gallery.
-pub(crate) struct Prepared {
+struct Prepared {
     queries: Rows,
     /// None where the queries are the gallery.
     gallery: Option<Rows>,
@@ -70,7 +71,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// # Errors
     /// As [`sparse_against`], but for what [`TopK::check`] says.
-    pub(crate) fn new(queries: &Csr, gallery: Option<&Csr>) -> Result<Self> {
+    fn new(queries: &Csr, gallery: Option<&Csr>) -> Result<Self> {
         let Some(gallery) = gallery else {
             let columns = queries.cols();
             let mut queries = Rows::new(queries, "the matrix")?;
@@ -102,13 +103,8 @@ impl Prepared {
         })
     }
 
-    /// The groups that are searched for, and those that are searched.
-    pub(crate) fn sides(&self) -> (&Rows, Option<&Rows>) {
-        (&self.queries, self.gallery.as_ref())
-    }
-
     /// How many terms there are.
-    pub(crate) fn terms(&self) -> usize {
+    fn terms(&self) -> usize {
         self.terms.len()
     }
 
@@ -117,13 +113,39 @@ impl Prepared {
     }
 
     /// The lists of all rows, when `best(g)` are the `k` best groups of query group `g`, best first.
-    pub(crate) fn unfold(&self, k: usize, best: impl Fn(usize) -> Vec<(u32, f64)>) -> Lists {
+    fn unfold(&self, k: usize, best: impl Fn(usize) -> Vec<(u32, f64)>) -> Lists {
         let mut groups = Lists::default();
         for g in 0..self.queries.len() {
             groups.push(members(&best(g), self.gallery(), k));
         }
         rows_of(&self.queries, |g| groups.row(g))
     }
+}
+
+/// [`sparse`], or with a gallery [`sparse_against`], on a card; `cut` as in [`SparseSearch`].
+pub(in crate::search) fn on_card(
+    device: &dyn Device,
+    queries: &Csr,
+    gallery: Option<&Csr>,
+    opt: &TopK,
+    cut: Option<[usize; 2]>,
+) -> Result<Lists> {
+    opt.check()?;
+    let prepared = Prepared::new(queries, gallery)?;
+    let (left, right) = (
+        prepared.queries.pack(),
+        prepared.gallery.as_ref().map(Rows::pack),
+    );
+    let asked = SparseSearch {
+        queries: &left,
+        gallery: right.as_ref(),
+        terms: prepared.terms(),
+        k: opt.k,
+        min_score: opt.min_score,
+        cut,
+    };
+    let found = device.topk_sparse(&asked, Stream::DEFAULT)?;
+    Ok(prepared.unfold(opt.k, |g| found.row(g).iter().collect()))
 }
 
 /// The list of its group for each row.

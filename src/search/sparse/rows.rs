@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use crate::device::SparseRows;
 use crate::error::{Error, Result};
 use crate::tensor::Csr;
 
 /// Stands for "no group" in [`Rows::group_of`].
-pub(crate) const NO_GROUP: u32 = u32::MAX;
+pub(in crate::search) const NO_GROUP: u32 = u32::MAX;
 
 /// The distinct non-zero rows of a matrix. Equal rows form a *group* that is searched once; groups
 /// are numbered by their first member, so a lower group has a lower first row.
-pub(crate) struct Rows {
+pub(in crate::search) struct Rows {
     /// Group `g` has the terms `terms[starts[g]..starts[g + 1]]`, ascending, and values beside.
     starts: Vec<usize>,
     terms: Vec<u32>,
@@ -168,6 +169,16 @@ impl Rows {
         self.norms[g]
     }
 
+    /// The groups as a device reads them.
+    pub fn pack(&self) -> SparseRows {
+        SparseRows {
+            starts: self.starts.iter().map(|&s| s as u64).collect(),
+            terms: self.terms.clone(),
+            values: self.values.clone(),
+            norms: self.norms.clone(),
+        }
+    }
+
     /// Whether any value is negative.
     pub fn signed(&self) -> bool {
         self.values.iter().any(|&v| v < 0.0)
@@ -201,7 +212,7 @@ impl Rows {
 
 /// The columns that occur in a gallery, numbered in ascending order: its *terms*. Memory is
 /// `O(values)` however many columns the matrix claims to have.
-pub(crate) enum Terms {
+pub(in crate::search) enum Terms {
     /// For each column its term, or `u32::MAX`.
     Direct(Vec<u32>, usize),
     /// The columns in use, ascending.
