@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use doppel::device::GpuDevice;
 use doppel::device::gpu::driver::Driver;
 use doppel::device::gpu::driver_simt::{Order, SimtDriver};
-use doppel::device::GpuDevice;
 use doppel::error::Kind;
 use doppel::nn::text::{TextBuild, TextConfig, TextEncoder, TextPool, text_graph};
 use doppel::nn::{self, ImageEncoder, ImageLanes, ImageOptions};
