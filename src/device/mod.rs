@@ -10,6 +10,9 @@
 //!   Device   naive (the oracle, f64) | cpu | a card, over a Driver: the CUDA driver or the simulated card
 //! ```
 //!
+//! A card has more: several streams, page-locked memory, and work that is taken down once and put on a
+//! stream as one ([`Streams`], by [`Device::streams`]); a [`Runner`] is a plan over buffers that stay.
+//!
 //! Nothing above this module knows which device it is on, and this module never sees a file or a
 //! listing.
 

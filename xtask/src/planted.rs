@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{planted_conv_sm90, planted_fusion, planted_gemm, planted_text, root, simt};
+use crate::{
+    planted_conv, planted_conv_sm90, planted_fusion, planted_gemm, planted_text, root, simt,
+};
 
 #[path = "planted_neighbours.rs"]
 mod neighbours;
@@ -390,6 +392,7 @@ const BUGS: &[Bug] = &[
 /// The lists of bugs.
 const LISTS: &[&[Bug]] = &[
     BUGS,
+    planted_conv::BUGS,
     planted_conv_sm90::BUGS,
     planted_fusion::BUGS,
     planted_gemm::BUGS,
@@ -415,11 +418,6 @@ pub fn main(names: &[&str]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The bugs of all files.
-fn all() -> impl Iterator<Item = &'static Bug> {
-    BUGS.iter().chain(crate::planted_conv::BUGS)
 }
 
 /// Prints the table; says whether every bug was caught and no sound kernel was.
