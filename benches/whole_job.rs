@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Weights are drawn at random: the job is timed, not scored. `--small` is a job for tests: few
-//! listings, one small encoder, titles of two narrow layers.
+//! listings, one small encoder, titles of two narrow layers. `cargo test --bench whole_job` runs that one
+//! on the CPU.
 
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -31,6 +32,15 @@ struct Asked {
     out: Option<PathBuf>,
 }
 
+impl Asked {
+    /// Makes it a job of moments.
+    fn shrink(&mut self) {
+        self.small = true;
+        (self.listings, self.pixels, self.size) = (12, 96, 32);
+        self.archs = vec!["resnet18".into()];
+    }
+}
+
 type Outcome<T> = Result<T, String>;
 
 fn asked() -> Outcome<Asked> {
@@ -40,21 +50,32 @@ fn asked() -> Outcome<Asked> {
         pixels: 640,
         size: 512,
         device: "auto".into(),
-        archs: ["eca_nfnet_l0", "efficientnet_b3", "efficientnet_b5"].map(str::to_string).into(),
+        archs: ["eca_nfnet_l0", "efficientnet_b3", "efficientnet_b5"]
+            .map(str::to_string)
+            .into(),
         small: false,
         out: None,
     };
-    // cargo adds --bench of its own.
+    // cargo adds --bench of its own; without it and without a word, this is run as a test.
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    if std::env::args().len() == 1 {
+        a.shrink();
+        a.device = "cpu".into();
+        a.engine = option_env!("CARGO_BIN_EXE_engine")
+            .unwrap_or("engine")
+            .into();
+    }
     while let Some(word) = words.next() {
         if word == "--small" {
-            a.small = true;
-            (a.listings, a.pixels, a.size) = (12, 48, 32);
-            a.archs = vec!["resnet18".into()];
+            a.shrink();
             continue;
         }
         let value = words.next().ok_or(format!("{word} wants a value"))?;
-        let number = || value.parse::<usize>().map_err(|e| format!("{word} {value}: {e}"));
+        let number = || {
+            value
+                .parse::<usize>()
+                .map_err(|e| format!("{word} {value}: {e}"))
+        };
         match word.as_str() {
             "--engine" => a.engine = value.into(),
             "--listings" => a.listings = number()?,
@@ -76,7 +97,10 @@ fn write_weights(path: &Path, tensors: &[(String, Vec<usize>)]) -> Outcome<()> {
     let (mut header, mut at) = (serde_json::Map::new(), 0);
     for (key, dims) in tensors {
         let end = at + 4 * dims.iter().product::<usize>();
-        header.insert(key.clone(), json!({"dtype": "F32", "shape": dims, "data_offsets": [at, end]}));
+        header.insert(
+            key.clone(),
+            json!({"dtype": "F32", "shape": dims, "data_offsets": [at, end]}),
+        );
         at = end;
     }
     let mut header = Value::Object(header).to_string();
@@ -84,7 +108,8 @@ fn write_weights(path: &Path, tensors: &[(String, Vec<usize>)]) -> Outcome<()> {
         header.push(' ');
     }
     let mut file = BufWriter::new(fs::File::create(path).map_err(fault)?);
-    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(fault)?;
+    file.write_all(&(header.len() as u64).to_le_bytes())
+        .map_err(fault)?;
     file.write_all(header.as_bytes()).map_err(fault)?;
     for (seed, (key, dims)) in tensors.iter().enumerate() {
         let depth: usize = dims[1..].iter().product();
@@ -94,7 +119,8 @@ fn write_weights(path: &Path, tensors: &[(String, Vec<usize>)]) -> Outcome<()> {
             _ => ((3.0 / depth as f32).sqrt(), 0.0),
         };
         for value in spread(dims.iter().product(), seed as u64) {
-            file.write_all(&(middle + size * value).to_le_bytes()).map_err(fault)?;
+            file.write_all(&(middle + size * value).to_le_bytes())
+                .map_err(fault)?;
         }
     }
     file.flush().map_err(fault)
@@ -103,8 +129,9 @@ fn write_weights(path: &Path, tensors: &[(String, Vec<usize>)]) -> Outcome<()> {
 /// A Hugging Face folder of BERT's sizes: its vocabulary is letters, so that every title has tokens.
 fn write_titles(folder: &Path, small: bool) -> Outcome<()> {
     let (hidden, layers, heads) = if small { (32, 2, 2) } else { (768, 12, 12) };
-    let mut vocabulary: Vec<String> =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_string).into();
+    let mut vocabulary: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        .map(str::to_string)
+        .into();
     for letter in ('a'..='z').chain('0'..='9') {
         vocabulary.extend([letter.to_string(), format!("##{letter}")]);
     }
@@ -140,7 +167,9 @@ fn recipe(a: &Asked) -> String {
             a.size
         );
     }
-    let parts: Vec<String> = (0..a.archs.len()).map(|at| format!("net{at} = 1.0")).collect();
+    let parts: Vec<String> = (0..a.archs.len())
+        .map(|at| format!("net{at} = 1.0"))
+        .collect();
     text += &format!(
         "[spaces.photo]\nconcat = {{ {} }}\nrefine = [{{ expand = {{ k = 2, alpha = 3 }} }}]\n\
          [spaces.words]\ntfidf = {{ stop_words = \"english\", max_features = 25000 }}\n\
@@ -170,7 +199,18 @@ fn run(a: &Asked) -> Outcome<Value> {
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (listings, pixels) = (a.listings.to_string(), a.pixels.to_string());
     let market = at("market");
-    engine(a, &["synth", "--listings", &listings, "--size", &pixels, "--out", &market])?;
+    engine(
+        a,
+        &[
+            "synth",
+            "--listings",
+            &listings,
+            "--size",
+            &pixels,
+            "--out",
+            &market,
+        ],
+    )?;
     for name in &a.archs {
         let arch = nn::arch(name).map_err(|e| e.to_string())?;
         let graph = nn::graph(arch, &Build::new(1, a.size)).map_err(|e| e.to_string())?;
@@ -216,9 +256,13 @@ fn main() -> ExitCode {
             let seconds = stage["seconds"].as_f64().unwrap_or(0.0);
             println!("{seconds:>10.3} s  {} {}", word("name"), word("space"));
         }
-        println!("{:>10.3} s  in all", told["seconds"].as_f64().unwrap_or(0.0));
+        println!(
+            "{:>10.3} s  in all",
+            told["seconds"].as_f64().unwrap_or(0.0)
+        );
         match &a.out {
-            Some(path) => fs::write(path, format!("{told:#}\n")).map_err(|e| format!("{}: {e}", path.display())),
+            Some(path) => fs::write(path, format!("{told:#}\n"))
+                .map_err(|e| format!("{}: {e}", path.display())),
             None => Ok(()),
         }
     });

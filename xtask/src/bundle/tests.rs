@@ -41,7 +41,10 @@ impl Fake {
         fake.program("bin/device", PASSED);
         fake.program("bin/gpu_probe", PASSED);
         fake.program("bin/cublas", "echo 'error: no cuBLAS'; exit 2");
-        fake.program("bin/whole_job", "while [ $1 != --out ]; do shift; done; echo '{\"seconds\":9}' >$2");
+        fake.program(
+            "bin/whole_job",
+            "while [ $1 != --out ]; do shift; done; echo '{\"seconds\":9}' >$2",
+        );
         // A python3 without anything, before the real one.
         fake.program("python3", "echo 'error: no PyTorch' >&2; exit 2");
         fake
