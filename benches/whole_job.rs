@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Weights are drawn at random: the job is timed, not scored. `--small` is a job for tests: few
-//! listings, one small encoder, titles of two narrow layers.
+//! listings, one small encoder, titles of two narrow layers. `cargo test --bench whole_job` runs that one
+//! on the CPU.
 
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -31,6 +32,15 @@ struct Asked {
     out: Option<PathBuf>,
 }
 
+impl Asked {
+    /// Makes it a job of moments.
+    fn shrink(&mut self) {
+        self.small = true;
+        (self.listings, self.pixels, self.size) = (12, 96, 32);
+        self.archs = vec!["resnet18".into()];
+    }
+}
+
 type Outcome<T> = Result<T, String>;
 
 fn asked() -> Outcome<Asked> {
@@ -46,13 +56,18 @@ fn asked() -> Outcome<Asked> {
         small: false,
         out: None,
     };
-    // cargo adds --bench of its own.
+    // cargo adds --bench of its own; without it and without a word, this is run as a test.
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    if std::env::args().len() == 1 {
+        a.shrink();
+        a.device = "cpu".into();
+        a.engine = option_env!("CARGO_BIN_EXE_engine")
+            .unwrap_or("engine")
+            .into();
+    }
     while let Some(word) = words.next() {
         if word == "--small" {
-            a.small = true;
-            (a.listings, a.pixels, a.size) = (12, 48, 32);
-            a.archs = vec!["resnet18".into()];
+            a.shrink();
             continue;
         }
         let value = words.next().ok_or(format!("{word} wants a value"))?;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use doppel::device::gpu::driver::Driver;
 use doppel::device::{
     Buf, CpuDevice, DType, Desc, Device, Op, Stream, Support, alloc, bytes_of, foreign_memory,
 };
