@@ -311,7 +311,7 @@ fn rows_that_the_gallery_has_not_are_nobodys() {
         let lists = search(&card, &rows, Some(&gallery), 2, 1, 1);
         assert_eq!(lists.len(), 2);
         for i in 0..2 {
-            let row: Vec<(u32, f64)> = lists.row(i).iter().map(|(r, s)| (*r, *s)).collect();
+            let row: Vec<(u32, f64)> = lists.row(i).iter().collect();
             assert_eq!(row, [(0, -1.0)], "row {i}");
         }
     }
