@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::device::{Act, DType, Desc, Device, Lower, Op, Plan, Precision};
+use crate::device::{
+    Act, DType, Desc, Device, Lower, Margin, MarginKind, Op, Plan, Precision, Scalar,
+};
 use crate::error::Result;
 use crate::nn::text::{TextBuild, TextConfig, TextPool, text_graph};
 use crate::nn::{self, Build};
@@ -67,6 +69,15 @@ const DIMS: [usize; 2] = [512, 1536];
 const SPACES: usize = 3;
 /// Batches of the losses.
 const LOSSES: [usize; 3] = [8, 64, 256];
+
+/// Values of an embedding behind a head.
+const HEAD: usize = 512;
+/// The papers' margins.
+const MARGINS: [(MarginKind, f32); 3] = [
+    (MarginKind::Arc, 0.5),
+    (MarginKind::Cos, 0.35),
+    (MarginKind::Curricular, 0.5),
+];
 
 /// The sizes of BERT-base.
 const BERT_BASE: &str = r#"{"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12,
@@ -150,7 +161,25 @@ pub fn cases(device: &dyn Device, sizes: &Sizes) -> Result<Vec<Case>> {
     for batch in LOSSES {
         let logits = Desc::new(&[batch, sizes.classes], sizes.dtype());
         let labels = Desc::new(&[batch], DType::U32);
-        list.add(Op::SoftmaxCrossEntropy, vec![logits, labels], "losses");
+        list.add(
+            Op::SoftmaxCrossEntropy,
+            vec![logits, labels.clone()],
+            "losses",
+        );
+        // The heads of ArcFace and its kin: cosines of embeddings and classes, then the loss.
+        let rows = [batch, sizes.classes].map(|n| Desc::new(&[n, HEAD], sizes.dtype()));
+        list.add(Op::RowProducts, rows.to_vec(), "losses");
+        for (kind, margin) in MARGINS {
+            let op = Op::MarginLoss(Margin {
+                kind,
+                margin: Scalar::new(margin),
+                scale: Scalar::new(64.0),
+            });
+            let cosines = Desc::new(&[batch, sizes.classes], DType::F32);
+            let mut ins = vec![cosines, labels.clone()];
+            ins.extend((kind == MarginKind::Curricular).then(|| Desc::new(&[1], DType::F32)));
+            list.add(op, ins, "losses");
+        }
     }
     let mut cases = list.cases;
     for dims in DIMS {
@@ -213,7 +242,9 @@ fn name(op: &Op, ins: &[Desc]) -> String {
             .join("x")
     };
     let shapes: Vec<String> = match op {
-        Op::Gemm { .. } | Op::Conv { .. } => ins.iter().take(2).map(shape).collect(),
+        Op::Gemm { .. } | Op::Conv { .. } | Op::ConvAverage { .. } | Op::RowProducts => {
+            ins.iter().take(2).map(shape).collect()
+        }
         Op::Concat | Op::Affine { .. } => vec![format!("{} parts", ins.len()), shape(&ins[0])],
         _ => ins.iter().take(1).map(shape).collect(),
     };
@@ -241,6 +272,20 @@ fn name(op: &Op, ins: &[Desc]) -> String {
             words.extend((groups > 1).then(|| format!("{groups} groups")));
             words.extend(flag(gate, "gate"));
             (Some(epilogue), epilogue.act)
+        }
+        Op::ConvAverage {
+            window,
+            groups,
+            epilogue,
+        } => {
+            let [height, width] = window.kernel;
+            words.push(format!("{height}x{width}/{}", window.stride[0]));
+            words.extend((groups > 1).then(|| format!("{groups} groups")));
+            (Some(epilogue), epilogue.act)
+        }
+        Op::Margin(m) | Op::MarginLoss(m) => {
+            words.push(format!("{:?}", m.kind).to_lowercase());
+            (None, Act::None)
         }
         Op::Activation(act) | Op::ActivationGrad(act) | Op::Affine { act } => (None, act),
         Op::Gated { act, .. } => (None, act),

@@ -30,7 +30,9 @@ pub fn values(op: &Op, ins: &[Desc], at: usize) -> Vec<u8> {
     }
     let depth = match op {
         Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
-        Op::Conv { .. } => ins[1].dims[1..].iter().product(),
+        Op::Conv { .. } | Op::ConvAverage { .. } => ins[1].dims[1..].iter().product(),
+        // Rows about as long as unit rows are.
+        Op::RowProducts => ins[0].dims[1],
         _ => 1,
     };
     let scale = if at == 1 {
@@ -66,7 +68,7 @@ fn indices(op: &Op, ins: &[Desc], at: usize) -> Vec<u32> {
             (0..count).map(|i| (rows * i / last) as u32).collect()
         }
         Op::Embed { tables, .. } => below(ins[at.saturating_sub(tables)].dims[0]),
-        Op::SoftmaxCrossEntropy => below(ins[0].dims[1]),
+        Op::SoftmaxCrossEntropy | Op::Margin(_) | Op::MarginLoss(_) => below(ins[0].dims[1]),
         _ => below(ins[0].dims[0]),
     }
 }

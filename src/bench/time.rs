@@ -156,8 +156,12 @@ impl Bench {
         Ok(seconds)
     }
 
-    /// One round: from an idle device to an idle device, on the host's clock.
+    /// One round: from an idle device to an idle device, on the card's clock where it has one, else on
+    /// the host's.
     fn once(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<f64> {
+        if let Some(streams) = self.device.streams() {
+            return streams.time(Stream::DEFAULT, work);
+        }
         let start = Instant::now();
         work()?;
         self.device.sync(Stream::DEFAULT)?;

@@ -1,7 +1,7 @@
 //! The card's code path through the command line, on the simulated card.
 
-use doppel::embed::store::{self, NpyDtype, write_npy};
-use doppel::tensor::Matrix;
+use doppel::embed::store::{self, NpyDtype, write_npy, write_npz};
+use doppel::tensor::{Csr, Matrix};
 
 use crate::tools::{Bench, SMALL};
 
@@ -181,16 +181,86 @@ fn a_recipe_that_refines_gives_the_cpus_bytes_on_the_card() {
     }
 }
 
+/// Writes rows of a sparse matrix as `.npz` and gives their number.
+fn sparse_rows(bench: &Bench, name: &str) -> usize {
+    let mut random = fastrand::Rng::with_seed(12);
+    let (rows, cols) = (45, 30);
+    let (mut starts, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
+    for i in 0..rows {
+        let mut some: Vec<u32> = (0..1 + i % 5).map(|_| random.u32(0..cols as u32)).collect();
+        if i % 11 == 0 {
+            some.clear();
+        }
+        some.sort_unstable();
+        some.dedup();
+        values.extend(some.iter().map(|_| f64::from(random.f32())));
+        columns.extend(some);
+        starts.push(columns.len());
+    }
+    let x = Csr::new(cols, starts, columns, values).unwrap();
+    write_npz(bench.path(name), &x).unwrap();
+    rows
+}
+
 #[test]
-fn what_the_card_has_no_form_of_is_one_line() {
+fn every_kind_of_search_on_the_card_gives_the_cpus_bytes() {
+    if !card() {
+        return;
+    }
+    let bench = Bench::new();
+    let rows = sparse_rows(&bench, "t.npz");
+    let mut random = fastrand::Rng::with_seed(13);
+    let data: Vec<f32> = (0..rows * 7).map(|_| random.f32() - 0.4).collect();
+    let x = Matrix::new(rows, 7, data).unwrap();
+    write_npy(bench.path("x.npy"), &x, NpyDtype::F32).unwrap();
+    let mut hashes = String::from("posting_id,image_phash\n");
+    for i in 0..rows {
+        match i % 9 {
+            4 => hashes.push_str(&format!("p{i},\n")),
+            near => hashes.push_str(&format!("p{i},{:016x}\n", random.u64(..) >> (5 * near))),
+        }
+    }
+    bench.write("hashes.csv", hashes);
+    for (n, line) in [
+        "t.npz -k 9",
+        "t.npz -k 44 --min-score 0.3",
+        "t.npz --queries t.npz -k 3",
+        "hashes.csv -k 12",
+        "hashes.csv -k 30 --min-score 0.6",
+        "hashes.csv --queries hashes.csv -k 2",
+        "x.npy -k 45",
+        "x.npy -k 100",
+        "x.npy t.npz --weights 0.7,0.3 -k 11",
+        "t.npz x.npy --queries t.npz x.npy -k 20",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let (cpu, card) = (format!("cpu{n}.csv"), format!("card{n}.csv"));
+        bench
+            .engine(&format!("search {line} --out {cpu} --device cpu"))
+            .ends(0);
+        let json = bench
+            .engine(&format!("search {line} --out {card} --device simt --json"))
+            .ends(0)
+            .json();
+        assert_eq!(json["device"], "simt", "{line}");
+        assert_eq!(bench.read(&card), bench.read(&cpu), "{line}");
+        assert!(bench.read(&cpu).lines().count() > 80, "{line}");
+    }
+}
+
+#[test]
+fn what_no_device_searches_is_one_line() {
     if !card() {
         return;
     }
     let bench = Bench::new();
     bench.write("h.csv", "posting_id,image_phash\na,0000000000000000\n");
+    bench.write("i.csv", "posting_id,image_phash\na,0000000000000000\n");
     bench
-        .engine("search h.csv --out nn.csv --device simt")
-        .fails_with(&["simt", "--device cpu"]);
+        .engine("search h.csv i.csv --out nn.csv --device simt")
+        .fails_with(&["h.csv", "search them alone"]);
     let json = bench.engine("info --device simt --json").ends(0).json();
     assert_eq!(json["device"], "simt");
 }

@@ -5,6 +5,7 @@
 #![cfg(all(feature = "cuda", target_os = "linux"))]
 
 mod card;
+mod foreign;
 mod made_up;
 mod reasons;
 mod streams;
@@ -15,6 +16,7 @@ mod tensor_maps;
 fn child() {
     match std::env::var("DOPPEL_TEST_CHILD").as_deref() {
         Ok("probe") => reasons::child(),
+        Ok("foreign") => foreign::child(),
         Ok("tensor maps") => tensor_maps::child(),
         Ok(scenario) => card::child(scenario),
         Err(_) => {}

@@ -20,11 +20,12 @@ const FOLDER: &str = "target/gpu-bundle";
 /// The tree and what is carried with it share so much.
 const MOST: u64 = 64 << 20;
 /// What is built: cargo's words, and the executable's name.
-const BUILT: [(&[&str], &str); 4] = [
+const BUILT: [(&[&str], &str); 5] = [
     (&["build", "--bin", "engine"], "engine"),
     (&["test", "--no-run", "--test", "device"], "device"),
     (&["test", "--no-run", "--test", "gpu_probe"], "gpu_probe"),
     (&["test", "--no-run", "--bench", "cublas"], "cublas"),
+    (&["test", "--no-run", "--bench", "whole_job"], "whole_job"),
 ];
 
 /// `dev` builds in the quick profile: to try the bundle, not to measure with it.

@@ -9,7 +9,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{planted_conv_sm90, planted_gemm, planted_text, root, simt};
+use crate::{
+    planted_conv, planted_conv_sm90, planted_fusion, planted_gemm, planted_text, root, simt,
+};
+
+#[path = "planted_neighbours.rs"]
+mod neighbours;
 
 /// A bug: where it is, what it is, and the test that should see it.
 pub struct Bug {
@@ -387,8 +392,11 @@ const BUGS: &[Bug] = &[
 /// The lists of bugs.
 const LISTS: &[&[Bug]] = &[
     BUGS,
+    planted_conv::BUGS,
     planted_conv_sm90::BUGS,
+    planted_fusion::BUGS,
     planted_gemm::BUGS,
+    neighbours::BUGS,
     planted_text::BUGS,
 ];
 

@@ -29,6 +29,7 @@ use super::driver::{
 };
 use super::images::{self, IMAGES, Image};
 use super::probe::{NoGpu, OLDEST_CARD, allowed};
+use crate::device::foreign;
 use crate::error::{Error, Result};
 
 /// Bytes of one staging buffer; uploads pass through two.
@@ -176,6 +177,9 @@ impl CudaDriver {
 
     /// The handle of a stream.
     fn raw(&self, stream: Stream) -> Result<CUstream> {
+        if let Some(handle) = foreign::handle(stream) {
+            return Ok(handle.cast());
+        }
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         let at = usize::try_from(stream.0).unwrap_or(usize::MAX);
         streams

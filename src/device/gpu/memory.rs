@@ -194,6 +194,31 @@ impl Card {
         Ok(mem)
     }
 
+    /// Writes `values` to the front of `mem`.
+    pub(super) fn write<T: Pod>(&self, mem: &CardMem, values: &[T], stream: Stream) -> Result<()> {
+        self.write_at(mem, 0, values, stream)
+    }
+
+    /// Writes `values` to `mem` from byte `at` on.
+    pub(super) fn write_at<T: Pod>(
+        &self,
+        mem: &CardMem,
+        at: usize,
+        values: &[T],
+        stream: Stream,
+    ) -> Result<()> {
+        self.own(mem, at.saturating_add(size_of_val(values)))?;
+        self.use_stream(stream);
+        // SAFETY: `own` checked that the range lies within this allocation of this driver.
+        unsafe {
+            self.driver.upload(
+                mem.address + at as u64,
+                bytemuck::cast_slice(values),
+                stream,
+            )
+        }
+    }
+
     /// The first `to.len()` values of `mem`.
     pub(super) fn read<T: Pod>(&self, mem: &CardMem, to: &mut [T], stream: Stream) -> Result<()> {
         self.own(mem, size_of_val(to))?;
@@ -262,6 +287,10 @@ impl Card {
 impl CardMem {
     pub(super) fn at(&self) -> u64 {
         self.address
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.bytes
     }
 }
 

@@ -210,3 +210,6 @@ impl<'l> Run<'l, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

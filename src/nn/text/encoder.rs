@@ -4,7 +4,7 @@
 //! not get there: scores, softmax, the statistics of layer norms, activations and all sums are f32 in
 //! registers; what is stored between two operations is a layer norm's result, a product of one, or the
 //! sum of the two right before the next layer norm, since these families normalise behind each residual
-//! ([`super::build`]), so that nothing adds up over the layers. Weights that overflow nevertheless give
+//! (`build.rs`), so that nothing adds up over the layers. Weights that overflow nevertheless give
 //! infinities, which end as NaN: an embedding that is not finite is an error.
 
 use std::sync::atomic::{AtomicUsize, Ordering};

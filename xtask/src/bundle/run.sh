@@ -77,6 +77,9 @@ cublas=$(LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}${libraries:+:$libraries}" json cu
 say "PyTorch"
 torch=$(json torch sh -c 'python3 ./torch_gpu.py --shapes logs/bench.json >logs/torch.json')
 
+say "the whole job"
+whole=$(json whole_job ./bin/whole_job --engine ./bin/engine --device cuda --out logs/whole_job.json)
+
 sanitizer=null
 tool=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ -n "$tool" ]; then

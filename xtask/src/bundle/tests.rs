@@ -41,6 +41,10 @@ impl Fake {
         fake.program("bin/device", PASSED);
         fake.program("bin/gpu_probe", PASSED);
         fake.program("bin/cublas", "echo 'error: no cuBLAS'; exit 2");
+        fake.program(
+            "bin/whole_job",
+            "while [ $1 != --out ]; do shift; done; echo '{\"seconds\":9}' >$2",
+        );
         // A python3 without anything, before the real one.
         fake.program("python3", "echo 'error: no PyTorch' >&2; exit 2");
         fake
@@ -100,6 +104,7 @@ fn on_a_card_the_record_has_every_part() {
     for part in ["cublas", "torch", "sanitizer"] {
         assert_eq!(record[part], Value::Null, "{part}");
     }
+    assert_eq!(record["whole_job"]["seconds"], 9);
     assert_eq!(record["date"].as_str().unwrap().len(), 10);
     assert!(said.contains("cublas: not run: error: no cuBLAS"), "{said}");
 }

@@ -12,8 +12,10 @@ struct Rule {
 
 /// Warpgroup products fed by the copy engine: tensor boxes (tiled and im2col) into shared memory.
 const HOPPER: &[&str] = &["HGMMA", "UTMALDG"];
-/// Warp products fed by asynchronous copies.
+/// Warp products fed by asynchronous copies: Hopper's twins on every card from Ampere on.
 const AMPERE: &[&str] = &["HMMA", "LDGSTS"];
+/// Warp products of what threads load themselves: too small, or not aligned, for copies.
+const WARP: &[&str] = &["HMMA"];
 /// Products of single values, sums, comparisons.
 const PLAIN: &[&str] = &[];
 
@@ -26,9 +28,18 @@ const RULES: &[Rule] = &[
     rule("conv", "*depthwise*", PLAIN),
     rule("conv", "sm90_*", HOPPER),
     rule("conv", "sm80_*", AMPERE),
+    rule("conv", "conv_f16_*", AMPERE),
+    rule("conv", "conv_gated_f16_*", AMPERE),
+    rule("conv", "conv_narrow_f16_*", WARP),
+    rule("conv", "conv_grouped_f16_*", WARP),
+    rule("conv", "conv_thin_f16", WARP),
+    rule("conv", "conv_direct_*", PLAIN),
+    rule("conv", "conv_pack_*", PLAIN),
     rule("neighbours", "sm90_*topk_scan*", HOPPER),
     rule("neighbours", "topk_scan*", AMPERE),
     rule("neighbours", "topk_*", PLAIN),
+    rule("neighbours", "fused_scan_*", AMPERE),
+    rule("neighbours", "fused_*", PLAIN),
 ];
 
 /// The families in which a kernel without a rule is an error: those with matrix products.
