@@ -207,6 +207,9 @@ fn a_case_worked_by_hand() {
         assert_eq!(have.rows(3).collect::<Vec<_>>(), [3, 0]);
     }
     assert!(check(&sources, &rule, 4, None, 50) > 0);
+    // 1 - .75 is not below .25, and 1 - .7501 is.
+    let border = Rule::threshold(1, 0.0).min2(1, 0.25);
+    assert_eq!(check(&sources, &border, 4, None, 50), 1);
 }
 
 #[test]
