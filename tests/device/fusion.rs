@@ -362,7 +362,7 @@ fn stages_that_stay_on_the_card() {
     let want = blend_stages(&x, &stages, &search).unwrap();
     assert_ne!(bits(&want), bits(&x));
     for card in cards() {
-        let have = blend_stages_kept(&*card, &x, &stages, &opt).unwrap();
+        let have = blend_stages_kept(&*card, &x, &stages, 9, None).unwrap();
         assert_eq!(bits(&have), bits(&want));
     }
 }

@@ -9,9 +9,10 @@ use doppel::error::{Kind, Result};
 use doppel::limits::{MAX_CARD_FIRED, MAX_MATCHES};
 use doppel::lists::{Lists, best_first};
 use doppel::matching::{
-    Firing, Part, Rule, Source, Steps, Sweeper, Unable, program, resolve_against, resolve_capped,
+    Firing, Part, Rule, Source, Steps, Sweeper, Unable, resolve_against, resolve_capped,
     resolve_with,
 };
+use doppel::recipe::program;
 use fastrand::Rng;
 
 use crate::harness::{cards, light, thin};
