@@ -37,8 +37,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "search",
         &["error", "limits", "lists", "files", "tensor", "device"],
     ),
-    // Embeddings and neighbour lists in, embeddings out.
-    ("refine", &["error", "limits", "lists", "files", "tensor"]),
+    // Embeddings and neighbour lists in, embeddings out; as search, on a device that the caller opened.
+    (
+        "refine",
+        &["error", "limits", "lists", "files", "tensor", "device"],
+    ),
     // Matching works on (row, row, score) alone: no tensor, no device.
     ("matching", BASE),
     (

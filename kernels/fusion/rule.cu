@@ -116,7 +116,6 @@ struct Row {
   __device__ __forceinline__ void mark() {
     if (lane == 0) marks[depth] = length;
     depth++;
-    __syncwarp();
   }
 
   // Fires for the neighbours with d < distance: those of a list, which is best first, up to the first that

@@ -30,14 +30,12 @@ mod against;
 mod fire;
 mod matches;
 pub mod output;
-mod program;
 mod resolve;
 mod rule;
 
 pub use against::{Unable, resolve_against};
 pub use matches::{Firing, ITSELF, Match, Matches};
 pub use output::{Ids, write_matches, write_pairs};
-pub use program::program;
 pub use resolve::{Sweeper, resolve, resolve_capped, resolve_with};
 pub use rule::{Number, Part, Reach, Rule, Steps, SweepBuilder, What};
 

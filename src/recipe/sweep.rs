@@ -1,9 +1,10 @@
 //! Rules on a card.
 
+use super::program::program;
 use crate::device::{Device, Fired, Stream, SweepSteps};
 use crate::error::{Kind, Result};
 use crate::lists::Lists;
-use crate::matching::{Firing, Rule, Steps, Sweeper, program};
+use crate::matching::{Firing, Rule, Steps, Sweeper};
 
 /// Runs rules, and sweeps of those that it cannot run whole, on the device that it holds.
 pub(crate) struct OnCard<'a>(pub &'a dyn Device);

@@ -4,7 +4,6 @@ use super::{Blend, Expand, blend, blend_against, concat, expand, expand_against}
 use crate::device::{CardRows, Device, Mixing, Stream};
 use crate::error::{Kind, Result};
 use crate::lists::Lists;
-use crate::search::TopK;
 use crate::tensor::Rows;
 
 /// [`expand`](super::expand), or with a gallery [`expand_against`](super::expand_against), on `device`.
@@ -82,21 +81,21 @@ pub fn concat_on(device: &dyn Device, parts: &[(&Rows, f64)]) -> Result<Rows> {
     or_host(joined(), || concat(parts))
 }
 
-/// [`blend_stages`](super::blend_stages) over a search for the `opt.k` best rows on a card, whose rows and
-/// neighbours stay there from the first stage to the last; dense rows alone.
+/// [`blend_stages`](super::blend_stages) over a search for the `k` best rows on a card, with `min_score` those
+/// of at least that. Rows and neighbours stay there from the first stage to the last; dense rows alone.
 ///
 /// # Errors
-/// As [`blend_stages`](super::blend_stages) and [`dense_on`](crate::search::dense_on);
+/// As [`blend_stages`](super::blend_stages) and [`Fusion::near`](crate::device::Fusion::near);
 /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device keeps no rows, or searches for
 /// fewer neighbours.
 pub fn blend_stages_kept(
     device: &dyn Device,
     rows: &Rows,
     stages: &[Blend],
-    opt: &TopK,
+    k: usize,
+    min_score: Option<f64>,
 ) -> Result<Rows> {
     stages.iter().try_for_each(Blend::check)?;
-    opt.check()?;
     let card = device.fusion()?;
     let mut kept = card.rows(rows, Stream::DEFAULT)?;
     for b in stages {
@@ -104,7 +103,7 @@ pub fn blend_stages_kept(
             distance: b.distance,
             min2: b.min2,
         };
-        let lists = card.near(&kept, None, opt.k, opt.min_score, Stream::DEFAULT)?;
+        let lists = card.near(&kept, None, k, min_score, Stream::DEFAULT)?;
         kept = card.mix(&kept, None, &lists, &how, Stream::DEFAULT)?;
     }
     card.rows_to_host(&kept, Stream::DEFAULT)

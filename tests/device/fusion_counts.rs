@@ -12,8 +12,8 @@ use doppel::device::gpu::driver_simt::SimtDriver;
 use doppel::device::{CardLists, Device, Fusion, GpuDevice, Mixing, Stream};
 use doppel::error::Result;
 use doppel::listings::Listings;
-use doppel::matching::{Rule, Steps, program};
-use doppel::recipe::{self, Given, Job, Quiet, Recipe, Side};
+use doppel::matching::{Rule, Steps};
+use doppel::recipe::{self, Given, Job, Quiet, Recipe, Side, program};
 use doppel::tensor::Rows;
 
 use crate::fusion::{rows, sparse_rows};

@@ -9,9 +9,10 @@ use doppel::error::{Kind, Result};
 use doppel::limits::{MAX_CARD_FIRED, MAX_MATCHES};
 use doppel::lists::{Lists, best_first};
 use doppel::matching::{
-    Firing, Part, Rule, Source, Steps, Sweeper, Unable, program, resolve_against, resolve_capped,
+    Firing, Part, Rule, Source, Steps, Sweeper, Unable, resolve_against, resolve_capped,
     resolve_with,
 };
+use doppel::recipe::program;
 use fastrand::Rng;
 
 use crate::harness::{cards, light, thin};
@@ -207,6 +208,9 @@ fn a_case_worked_by_hand() {
         assert_eq!(have.rows(3).collect::<Vec<_>>(), [3, 0]);
     }
     assert!(check(&sources, &rule, 4, None, 50) > 0);
+    // 1 - .75 is not below .25, and 1 - .7501 is.
+    let border = Rule::threshold(1, 0.0).min2(1, 0.25);
+    assert_eq!(check(&sources, &border, 4, None, 50), 1);
 }
 
 #[test]

@@ -15,6 +15,7 @@ const PARTS: &str = "fusion::parts_side_by_side";
 const ERRORS: &str = "fusion::what_cannot_be_refined_is_the_hosts_error";
 const MIXED: &str = "fusion::sparse_rows_are_mixed_too";
 const STEPS: &str = "fusion::sparse_rows_go_from_step_to_step";
+const HAND: &str = "fusion_rules::a_case_worked_by_hand";
 const RANDOM: &str = "fusion_rules::random_rules_over_random_lists";
 const LONG: &str = "fusion_rules::long_lists_are_capped";
 const LADDER: &str = "fusion_rules::the_rows_of_the_ladder";
@@ -35,17 +36,17 @@ pub const BUGS: &[Bug] = &[
         ODD,
     ),
     bug(
-        "choose_power_one_root_short",
+        "choose_power_first_factor_lost",
         CHOOSE,
-        "if (rest >= 1.0)",
-        "if (rest > 1.0)",
+        "n > 0; n /= 2",
+        "n > 1; n /= 2",
         ODD,
     ),
     bug(
         "choose_ties_unchecked",
         CHOOSE,
         "bool tie = before == score &&",
-        "bool tie = before <= score &&",
+        "bool tie = before == score ||",
         ERRORS,
     ),
     bug(
@@ -95,7 +96,7 @@ pub const BUGS: &[Bug] = &[
         LANES,
         "for (int lane = 0; lane < LANES; lane++) total",
         "for (int lane = LANES - 1; lane >= 0; lane--) total",
-        ODD,
+        MIXED,
     ),
     bug(
         "sparse_ties_of_rows_swapped",
@@ -112,10 +113,10 @@ pub const BUGS: &[Bug] = &[
         MIXED,
     ),
     bug(
-        "sparse_no_barrier_before_sums_move",
+        "sparse_no_barrier_before_sums",
         SPARSE,
-        "sum = __dadd_rn(sum, values[n]);\n      }\n      __syncwarp();",
-        "sum = __dadd_rn(sum, values[n]);\n      }",
+        "total += line.count;\n    }\n    __syncwarp();",
+        "total += line.count;\n    }",
         MIXED,
     ),
     bug(
@@ -161,25 +162,18 @@ pub const BUGS: &[Bug] = &[
         LADDER,
     ),
     bug(
-        "rule_parts_move_while_looked_at",
+        "rule_no_barrier_before_the_order",
         RULE,
-        "if (i < end) what = fired[i];\n      __syncwarp();",
-        "if (i < end) what = fired[i];",
+        "default: break;\n      }\n      __syncwarp();",
+        "default: break;\n      }",
         LONG,
-    ),
-    bug(
-        "rule_mark_not_shared",
-        RULE,
-        "    depth++;\n    __syncwarp();\n",
-        "    depth++;\n",
-        RANDOM,
     ),
     bug(
         "rule_min2_takes_the_border",
         RULE,
         "nearest(source, row, score) && lists::distance(score) < distance;",
         "nearest(source, row, score) && lists::distance(score) <= distance;",
-        RANDOM,
+        HAND,
     ),
     bug(
         "rule_one_way_is_enough",

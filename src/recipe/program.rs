@@ -1,14 +1,16 @@
 //! Rules as programs for a card.
 
-use super::{Part, Rule, Steps};
 use crate::device::{RuleOp, RuleProgram};
 use crate::error::Result;
+use crate::limits::MAX_SWEEP_STEPS;
+use crate::matching::{Part, Rule, Steps};
 
 /// `rule`, over `sources` sources, in the postfix form that a card runs
 /// ([`Fusion::fire`](crate::device::Fusion::fire)).
 ///
 /// ```
-/// use doppel::matching::{Rule, program};
+/// use doppel::matching::Rule;
+/// use doppel::recipe::program;
 ///
 /// let rule = Rule::default_text_phash(0, 1).min2(1, 0.6);
 /// let program = program(&rule, 2)?;
@@ -78,9 +80,23 @@ fn modality(source: usize, steps: &Steps) -> RuleOp {
         low: steps.low,
         high: steps.high,
         step: steps.step,
-        // The first step above what is just below `high` is the first at `high`.
-        last: steps.first_below(steps.high.next_down()).unwrap_or(0),
+        last: last(steps),
     }
+}
+
+/// The first step at `high`: thresholds never fall, so by halves.
+fn last(steps: &Steps) -> u32 {
+    // A rule that checks is there within MAX_SWEEP_STEPS, give or take a rounding.
+    let (mut low, mut high) = (0, MAX_SWEEP_STEPS + 1);
+    while low < high {
+        let middle = (low + high) / 2;
+        if steps.at(middle) < steps.high {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 #[cfg(test)]
