@@ -53,12 +53,14 @@ impl ImageEncoder {
         let most = most.clamp(1, MAX_BATCH);
         let ends = per_item + output.bytes() / output.dims[0].max(1);
         let room = budget(&**device)?;
+        let several = |batch: usize| LANES.min(items.div_ceil(batch).max(1));
         let fits = |batch: usize| -> Result<bool> {
             let needs = self.sized(batch)?.needs() as u64;
-            Ok(needs.saturating_add((batch * LANES * ends) as u64) <= room)
+            let staged = batch * several(batch) * ends;
+            Ok(needs.saturating_add(staged as u64) <= room)
         };
         let asked = wanted.is_some();
-        let mut make = |batch: usize| self.make(batch, LANES.min(items.div_ceil(batch).max(1)));
+        let mut make = |batch: usize| self.make(batch, several(batch));
         let (lanes, batch, note) = largest((most, asked, "images"), &fits, &mut make)?;
         Ok(Some(ImageLanes { batch, lanes, note }))
     }
