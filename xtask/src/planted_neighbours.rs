@@ -120,6 +120,13 @@ pub(super) const BUGS: &[Bug] = &[
         NEARER,
     ),
     bug(
+        "large_counts_before_all_have_put",
+        BUFFERS,
+        "    __syncthreads();  // what was put in is visible, and counted\n",
+        "",
+        NEARER,
+    ),
+    bug(
         "large_overflow_untold",
         BUFFERS,
         "found[row] = fits ? words[0] : OVERFLOW;",
