@@ -51,8 +51,8 @@ struct Buffers {
   __device__ __forceinline__ void make_room(Cut cut) const {
     static_assert(ROWS <= THREADS, "a thread looks at a row");
     int thread = static_cast<int>(threadIdx.x);
+    __syncthreads();  // what was put in is visible, and counted
     uint32_t count = thread < ROWS ? found[thread] : 0u;
-    // A barrier: what was put in is visible behind it.
     if (!__syncthreads_or(count != OVERFLOW && static_cast<int>(count) > capacity - NEW)) return;
 #pragma unroll 1
     for (int row = 0; row < ROWS; row++) {

@@ -117,9 +117,10 @@ pub fn check(queries: &Rows, gallery: Option<&Rows>, k: usize, min_score: Option
     for card in all {
         let what = format!("{what}, k {k} on {}", card.info().name);
         let (left, right) = (queries.put(&*card), gallery.map(|g| g.put(&*card)));
+        // For many neighbours buffers are large: one part of the gallery fills them.
         let parts = TopKTuning {
             slab: 128,
-            chunks: Some(8),
+            chunks: Some(if k > 64 { 1 } else { 8 }),
         };
         for tuning in thin(vec![parts, TopKTuning::default()]) {
             let lists = card.topk_tuned(&left, right.as_ref(), k, min_score, &tuning);

@@ -274,8 +274,8 @@ fn spaces_of_one_kind() {
 
 #[test]
 fn buffers_are_cut_back_and_nothing_is_lost() {
-    let (q, g) = (mixed(2, 5), spaces(mixed(1100, 9)));
-    check_all(&q, Some(&g), 10, "1,100 rows");
+    let (q, g) = (mixed(2, 5), spaces(mixed(2100, 9)));
+    check_all(&q, Some(&g), 10, "2,100 rows");
     // Near-ties in the dense space, told apart by the sparse one.
     let base = values(12, 4);
     let nudge = values(12 * 700, 5);

@@ -79,7 +79,7 @@ fn equal_rows_that_no_buffer_holds_come_in_their_order() {
         base.iter().zip(&away).map(|(b, a)| b + far * a).collect()
     };
     let near = Rows::new(&(0..700).map(near).collect::<Vec<_>>());
-    let query = Rows::new(&[base.clone()]);
+    let query = Rows::new(std::slice::from_ref(&base));
     check(
         &query,
         Some(&near),
