@@ -62,8 +62,10 @@ pub const MAX_TUNE_TRIALS: usize = 5_000;
 pub const MAX_BATCH: usize = 4096;
 /// The most worker threads.
 pub const MAX_THREADS: usize = 1024;
-/// The most neighbours that a card's dense search gives.
-pub const MAX_CARD_K: usize = 64;
+/// The most neighbours that a card's searches give.
+pub const MAX_CARD_K: usize = 1024;
+/// The most spaces of a fused search on a card.
+pub const MAX_CARD_SPACES: usize = 64;
 /// The most modalities of a sweep on a card.
 pub const MAX_CARD_SWEEP: usize = 8;
 /// The most that may fire for one row while a card runs a rule.

@@ -20,7 +20,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // What is measured: the shapes of encoders and searches, on a device.
     ("bench", &["error", "lists", "device", "nn"]),
     ("listings", BASE),
-    ("image", &["error", "limits", "lists", "files", "quiet"]),
+    // What a card needs to prepare pictures: their pixels and weights.
+    (
+        "image",
+        &["error", "limits", "lists", "files", "quiet", "device"],
+    ),
     (
         "text",
         &["error", "limits", "lists", "files", "quiet", "tensor"],

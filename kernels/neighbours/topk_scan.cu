@@ -45,21 +45,20 @@
 //             Block b takes rows from 128 (b / chunks), and the (b % chunks)-th part of the gallery;
 //             chunks from 1 to the number of tiles of 128 of the gallery.
 
-#include "gemm/tile.h"
 #include "neighbours/exact.h"
+#include "neighbours/product.h"
 #include "neighbours/selection.h"
 
 namespace {
 
 using selection::Candidate;
 using Shape = tile::Shape<128, 128, 2, 4>;
-using Operand = tile::DepthMajor<128, Shape::THREADS>;
+using Product = product::Product<Shape, 3>;
 
-constexpr int STAGES = 3, STAGE = 2 * Operand::HALVES;
 constexpr int CAPACITY = 256, EACH = CAPACITY / 32, WARPS = Shape::THREADS / 32;
 constexpr uint32_t OVERFLOW = 0xffffffffu;
 static_assert(CAPACITY >= 2 * Shape::N, "a pruned buffer of at most CAPACITY - N takes a whole tile more");
-static_assert(STAGES * STAGE * 2 + 8 * Shape::M <= 96 << 10, "all of it fits every card from Ampere on");
+static_assert(Product::BYTES + 8 * Shape::M <= 96 << 10, "all of it fits every card from Ampere on");
 
 // Drops the candidates of a row that are out of reach, raises its threshold, and says how many are
 // left. By a whole warp; there are more than k candidates.
@@ -100,53 +99,25 @@ __device__ __forceinline__ void scan(const __half* queries, const __half* galler
                                      float floor, int chunks) {
   DYNAMIC_SHARED(shared);
   auto* stages = reinterpret_cast<__half*>(shared);
-  auto* thresholds = reinterpret_cast<float*>(stages + STAGES * STAGE);
+  auto* thresholds = reinterpret_cast<float*>(shared + Product::BYTES);
   auto* found = reinterpret_cast<uint32_t*>(thresholds + Shape::M);
   int thread = static_cast<int>(threadIdx.x), warp = thread / 32;
   int block = static_cast<int>(blockIdx.x), chunk = block % chunks, row0 = block / chunks * Shape::M;
   int tiles = (gallery_rows - 1) / Shape::N + 1;
   int first = static_cast<int>(static_cast<long long>(tiles) * chunk / chunks);
   int last = static_cast<int>(static_cast<long long>(tiles) * (chunk + 1) / chunks);
-  int steps = depth / tile::DEPTH, total_tiles = last - first;
 
   auto buffer = [&](int row) {
     return candidates + ((static_cast<long long>(row0) + row) * chunks + chunk) * CAPACITY;
   };
-  // Tiles one after the other, each in `steps`: the pipeline does not drain between tiles.
-  int load_tile = 0, load_step = 0, stage = 0;
-  auto load = [&](int into) {
-    if (load_tile < total_tiles) {
-      __half* to = stages + into * STAGE;
-      Operand::load(to, queries, query_rows, depth, row0, load_step, tile::VECTOR);
-      Operand::load(to + Operand::HALVES, gallery, gallery_rows, depth, (first + load_tile) * Shape::N, load_step,
-                    tile::VECTOR);
-    }
-    cp_async_commit();
-    if (++load_step == steps) {
-      load_step = 0;
-      load_tile++;
-    }
-  };
-
   const Shape shape;
   if (thread < Shape::M) {
     thresholds[thread] = row0 + thread < query_rows ? floor : INFINITY;
     found[thread] = 0;
   }
-#pragma unroll
-  for (int i = 0; i < STAGES - 1; i++) load(i);
-  for (int t = 0; t < total_tiles; t++) {
-    float acc[Shape::ROWS][Shape::COLUMNS][4] = {};
-    for (int step = 0; step < steps; step++) {
-      cp_async_wait<STAGES - 2>();
-      __syncthreads();
-      load(stage == 0 ? STAGES - 1 : stage - 1);
-      const __half* from = stages + stage * STAGE;
-      shape.template multiply<Operand, Operand>(acc, from, from + Operand::HALVES);
-      stage = stage + 1 == STAGES ? 0 : stage + 1;
-    }
-
-    int column0 = (first + t) * Shape::N;
+  Product product = {stages, queries, gallery, query_rows, gallery_rows, depth, row0};
+  product.run(shape, first, last, [&](const auto& acc, int t) {
+    int column0 = t * Shape::N;
 #pragma unroll
     for (int i = 0; i < Shape::ROWS; i++) {
 #pragma unroll
@@ -175,9 +146,7 @@ __device__ __forceinline__ void scan(const __half* queries, const __half* galler
         if (!fits) thresholds[row] = INFINITY;
       }
     }
-  }
-  cp_async_wait<0>();
-  __syncthreads();
+  });
   if (thread < Shape::M && row0 + thread < query_rows) {
     counts[(static_cast<long long>(row0) + thread) * chunks + chunk] = found[thread];
   }

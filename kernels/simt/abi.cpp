@@ -23,7 +23,7 @@ std::string wrong_shape(const Kernel& kernel, Dim grid, Dim block, const Shape& 
   }
   if (grid.x > 0x7fffffffu || grid.y > 0xffff || grid.z > 0xffff) return "the grid is over 2^31 - 1 x 65535 x 65535";
   if (is_hopper(kernel) && shape.arch != 90) {
-    return "it is for compute capability 9.0, not " + std::to_string(shape.arch / 10) + "." + std::to_string(shape.arch % 10);
+    return "it is for sm_90a, not sm_" + std::to_string(shape.arch);
   }
   size_t most = most_shared(shape.arch);
   if (shape.shared > most) {
@@ -41,9 +41,11 @@ std::string wrong_cluster(const Kernel& kernel, Dim grid, Dim block, Dim cluster
   if (grid.x % cluster.x != 0 || grid.y % cluster.y != 0 || grid.z % cluster.z != 0) {
     return "the grid is not a multiple of the cluster";
   }
-  if (blocks * block.count() > MOST_FIBERS) return "a cluster here has at most " + std::to_string(MOST_FIBERS) + " threads";
-  if (kernel.shared_begin != kernel.shared_end) return "kernels with clusters keep all shared memory in the dynamic block";
-  return "";
+  if (blocks * block.count() > MOST_FIBERS) {
+    return "a cluster here has at most " + std::to_string(MOST_FIBERS) + " threads";
+  }
+  bool all_dynamic = kernel.shared_begin == kernel.shared_end;
+  return all_dynamic ? "" : "kernels with clusters keep all shared memory in the dynamic block";
 }
 
 }  // namespace

@@ -31,6 +31,15 @@ const char* name_of(int signal) {
   }
 }
 
+// The block of the cluster that has ended and whose shared memory holds the address; null if none does.
+const Block* ended_block_of(uintptr_t address) {
+  for (const Block& block : card.blocks) {
+    auto start = reinterpret_cast<uintptr_t>(block.shared);
+    if (block.ended == card.threads && address - start < block.shared_bytes) return &block;
+  }
+  return nullptr;
+}
+
 // Gives up the running fibre: the scheduler goes on as if it had switched to it. The fault is told
 // with what little is safe in a handler of a synchronous fault: the fibre holds no lock of ours.
 void handle(int signal, siginfo_t* info, void* context) {
@@ -52,6 +61,11 @@ void handle(int signal, siginfo_t* info, void* context) {
   auto stack = reinterpret_cast<uintptr_t>(card.running->stack);
   if (signal == SIGSEGV && address < stack && address >= stack - 4096) {
     note_fault(*card.running, "the thread's stack of %zu bytes is full (addr2line -e %s 0x%zx)", STACK, name, offset);
+  } else if (const Block* ended = signal == SIGSEGV ? ended_block_of(address) : nullptr) {
+    const uint3& b = ended->index;
+    constexpr const char* text =
+        "an access to the shared memory of block (%u,%u,%u), which has ended (addr2line -e %s 0x%zx)";
+    note_fault(*card.running, text, b.x, b.y, b.z, name, offset);
   } else {
     note_fault(*card.running, "%s (addr2line -e %s 0x%zx)", name_of(signal), name, offset);
   }

@@ -1,5 +1,5 @@
 // __half and __nv_bfloat16 as 16 bits with exact conversions: to nearest, ties to even, as the card's.
-// Values compare and compute as float after conversion; there is no 16-bit arithmetic.
+// Arithmetic is in half_math.h.
 #pragma once
 
 #include <cstring>
@@ -89,8 +89,3 @@ inline __nv_bfloat162 __floats2bfloat162_rn(float x, float y) {
 }
 inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 b) { return b.bits; }
 inline __nv_bfloat16 __ushort_as_bfloat16(unsigned short bits) { return {bits}; }
-
-// Rounded once: the product of two halves is exact in float.
-inline __half2 __hmul2(__half2 a, __half2 b) {
-  return __floats2half2_rn(__half2float(a.x) * __half2float(b.x), __half2float(a.y) * __half2float(b.y));
-}

@@ -23,8 +23,9 @@ size_t offset_of(const Mbarrier& m) {
 void settle(Mbarrier& m, const Fiber& fiber, Site site) {
   if (m.pending > 0) return;
   if (m.bytes < 0) {
-    blame(fiber, site, "the mbarrier at byte %zu got %lld bytes more than were expected in its phase %llu", offset_of(m),
-          static_cast<long long>(-m.bytes), static_cast<unsigned long long>(m.phase));
+    constexpr const char* text = "the mbarrier at byte %zu got %lld bytes more than were expected in its phase %llu";
+    auto phase = static_cast<unsigned long long>(m.phase);
+    blame(fiber, site, text, offset_of(m), static_cast<long long>(-m.bytes), phase);
     return;
   }
   if (m.bytes > 0) return;
@@ -44,7 +45,8 @@ bool is_over(const Mbarrier& m, unsigned parity) { return m.phase % 2 != parity;
 void find_mbarrier(const uint64_t* bar, const char* what, Site site) {
   need_hopper(what, site);
   check_aligned(bar, 8, "an mbarrier", site);
-  if (barriers.find(bar) == barriers.end()) fail(site, "%s: no mbarrier was made at %p", what, static_cast<const void*>(bar));
+  if (barriers.find(bar) != barriers.end()) return;
+  fail(site, "%s: no mbarrier was made at %p", what, static_cast<const void*>(bar));
 }
 
 Mbarrier* mbarrier_at(const uint64_t* bar, const Fiber& fiber, const char* what, Site site) {
@@ -62,8 +64,8 @@ Mbarrier* mbarrier_at(const uint64_t* bar, const Fiber& fiber, const char* what,
   uint64_t mark;
   __builtin_memcpy(&mark, m.at, 8);
   if (mark != m.mark) {
-    blame(fiber, site, "%s: the mbarrier at byte %zu, made at %s:%d, was overwritten", what, offset_of(m), m.site.file,
-          m.site.line);
+    constexpr const char* text = "%s: the mbarrier at byte %zu, made at %s:%d, was overwritten";
+    blame(fiber, site, text, what, offset_of(m), m.site.file, m.site.line);
     return nullptr;
   }
   return &m;
@@ -74,7 +76,9 @@ uint64_t init_mbarrier(uint64_t* bar, uint32_t arrivals, Site site) {
   check_aligned(bar, 8, "an mbarrier", site);
   Block& block = *card.running->block;
   if (!block.is_shared(bar, 8)) fail(site, "mbarrier_init: not in the block's dynamic shared memory");
-  if (arrivals < 1 || arrivals > MOST_ARRIVALS) fail(site, "mbarrier_init of %u arrivals: needs 1 to 2^20 - 1", arrivals);
+  if (arrivals < 1 || arrivals > MOST_ARRIVALS) {
+    fail(site, "mbarrier_init of %u arrivals: needs 1 to 2^20 - 1", arrivals);
+  }
   if (barriers.count(bar) != 0) fail(site, "mbarrier_init: one was made there before");
   Quiet quiet;
   Mbarrier& m = barriers[bar];
@@ -90,12 +94,15 @@ void show_mbarriers(Site site) {
 void arrive_mbarrier(uint64_t* bar, uint32_t bytes, bool own, Site site) {
   Fiber& me = *card.running;
   Mbarrier& m = *mbarrier_at(bar, me, "an arrival", site);
-  if (own && m.block != me.block) fail(site, "mbarrier_arrive at another block's barrier: mbarrier_arrive_cluster does that");
-  if (!own && m.block != me.block && !m.shown) fail(site, "the mbarrier was not shown to the cluster (mbarrier_fence_init)");
+  bool elsewhere = m.block != me.block;
+  if (elsewhere && own) fail(site, "mbarrier_arrive at another block's barrier: mbarrier_arrive_cluster does that");
+  if (elsewhere && !m.shown) fail(site, "the mbarrier was not shown to the cluster (mbarrier_fence_init)");
   if (bytes > MOST_BYTES || m.bytes + bytes > MOST_BYTES) fail(site, "an mbarrier expects at most 2^20 - 1 bytes");
   if (m.pending == 0) {
-    fail(site, "one arrival too many at the mbarrier at byte %zu: all %u of its phase %llu have come, %lld bytes are open",
-         offset_of(m), m.count, static_cast<unsigned long long>(m.phase), static_cast<long long>(m.bytes));
+    constexpr const char* text =
+        "one arrival too many at the mbarrier at byte %zu: all %u of its phase %llu have come, %lld bytes are open";
+    auto phase = static_cast<unsigned long long>(m.phase);
+    blame(me, site, text, offset_of(m), m.count, phase, static_cast<long long>(m.bytes));
   }
   release(&m.orders[m.phase % 2]);
   m.bytes += bytes;

@@ -143,7 +143,9 @@ int simt_download(uint64_t from, void* to, size_t bytes, char* error, size_t cap
 int simt_copy(uint64_t to, uint64_t from, size_t bytes, char* error, size_t capacity) {
   Call call(error, capacity);
   std::string wrong;
-  if (!find_buffer(from, bytes, &wrong) || !find_buffer(to, bytes, &wrong)) return call.refuse(SIMT_FAILED, "copy: " + wrong);
+  if (!find_buffer(from, bytes, &wrong) || !find_buffer(to, bytes, &wrong)) {
+    return call.refuse(SIMT_FAILED, "copy: " + wrong);
+  }
   if (bytes > 0 && to < from + bytes && from < to + bytes) return call.refuse(SIMT_FAILED, "copy: the ranges overlap");
   copy_bytes(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
   return SIMT_DONE;

@@ -72,7 +72,8 @@ struct Request {
   WarpOp op;
   unsigned mask;
   uint64_t value;         // shuffles: the lane's value; votes: its predicate; ldmatrix, stmatrix: matrices
-  int argument;           // shuffles: source lane, delta or lane mask; ldmatrix, stmatrix: whether transposed; mma: whether bf16
+  int argument;           // shuffles: source lane, delta or lane mask; ldmatrix, stmatrix: whether transposed;
+                          // mma: whether bf16
   int width;              // shuffles: the segment
   const void* a;          // ldmatrix, stmatrix: the row's address; mma: uint32_t[4]
   const void* b;          // mma: uint32_t[2]

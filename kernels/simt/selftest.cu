@@ -83,6 +83,32 @@ extern "C" __global__ void selftest_to_16_bits(const float* x, unsigned short* h
   bfloats[i] = __bfloat16_as_ushort(__float2bfloat16_rn(x[i]));
 }
 
+// By pairs: sum, difference, product, fma, larger, smaller of x, y (and z) to out[6][n / 2]; and sum,
+// product and fma one by one to out[3][n].
+template <class T, class T2>
+__device__ __forceinline__ void sixteen_bits(const T* x, const T* y, const T* z, T2* pairs, T* singles, int n) {
+  int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x), half = n / 2;
+  if (i < half) {
+    auto a = load_vector<T2>(x + 2 * i), b = load_vector<T2>(y + 2 * i), c = load_vector<T2>(z + 2 * i);
+    const T2 r[6] = {__hadd2(a, b), __hsub2(a, b), __hmul2(a, b), __hfma2(a, b, c), __hmax2(a, b), __hmin2(a, b)};
+    for (int k = 0; k < 6; k++) pairs[k * half + i] = r[k];
+  }
+  if (i >= n) return;
+  singles[i] = __hadd(x[i], y[i]);
+  singles[n + i] = __hmul(x[i], y[i]);
+  singles[2 * n + i] = __hfma(x[i], y[i], z[i]);
+}
+
+extern "C" __global__ void selftest_half_arithmetic(const __half* x, const __half* y, const __half* z,
+                                                    __half2* pairs, __half* singles, int n) {
+  sixteen_bits(x, y, z, pairs, singles, n);
+}
+extern "C" __global__ void selftest_bfloat_arithmetic(const __nv_bfloat16* x, const __nv_bfloat16* y,
+                                                      const __nv_bfloat16* z, __nv_bfloat162* pairs,
+                                                      __nv_bfloat16* singles, int n) {
+  sixteen_bits(x, y, z, pairs, singles, n);
+}
+
 // out[i]: exp, reciprocal square root, fma(x, x, 1), and the bits' population count.
 extern "C" __global__ void selftest_scalars(const float* x, float4* out, int n) {
   int i = static_cast<int>(threadIdx.x);

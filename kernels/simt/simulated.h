@@ -7,6 +7,7 @@
 #include "simt/runtime.h"
 
 #include "simt/half.h"
+#include "simt/half_math.h"
 #include "simt/intrinsics.h"
 #include "simt/barrier.h"
 #include "simt/warp.h"

@@ -128,6 +128,38 @@ __device__ __forceinline__ void product(const TensorMap& a, const TensorMap& b, 
   }
 }
 
+enum class TileBug { None, NoFence, NoBarrier, ReadEarly, WrittenInFlight };
+
+// d[128][4] = a[64][16] b[8][16] of values that the threads put into shared memory themselves, in pieces
+// of 8 rows x 16 bytes, first A's, then B's.
+template <TileBug BUG>
+__device__ __forceinline__ void small_product(const __half* values, float* d) {
+  DYNAMIC_SHARED(shared);
+  auto* tile = reinterpret_cast<__half*>(shared);
+  constexpr int COUNT = (64 + 8) * 16;
+  for (int i = static_cast<int>(threadIdx.x); i < COUNT; i += static_cast<int>(blockDim.x)) tile[i] = values[i];
+  if (BUG != TileBug::NoFence) fence_async_shared();
+  if (BUG != TileBug::NoBarrier) __syncthreads();
+  float acc[4] = {};
+  wgmma_fence();
+  wgmma_f16<8>(acc, matrix_descriptor<Swizzle::NONE>(tile, 128, 256),
+               matrix_descriptor<Swizzle::NONE>(tile + 64 * 16, 128, 256), true);
+  wgmma_commit();
+  float* to = d + threadIdx.x * 4;
+  if (BUG == TileBug::ReadEarly) {
+    for (int i = 0; i < 4; i++) to[i] = acc[i];
+  }
+  if (BUG == TileBug::WrittenInFlight) {
+    for (int i = 0; i < 4; i++) acc[i] = 0.0f;
+    wgmma_f16<8>(acc, matrix_descriptor<Swizzle::NONE>(tile, 128, 256),
+                 matrix_descriptor<Swizzle::NONE>(tile + 64 * 16, 128, 256), true);
+    wgmma_commit();
+  }
+  wgmma_wait<0>();
+  if (BUG == TileBug::ReadEarly) return;
+  for (int i = 0; i < 4; i++) to[i] = acc[i];
+}
+
 enum class ClusterBug { None, EndsEarly, NoSync, TwoArrivals, WrongBlock };
 
 // Every block reads what the block before it has written.
@@ -220,6 +252,21 @@ extern "C" __global__ void planted_tma_overwritten(const __grid_constant__ Tenso
                                                    const __grid_constant__ TensorMap b,
                                                    const __grid_constant__ TensorMap out, int depth) {
   product<Bug::Overwritten>(a, b, out, depth);
+}
+extern "C" __global__ void planted_tile(const __half* values, float* d) {
+  small_product<TileBug::None>(values, d);
+}
+extern "C" __global__ void planted_tile_no_fence(const __half* values, float* d) {
+  small_product<TileBug::NoFence>(values, d);
+}
+extern "C" __global__ void planted_tile_no_barrier(const __half* values, float* d) {
+  small_product<TileBug::NoBarrier>(values, d);
+}
+extern "C" __global__ void planted_tile_read_early(const __half* values, float* d) {
+  small_product<TileBug::ReadEarly>(values, d);
+}
+extern "C" __global__ void planted_tile_written_in_flight(const __half* values, float* d) {
+  small_product<TileBug::WrittenInFlight>(values, d);
 }
 extern "C" __global__ void planted_cluster(const float* x, float* out) {
   pass_round<ClusterBug::None>(x, out);

@@ -86,7 +86,8 @@ __device__ __forceinline__ void multiply_raw(int kind, const unsigned char* tile
     if (kind == 1) wgmma_bf16<N>(acc, a + skip, b + skip, true);
     if (kind == 2) {
       uint32_t r[4];
-      for (int i = 0; i < 4; i++) r[i] = fragments[(threadIdx.x * static_cast<unsigned>(steps) + static_cast<unsigned>(s)) * 4 + static_cast<unsigned>(i)];
+      const uint32_t* own = fragments + (static_cast<int>(threadIdx.x) * steps + s) * 4;
+      for (int i = 0; i < 4; i++) r[i] = own[i];
       wgmma_f16_registers<N>(acc, r, b + skip, true);
     }
     if (kind == 3) wgmma_f16<N>(acc, a + skip, b + skip, s > 0);
@@ -150,7 +151,8 @@ extern "C" __global__ void selftest_store_groups(const __grid_constant__ TensorM
     auto* place = reinterpret_cast<__half*>(shared + i % 2 * 1024);
     if (threadIdx.x == 0) bulk_wait_read<1>();
     __syncthreads();
-    for (unsigned v = threadIdx.x; v < 8 * 64; v += blockDim.x) place[v] = __float2half_rn(first + static_cast<float>(i));
+    __half value = __float2half_rn(first + static_cast<float>(i));
+    for (unsigned v = threadIdx.x; v < 8 * 64; v += blockDim.x) place[v] = value;
     fence_async_shared();
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -210,7 +212,7 @@ extern "C" __global__ void selftest_mbarrier(int* out, int rounds) {
 }
 
 // out[block][i]: what block (rank + 1) % blocks of the cluster holds, read there; and its rank. Then each
-// thread adds to a counter of the last block, which tells it to `sums`.
+// thread adds to a counter of the last block, which puts it at its own place of `sums`.
 extern "C" __global__ void selftest_cluster(const int* values, int* out, int* sums) {
   DYNAMIC_SHARED(shared);
   auto* own = reinterpret_cast<int*>(shared);
@@ -225,7 +227,7 @@ extern "C" __global__ void selftest_cluster(const int* values, int* out, int* su
   atomicAdd(cluster_map(own + n + 1, blocks - 1), own[t]);
   cluster_arrive();
   cluster_wait();
-  if (rank == blocks - 1 && t == 0) sums[block / blocks] = own[n + 1];
+  if (rank == blocks - 1 && t == 0) sums[block] = own[n + 1];
 }
 
 // Each block loads its share of a box of 8 lines for a block, and shows it to all of the cluster: all end

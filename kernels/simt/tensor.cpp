@@ -144,7 +144,7 @@ Box box_of(const TensorRequest& r, const char* what) {
   Box box{decode(*r.map, r.site), {}, {r.offset[0], r.offset[1]}, 0};
   const Encoded& map = box.map;
   if (map.rank != r.rank) fail(r.site, "%s of rank %d with a tensor map of rank %d", what, r.rank, map.rank);
-  if (map.im2col != r.im2col) fail(r.site, "%s: the tensor map is %s", what, map.im2col ? "for im2col" : "not for im2col");
+  if (map.im2col != r.im2col) fail(r.site, "%s: the tensor map is %sfor im2col", what, map.im2col ? "" : "not ");
   check_aligned(r.shared, map.repeat(), what, r.site);
   const Block& block = *card.running->block;
   if (!block.is_shared(r.shared, map.bytes())) {

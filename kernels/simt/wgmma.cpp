@@ -47,18 +47,22 @@ struct Tile {
 void check_tile(const Fiber& fiber, const char* name, uint64_t bits, unsigned rows, Site site) {
   Tile tile(bits);
   const Block& block = *fiber.block;
-  if (tile.base != 0) return blame(fiber, site, "wgmma: %s's base offset is %u: tiles stand at multiples of the swizzle's repeat", name, tile.base);
-  if (tile.span != 0 && tile.start % (tile.span * 8) >= 128) {
-    return blame(fiber, site, "wgmma: %s begins at byte %u, in the middle of the swizzle's repeat of %u bytes", name, tile.start - SHARED_BASE, tile.span * 8);
+  if (tile.base != 0 || (tile.span != 0 && tile.start % (tile.span * 8) >= 128)) {
+    constexpr const char* text =
+        "wgmma: %s begins at byte %u with a base offset of %u: tiles stand at multiples of %u bytes";
+    return blame(fiber, site, text, name, tile.start - SHARED_BASE, tile.base, tile.span * 8);
   }
   for (unsigned row = 0; row < rows; row++) {
     for (unsigned half = 0; half < 2; half++) {
       int64_t at = int64_t(tile.piece(row, half)) - SHARED_BASE;
       if (at < 0 || at + 16 > static_cast<int64_t>(block.shared_bytes)) {
-        return blame(fiber, site, "wgmma: row %u of %s, at byte %lld, is outside the dynamic shared memory", row, name, static_cast<long long>(at));
+        constexpr const char* text = "wgmma: row %u of %s, at byte %lld, is outside the dynamic shared memory";
+        return blame(fiber, site, text, row, name, static_cast<long long>(at));
       }
       if (!is_known(block, static_cast<size_t>(at), 16)) {
-        return blame(fiber, site, "wgmma reads what threads have written since the last fence_async_shared: row %u of %s, at byte %lld", row, name, static_cast<long long>(at));
+        constexpr const char* text =
+            "wgmma reads what threads have written since the last fence_async_shared: row %u of %s, at byte %lld";
+        return blame(fiber, site, text, row, name, static_cast<long long>(at));
       }
     }
   }
@@ -307,8 +311,9 @@ void wait_matrices(int open, Site site) {
 std::string wait_of_matrices(const Fiber& f) {
   const Warpgroup& group = *f.block->warpgroups[f.linear / WARPGROUP];
   const MatrixOp& op = group.ops[group.executed - group.first];
-  return "for a wgmma that " + std::to_string(op.arrived) + " of 128 threads have brought (" + op.asked.site.file + ":" +
-         std::to_string(op.asked.site.line) + ")";
+  const Site& site = op.asked.site;
+  return "for a wgmma that " + std::to_string(op.arrived) + " of 128 threads have brought (" + site.file + ":" +
+         std::to_string(site.line) + ")";
 }
 
 void check_ended_matrices(const Fiber& fiber) {

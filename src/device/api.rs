@@ -7,6 +7,7 @@ use super::fusion::Fusion;
 use super::gpu::driver::Stream;
 use super::op::Op;
 use super::pictures::Pictures;
+use super::spaces::{FusedFound, FusedSearch, SparseSearch};
 use super::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_SWEEP_STEPS, MIN_SWEEP_STEP};
@@ -102,7 +103,8 @@ pub struct Fired {
     pub threshold: f64,
 }
 
-/// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download.
+/// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download; what
+/// searches and sweeps over lists, sparse rows and hashes read, they take as it stands on the host.
 pub trait Device: Send + Sync {
     /// What it is.
     fn info(&self) -> &DeviceInfo;
@@ -196,6 +198,57 @@ pub trait Device: Send + Sync {
         Err(Error::unsupported(format!("{name} has no dense search")).op("topk"))
     }
 
+    /// For each query its `k` best rows of the gallery (without one, of the queries, itself included) by
+    /// cosine, best first: higher score, then lower row. Pairs without a common term are never listed.
+    /// Products of common terms are summed in ascending order in f64, divided by
+    /// `sqrt(|a|^2 |b|^2)` and clamped to -1..=1: the same to the bit on every device.
+    ///
+    /// # Errors
+    /// [`Kind::Input`](crate::error::Kind::Input) for `k` of 0 and a `min_score` of NaN;
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has no such search, or
+    /// none for so many neighbours; [`Kind::Internal`](crate::error::Kind::Internal) for rows whose
+    /// parts do not go together.
+    fn topk_sparse(&self, _search: &SparseSearch<'_>, _stream: Stream) -> Result<Lists> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no sparse search")).op("topk"))
+    }
+
+    /// For each hash of `queries` its `k` nearest hashes of `gallery` (without one, of `queries`, itself
+    /// included), best first: higher score, then lower row. The score is `1 - different bits / 64`. What
+    /// has no hash has no neighbours and is nobody's.
+    ///
+    /// # Errors
+    /// [`Kind::Input`](crate::error::Kind::Input) for `k` of 0 and a `min_score` of NaN;
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device has no such search, or
+    /// none for so many neighbours.
+    fn topk_hamming(
+        &self,
+        _queries: &[Option<u64>],
+        _gallery: Option<&[Option<u64>]>,
+        _k: usize,
+        _min_score: Option<f64>,
+        _stream: Stream,
+    ) -> Result<Lists> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no search of hashes")).op("topk"))
+    }
+
+    /// For each query all rows of the gallery (without one, of the queries) that can be among its `k`
+    /// best by one score from several spaces, with their cosines in f64, which are the same to the bit on
+    /// every device. `each` gets them for some queries at a time, in order.
+    ///
+    /// # Errors
+    /// As [`Device::topk_sparse`], and what `each` fails with.
+    fn topk_fused(
+        &self,
+        _search: &FusedSearch<'_>,
+        _each: &mut dyn FnMut(&FusedFound) -> Result<()>,
+        _stream: Stream,
+    ) -> Result<()> {
+        let name = &self.info().name;
+        Err(Error::unsupported(format!("{name} has no fused search")).op("topk"))
+    }
+
     /// The dynamic threshold: for each row, the matches of the first step `t` at which any modality
     /// has a neighbour, the row itself left out, with `1 - score` below (strictly) its threshold of
     /// that step; none where no step has one. They stand modality by modality, each as in its list.
@@ -226,7 +279,7 @@ pub trait Device: Send + Sync {
     /// [`Kind::Shape`](crate::error::Kind::Shape) for an `out` of another shape;
     /// [`Kind::Internal`](crate::error::Kind::Internal) for a `staging` that is too small;
     /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) where the device does not prepare pictures:
-    /// [`crate::image::prepare`] does.
+    /// [`crate::image::prepare()`] does.
     fn preprocess(
         &self,
         _pictures: &Pictures,

@@ -10,6 +10,9 @@
 //!   Device   naive (the oracle, f64) | cpu | a card, over a Driver: the CUDA driver or the simulated card
 //! ```
 //!
+//! A card has more: several streams, page-locked memory, and work that is taken down once and put on a
+//! stream as one ([`Streams`], by [`Device::streams`]); a [`Runner`] is a plan over buffers that stay.
+//!
 //! Nothing above this module knows which device it is on, and this module never sees a file or a
 //! listing.
 
@@ -28,6 +31,7 @@ mod pictures;
 mod plan;
 mod runner;
 mod select;
+mod spaces;
 mod streams;
 mod weights;
 
@@ -46,6 +50,10 @@ pub use op::{Act, Cost, Epilogue, Margin, MarginKind, Op, PoolKind, Scalar, Wind
 pub use pictures::{Picture, Pictures, Taps};
 pub use plan::{Plan, bytes_of, values_of};
 pub use runner::Runner;
-pub use select::{cpu_kernels, open};
+pub use select::{MemoryLimit, cpu_kernels, limit_memory, open};
+pub use spaces::{
+    FusedFound, FusedRows, FusedSearch, FusedSpace, FusedSparse, NO_GROUP, SparseRows,
+    SparseSearch, Strength, WeightLists,
+};
 pub use streams::Streams;
 pub use weights::{Source, Weights, missing};

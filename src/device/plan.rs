@@ -460,11 +460,11 @@ impl Packer<'_> {
             Op::Gemm { .. } => vec![desc.clone()],
             // No layout depends on how many images there are.
             Op::Conv { .. } => {
-                let mut of = descs.to_vec();
-                if let Some(images) = of[0].dims.first_mut() {
+                let mut image = descs[0].clone();
+                if let Some(images) = image.dims.first_mut() {
                     *images = 1;
                 }
-                of
+                vec![image, desc.clone()]
             }
             _ => descs.to_vec(),
         };

@@ -58,6 +58,9 @@ pub trait Streams: Send + Sync {
     /// Bytes that can still be allocated: what is free, within the limit.
     fn memory_left(&self) -> Result<u64>;
 
+    /// The most bytes that this device had allocated at a time.
+    fn memory_peak(&self) -> u64;
+
     /// Lets all allocations of this device together have `most` bytes.
     fn limit_memory(&self, most: u64);
 }

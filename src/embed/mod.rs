@@ -21,5 +21,8 @@ mod unit;
 pub use ahead::{EncodeAhead, Lane, Lanes, stream_ahead};
 pub use flow::{Failure, Flow};
 pub use pipeline::{Encode, Items, Sink, batch_for, stream, stream_into};
-pub use titles::{EncodeTitles, TitleFlow, Window, stream_titles, stream_titles_into};
+pub use titles::{
+    EncodeTitles, TitleFlow, TitleLane, TitleLanes, TitlesAhead, Window, stream_titles,
+    stream_titles_into,
+};
 pub use unit::normalize;

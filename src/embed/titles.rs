@@ -6,9 +6,12 @@
 //! about a hundredth of the time that encoding does, so the two are not overlapped; each uses all of
 //! rayon's threads by itself.
 
+mod ahead;
+
 use std::cmp::Reverse;
 use std::ops::Range;
 
+pub use self::ahead::{TitleLane, TitleLanes, TitlesAhead};
 use super::flow::{Failure, Stopwatch};
 use super::pipeline::{Plain, Sink};
 use crate::error::{Error, Result};
@@ -34,6 +37,11 @@ pub trait EncodeTitles: Sync {
     /// # Errors
     /// Any error ends the run.
     fn encode(&self, titles: &[&[u32]], out: &mut [f32]) -> Result<()>;
+
+    /// Itself, where it takes titles ahead of those that it works on: a card's.
+    fn ahead(&self) -> Option<&dyn TitlesAhead> {
+        None
+    }
 }
 
 /// How much is held at a time.
@@ -73,6 +81,8 @@ pub struct TitleFlow {
     pub encode_seconds: f64,
     /// Seconds of work in the sink.
     pub write_seconds: f64,
+    /// Something about how it went that the user should know, or nothing.
+    pub note: Option<String>,
 }
 
 /// Tokenises and encodes every title and hands each vector to `sink(title, vector)`: window after
@@ -115,6 +125,9 @@ pub fn stream_titles_into(
     sink: &mut dyn Sink,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<TitleFlow> {
+    if let Some(ahead) = encoder.ahead() {
+        return ahead::stream(titles, (encoder, ahead), (window, skip), sink, progress);
+    }
     let (tokenising, encoding, writing) = <(Stopwatch, Stopwatch, Stopwatch)>::default();
     let mut flow = TitleFlow::default();
     let (dims, mut values, mut from) = (encoder.dims(), Vec::new(), 0);
@@ -131,7 +144,7 @@ pub fn stream_titles_into(
         let mut done = start + flow.failures.len() - told;
         sink.reached(done.max(skip), &flow.failures[told..])?;
         progress(done.max(skip));
-        for piece in pieces(&tokens, window.tokens) {
+        for piece in pieces(&tokens, (window.tokens, usize::MAX)) {
             let skipped = skip.saturating_sub(done).min(piece.len());
             done += piece.len();
             let piece = &piece[skipped..];
@@ -194,11 +207,14 @@ fn keep(
     Ok(kept)
 }
 
-/// `titles` cut into pieces of at most `most` tokens, or of one title.
-fn pieces(titles: &[(usize, Vec<u32>)], most: usize) -> Vec<&[(usize, Vec<u32>)]> {
+/// `titles` cut into pieces of at most so many tokens and titles, or of one title.
+fn pieces(
+    titles: &[(usize, Vec<u32>)],
+    (most, count): (usize, usize),
+) -> Vec<&[(usize, Vec<u32>)]> {
     let (mut pieces, mut from, mut held) = (Vec::new(), 0, 0);
     for (at, (_, tokens)) in titles.iter().enumerate() {
-        if at > from && held + tokens.len() > most {
+        if at > from && (held + tokens.len() > most || at - from >= count) {
             pieces.push(&titles[from..at]);
             (from, held) = (at, 0);
         }

@@ -7,6 +7,8 @@
 //!
 //! names of all listings -> Unique -> each file's bytes -> decode_rgb -> prepare -> [size, size, 3]
 //!                          (once)    decode_prepare       (EXIF, RGB)   (resize, crop, normalise)
+//!                                                           |
+//!                                                           +-> stage -> Device::preprocess: the same on a card
 //! ```
 //!
 //! Every file here is a stranger's. A name may lead out of the folder or to a device, a header may

@@ -1,4 +1,4 @@
-//! Pictures on their way to a card, which resizes, crops and normalises them as [`super::prepare`] does.
+//! Pictures on their way to a card, which resizes, crops and normalises them as [`super::prepare()`] does.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub fn staging(how: &Prepare) -> Result<Pictures> {
 }
 
 /// Adds a picture to those that [`Device::preprocess`](crate::device::Device::preprocess) prepares: the
-/// samples that the card normalises are those of [`super::prepare`], bit for bit.
+/// samples that the card normalises are those of [`super::prepare()`], bit for bit.
 ///
 /// # Errors
 /// Those of [`Prepare::check`], a picture without pixels, pictures of another size, or more than a batch

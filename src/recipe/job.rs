@@ -21,11 +21,11 @@ pub struct Job<'a> {
     /// The gallery that the listings are answered from; they are answered from one another if there is
     /// none.
     pub against: Option<Side<'a>>,
-    /// Where the encoders, the sweep and the search over dense rows run; the rest has no card form yet
-    /// and runs on the CPU.
+    /// Where the encoders, the search over dense rows, the steps that refine rows and the rule run; the
+    /// rest has no card form yet and runs on the CPU.
     pub device: Arc<dyn Device>,
-    /// Whether an encoder that the device has no form of is an error; else it runs on the CPU, with a
-    /// note.
+    /// Whether an encoder or a dense search that the device has no form of is an error; else it runs on
+    /// the CPU, with a note.
     pub insist: bool,
     /// Where what the stages make is kept.
     pub work: &'a Work,

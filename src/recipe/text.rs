@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::encoder::weights_sha256;
 use crate::device::Device;
-use crate::embed::{EncodeTitles, store};
+use crate::embed::{EncodeTitles, TitleLane, TitleLanes, TitlesAhead, store};
 use crate::error::{Error, Result};
-use crate::nn::text::{TextEncoder, TextFamily, TextFolder, TextPool};
+use crate::nn::text::{self, TextEncoder, TextFamily, TextFolder, TextPool};
 use crate::nn::weights::OpenOptions;
 use crate::text::tokenize::{TokenizeOptions, Tokenizer};
 
@@ -184,5 +184,35 @@ impl EncodeTitles for OpenText {
 
     fn encode(&self, titles: &[&[u32]], out: &mut [f32]) -> Result<()> {
         self.encoder.encode(titles, out)
+    }
+
+    fn ahead(&self) -> Option<&dyn TitlesAhead> {
+        let streams = self.encoder.plan().device().streams();
+        streams.map(|_| self as &dyn TitlesAhead)
+    }
+}
+
+impl TitlesAhead for OpenText {
+    fn lanes(&self, tokens: usize) -> Result<TitleLanes<'_>> {
+        let Some(made) = self.encoder.lanes(tokens)? else {
+            return Err(Error::internal("the device has no streams").op("embed"));
+        };
+        let lanes = made.lanes.into_iter().map(|lane| Box::new(lane) as _);
+        Ok(TitleLanes {
+            tokens: made.tokens,
+            titles: made.titles,
+            lanes: lanes.collect(),
+            note: made.note,
+        })
+    }
+}
+
+impl TitleLane for text::TitleLane<'_> {
+    fn submit(&mut self, titles: &[&[u32]]) -> Result<()> {
+        text::TitleLane::submit(self, titles)
+    }
+
+    fn collect(&mut self, out: &mut [f32]) -> Result<()> {
+        text::TitleLane::collect(self, out)
     }
 }

@@ -8,7 +8,7 @@
 //! Rows are dense or sparse ([`Rows`](crate::tensor::Rows)) and count as unit rows; the rows that come back
 //! are unit rows. A listing without evidence is a row of zeros: it stays one, and changes no other. Every
 //! sum runs in `f64` in one fixed order, so the same input gives the same bytes whatever the number of
-//! threads.
+//! threads, and on a card (`*_on`) too.
 
 mod blend;
 mod concat;

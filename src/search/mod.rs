@@ -19,7 +19,9 @@ pub use dense::{cosine, dense, dense_against};
 #[doc(hidden)]
 pub use dense_join::Tuning;
 pub use hamming::{equal_hashes, hamming, hamming_against};
-pub use on::dense_on;
+pub use on::{dense_on, fused_on, hamming_on, sparse_on};
+#[doc(hidden)]
+pub use on::{fused_cut_on, sparse_cut_on};
 pub use options::TopK;
 pub use output::write_neighbours;
 pub use sparse::{sparse, sparse_against};

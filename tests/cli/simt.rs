@@ -1,7 +1,7 @@
 //! The card's code path through the command line, on the simulated card.
 
-use doppel::embed::store::{NpyDtype, write_npy};
-use doppel::tensor::Matrix;
+use doppel::embed::store::{self, NpyDtype, write_npy, write_npz};
+use doppel::tensor::{Csr, Matrix};
 
 use crate::tools::{Bench, SMALL};
 
@@ -181,49 +181,273 @@ fn a_recipe_that_refines_gives_the_cpus_bytes_on_the_card() {
     }
 }
 
+/// Writes rows of a sparse matrix as `.npz` and gives their number.
+fn sparse_rows(bench: &Bench, name: &str) -> usize {
+    let mut random = fastrand::Rng::with_seed(12);
+    let (rows, cols) = (45, 30);
+    let (mut starts, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
+    for i in 0..rows {
+        let mut some: Vec<u32> = (0..1 + i % 5).map(|_| random.u32(0..cols as u32)).collect();
+        if i % 11 == 0 {
+            some.clear();
+        }
+        some.sort_unstable();
+        some.dedup();
+        values.extend(some.iter().map(|_| f64::from(random.f32())));
+        columns.extend(some);
+        starts.push(columns.len());
+    }
+    let x = Csr::new(cols, starts, columns, values).unwrap();
+    write_npz(bench.path(name), &x).unwrap();
+    rows
+}
+
 #[test]
-fn what_the_card_has_no_form_of_is_one_line() {
+fn every_kind_of_search_on_the_card_gives_the_cpus_bytes() {
+    if !card() {
+        return;
+    }
+    let bench = Bench::new();
+    let rows = sparse_rows(&bench, "t.npz");
+    let mut random = fastrand::Rng::with_seed(13);
+    let data: Vec<f32> = (0..rows * 7).map(|_| random.f32() - 0.4).collect();
+    let x = Matrix::new(rows, 7, data).unwrap();
+    write_npy(bench.path("x.npy"), &x, NpyDtype::F32).unwrap();
+    let mut hashes = String::from("posting_id,image_phash\n");
+    for i in 0..rows {
+        match i % 9 {
+            4 => hashes.push_str(&format!("p{i},\n")),
+            near => hashes.push_str(&format!("p{i},{:016x}\n", random.u64(..) >> (5 * near))),
+        }
+    }
+    bench.write("hashes.csv", hashes);
+    for (n, line) in [
+        "t.npz -k 9",
+        "t.npz -k 44 --min-score 0.3",
+        "t.npz --queries t.npz -k 3",
+        "hashes.csv -k 12",
+        "hashes.csv -k 30 --min-score 0.6",
+        "hashes.csv --queries hashes.csv -k 2",
+        "x.npy -k 45",
+        "x.npy -k 100",
+        "x.npy t.npz --weights 0.7,0.3 -k 11",
+        "t.npz x.npy --queries t.npz x.npy -k 20",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let (cpu, card) = (format!("cpu{n}.csv"), format!("card{n}.csv"));
+        bench
+            .engine(&format!("search {line} --out {cpu} --device cpu"))
+            .ends(0);
+        let json = bench
+            .engine(&format!("search {line} --out {card} --device simt --json"))
+            .ends(0)
+            .json();
+        assert_eq!(json["device"], "simt", "{line}");
+        assert_eq!(bench.read(&card), bench.read(&cpu), "{line}");
+        assert!(bench.read(&cpu).lines().count() > 80, "{line}");
+    }
+}
+
+#[test]
+fn what_no_device_searches_is_one_line() {
     if !card() {
         return;
     }
     let bench = Bench::new();
     bench.write("h.csv", "posting_id,image_phash\na,0000000000000000\n");
+    bench.write("i.csv", "posting_id,image_phash\na,0000000000000000\n");
     bench
-        .engine("search h.csv --out nn.csv --device simt")
-        .fails_with(&["simt", "--device cpu"]);
+        .engine("search h.csv i.csv --out nn.csv --device simt")
+        .fails_with(&["h.csv", "search them alone"]);
     let json = bench.engine("info --device simt --json").ends(0).json();
     assert_eq!(json["device"], "simt");
 }
 
+/// The demo's photographs and made-up titles: pairs that share a photograph and most of a title.
+fn market(bench: &Bench) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/images");
+    let mut photographs: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    photographs.sort();
+    let words = [
+        "phone", "case", "red", "blue", "shirt", "new", "large", "bag",
+    ];
+    let mut text = String::from("posting_id,image,title,label_group\n");
+    for i in 0..8usize {
+        let name = format!("{}.jpg", i / 2);
+        let bytes = std::fs::read(&photographs[i / 2 * 17]).unwrap();
+        bench.write(&format!("photos/{name}"), bytes);
+        let title: Vec<&str> = (0..4)
+            .map(|j| words[(i / 2 * 3 + j * (1 + i % 2)) % 8])
+            .collect();
+        text.push_str(&format!("p{i},{name},{},{}\n", title.join(" "), i / 2));
+    }
+    bench.write("l.csv", text);
+}
+
+fn bytes(bench: &Bench, name: &str) -> Vec<u8> {
+    std::fs::read(bench.path(name)).unwrap()
+}
+
+/// The least cosine between the rows of two files.
+fn least_cosine(bench: &Bench, one: &str, two: &str) -> f64 {
+    let [a, b] = [one, two].map(|name| store::read_npy(bench.path(name)).unwrap());
+    assert_eq!((a.rows(), a.dims()), (b.rows(), b.dims()));
+    let dot = |x: &[f32], y: &[f32]| -> f64 {
+        let products = x.iter().zip(y).map(|(a, b)| f64::from(*a) * f64::from(*b));
+        products.sum()
+    };
+    let rows = (0..a.rows()).map(|i| (a.row(i), b.row(i)));
+    let cosines = rows.map(|(x, y)| dot(x, y) / (dot(x, x) * dot(y, y)).sqrt());
+    cosines.fold(f64::INFINITY, f64::min)
+}
+
+fn images() -> String {
+    format!(
+        "--images photos --encoder timm:resnet18 --weights {} --size 40",
+        crate::embed::weights()
+    )
+}
+
+/// As [`card`], for the tests of whole encoders: the race detector takes an hour for them.
+fn quick_card() -> bool {
+    let slow = |path: std::ffi::OsString| path.to_string_lossy().contains("tsan");
+    match std::env::var_os("DOPPEL_SIMT").is_some_and(slow) {
+        true => {
+            println!("skipped: too slow with the race detector");
+            false
+        }
+        false => card(),
+    }
+}
+
 #[test]
-fn an_encoder_that_the_card_cannot_run_is_one_line() {
+fn images_are_embedded_on_the_card_as_on_the_cpu() {
+    if !quick_card() {
+        return;
+    }
+    let bench = Bench::new();
+    market(&bench);
+    let embed = |more: &str| {
+        let line = format!("embed l.csv {} {more}", images());
+        bench.engine(&line).ends(0)
+    };
+    embed("--out cpu.npy --device cpu");
+    let json = embed("--out card.npy --device simt --threads 1 --json").json();
+    assert_eq!(json["device"], "simt");
+    let peak = json["peak_device_memory_bytes"].as_u64().unwrap();
+    assert!(peak > 20 << 20, "{peak}");
+    assert!(least_cosine(&bench, "cpu.npy", "card.npy") > 0.999);
+    // Other threads change nothing, and another batch nothing but rounding.
+    embed("--out two.npy --device simt --threads 2");
+    assert_eq!(bytes(&bench, "card.npy"), bytes(&bench, "two.npy"));
+    // Less memory than a batch takes is a smaller batch and a line.
+    let less = peak - peak / 400;
+    let ran = embed(&format!(
+        "--out less.npy --device simt --batch 4 --device-memory {less}"
+    ));
+    assert!(ran.err.contains("at a time"), "{}", ran.err);
+    assert!(least_cosine(&bench, "less.npy", "card.npy") > 0.9999);
+    let line = format!("embed l.csv {} --out none.npy", images());
+    bench
+        .engine(&format!("{line} --device simt --device-memory 1M"))
+        .fails_with(&["1048576", "--device-memory"]);
+    bench
+        .engine(&format!("{line} --device simt --device-memory lots"))
+        .fails_with(&["lots"]);
+    let ran = bench
+        .engine(&format!("{line} --device cpu --device-memory 1M"))
+        .ends(0);
+    assert!(ran.err.contains("on the CPU"), "{}", ran.err);
+}
+
+#[test]
+fn a_whole_match_on_the_card_finds_the_cpus_pairs() {
+    if !quick_card() {
+        return;
+    }
+    let bench = Bench::new();
+    market(&bench);
+    crate::titles::copy(&bench, "bert", "w");
+    let run = |device: &str, name: &str| {
+        bench
+            .engine(&format!(
+                "match l.csv {} --encoder hf: --weights w --out {name}.csv --pairs {name}.pairs.csv \
+                 --device {device} --json",
+                images()
+            ))
+            .ends(0)
+            .json()
+    };
+    let on_cpu = run("cpu", "cpu");
+    let json = run("simt", "card");
+    assert_eq!(json["device"], "simt");
+    // Nothing is left to the CPU that would be told.
+    assert_eq!(json["notes"], on_cpu["notes"]);
+    let stages: Vec<&str> = json["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["name"].as_str().unwrap())
+        .collect();
+    for stage in ["embed", "titles", "tfidf", "search", "match"] {
+        assert!(stages.iter().any(|s| s.starts_with(stage)), "{stages:?}");
+    }
+    // A pair that differs lies at its threshold; these lie far from theirs.
+    assert_eq!(bench.read("card.csv"), bench.read("cpu.csv"));
+    let pairs = |name: &str| -> Vec<(String, f64)> {
+        let text = bench.read(name);
+        let rows = text.lines().skip(1).map(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            let key = [fields[0], fields[1], fields[3], fields[4]].join(" ");
+            (key, fields[2].parse().unwrap())
+        });
+        let mut rows: Vec<(String, f64)> = rows.collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        rows
+    };
+    let (cpu, card) = (pairs("cpu.pairs.csv"), pairs("card.pairs.csv"));
+    assert!(cpu.len() >= 8, "{cpu:?}");
+    assert_eq!(cpu.len(), card.len());
+    for ((a, x), (b, y)) in cpu.iter().zip(&card) {
+        assert_eq!(a, b);
+        assert!((x - y).abs() < 2e-3, "{a}: {x} and {y}");
+    }
+}
+
+#[test]
+fn titles_are_embedded_on_the_card_as_on_the_cpu() {
     if !card() {
         return;
     }
     let bench = Bench::new();
-    bench.write("l.csv", "posting_id,image\na,a.jpg\n");
-    bench.write("photos/a.jpg", "");
-    let line = format!(
-        "embed l.csv --images photos --encoder timm:resnet18 --weights {} --size 40 --out x.npy \
-         --device simt",
-        crate::embed::weights()
-    );
-    bench
-        .engine(&line)
-        .fails_with(&["--device simt", "--device cpu"]);
-    assert_eq!(bench.names(), ["l.csv", "photos"]);
+    market(&bench);
     crate::titles::copy(&bench, "bert", "w");
-    bench.write("l.csv", "posting_id,title\na,phone case\n");
+    let embed = |more: &str| {
+        let line = format!("embed l.csv --encoder hf: --weights w {more}");
+        bench.engine(&line).ends(0)
+    };
+    embed("--out cpu.npy --device cpu");
+    let json = embed("--out card.npy --device simt --threads 1 --json").json();
+    assert_eq!(json["device"], "simt");
+    assert!(least_cosine(&bench, "cpu.npy", "card.npy") > 0.999);
+    embed("--out two.npy --device simt --threads 2");
+    assert_eq!(bytes(&bench, "card.npy"), bytes(&bench, "two.npy"));
+    bench
+        .engine(
+            "embed l.csv --encoder hf: --weights w --out no.npy --device simt --device-memory 4k",
+        )
+        .fails_with(&["4096", "--device-memory"]);
+    // What is wrong with the folder is told as on any device.
     for verb in ["embed l.csv --out x.npy", "match l.csv --out m.csv"] {
-        bench
-            .engine(&format!("{verb} --encoder hf: --weights w --device simt"))
-            .fails_with(&["--device simt", "--device cpu"]);
-        // What is wrong with the folder is told as on any device.
         bench
             .engine(&format!(
                 "{verb} --encoder hf: --weights photos --device simt"
             ))
             .fails_with(&["config.json"]);
     }
-    assert_eq!(bench.names(), ["l.csv", "photos", "w"]);
 }

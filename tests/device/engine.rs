@@ -13,7 +13,7 @@ use doppel::error::{Kind, Result};
 use crate::harness::{cards, simulated_driver, values};
 
 /// A simulated card of this test's own, whose streams go by `order`.
-fn simulated(order: Order) -> Option<Arc<SimtDriver>> {
+pub fn simulated(order: Order) -> Option<Arc<SimtDriver>> {
     simulated_driver()?;
     let driver = Arc::new(SimtDriver::from_env().unwrap()?);
     driver.set_streams(Some(order));

@@ -242,17 +242,29 @@ fn the_plan_that_is_chosen_and_what_the_twin_takes() {
     }
 }
 
-/// Lists of the `k` nearest of each row among the rows themselves, in `chunks` parts.
-fn search(card: &GpuDevice, rows: &[f32], dims: usize, k: usize, chunks: usize) -> Lists {
-    let desc = Desc::new(&[rows.len() / dims, dims], DType::F32);
-    let buf = alloc(card, desc).unwrap();
-    card.upload(bytemuck::cast_slice(rows), &buf, Stream::DEFAULT)
-        .unwrap();
+/// Lists of the `k` nearest of each row among the rows themselves, or in a gallery, in `chunks` parts.
+fn search(
+    card: &GpuDevice,
+    rows: &[f32],
+    gallery: Option<&[f32]>,
+    dims: usize,
+    k: usize,
+    chunks: usize,
+) -> Lists {
+    let put = |rows: &[f32]| {
+        let desc = Desc::new(&[rows.len() / dims, dims], DType::F32);
+        let buf = alloc(card, desc).unwrap();
+        card.upload(bytemuck::cast_slice(rows), &buf, Stream::DEFAULT)
+            .unwrap();
+        buf
+    };
+    let (left, right) = (put(rows), gallery.map(put));
     let tuning = TopKTuning {
         slab: 256,
         chunks: Some(chunks),
     };
-    card.topk_tuned(&buf, None, k, Some(-0.5), &tuning).unwrap()
+    card.topk_tuned(&left, right.as_ref(), k, None, &tuning)
+        .unwrap()
 }
 
 fn same_lists(a: &Lists, b: &Lists, what: &str) {
@@ -274,9 +286,9 @@ fn agree(rows: usize, dims: usize, k: usize, chunks: usize) {
     let driver = SimtDriver::open_as(path, 80).unwrap();
     driver.set_schedule(portable.schedule());
     let data = values(rows * dims, 14);
-    let want = search(&GpuDevice::new(Arc::new(driver)), &data, dims, k, 1);
+    let want = search(&GpuDevice::new(Arc::new(driver)), &data, None, dims, k, 1);
     for card in hoppers() {
-        let have = search(&card, &data, dims, k, chunks);
+        let have = search(&card, &data, None, dims, k, chunks);
         same_lists(
             &have,
             &want,
@@ -288,6 +300,21 @@ fn agree(rows: usize, dims: usize, k: usize, chunks: usize) {
 #[test]
 fn a_scan_of_more_than_a_buffer_holds() {
     agree(290, 12, 5, 1);
+}
+
+#[test]
+fn rows_that_the_gallery_has_not_are_nobodys() {
+    // All scores are negative; what lies behind the gallery's end would score 0.
+    let rows = [1.0, 0.5, 2.0, 1.0];
+    let gallery = rows.map(|v: f32| -v);
+    for card in hoppers() {
+        let lists = search(&card, &rows, Some(&gallery), 2, 1, 1);
+        assert_eq!(lists.len(), 2);
+        for i in 0..2 {
+            let row: Vec<(u32, f64)> = lists.row(i).iter().collect();
+            assert_eq!(row, [(0, -1.0)], "row {i}");
+        }
+    }
 }
 
 #[test]
@@ -314,7 +341,7 @@ fn every_schedule_finds_the_same() {
     let results: Vec<Lists> = schedules
         .map(|schedule| {
             driver.set_schedule(schedule);
-            search(&card, &data, 16, 10, 1)
+            search(&card, &data, None, 16, 10, 1)
         })
         .collect();
     for (i, lists) in results.iter().enumerate() {

@@ -5,13 +5,10 @@ use std::sync::Arc;
 
 use doppel::device::{
     Act, Buf, CpuDevice, DType, Desc, Device, Epilogue, Graph, Lower, NaiveDevice, Op, Origin,
-    Plan, PoolKind, Precision, Scalar, Stream, Support, Value, Weights, Window, alloc, bytes_of,
-    values_of,
+    Plan, PoolKind, Precision, Scalar, Stream, Value, Weights, Window, alloc, bytes_of, values_of,
 };
 
-use crate::harness::{
-    cards, compare, inputs, inputs_for, light, run, run_at, run_packed, test, thin, values,
-};
+use crate::harness::{compare, inputs, inputs_for, run, test, thin, values};
 
 fn images(n: usize, h: usize, w: usize, c: usize) -> Desc {
     Desc::new(&[n, h, w, c], DType::F32)
@@ -22,9 +19,9 @@ fn vector(n: usize) -> Desc {
 }
 
 /// A convolution with all its inputs: height, width, channels, filters, window, groups.
-type Case = (usize, usize, usize, usize, Window, usize);
+pub type Case = (usize, usize, usize, usize, Window, usize);
 
-fn conv_cases() -> Vec<Case> {
+pub fn conv_cases() -> Vec<Case> {
     let skew = Window {
         kernel: [3, 2],
         stride: [2, 1],
@@ -52,7 +49,7 @@ fn conv_cases() -> Vec<Case> {
     ]
 }
 
-fn conv_inputs(case: &Case, n: usize, gate: bool, epilogue: &Epilogue) -> Vec<Desc> {
+pub fn conv_inputs(case: &Case, n: usize, gate: bool, epilogue: &Epilogue) -> Vec<Desc> {
     let &(h, w, c, o, window, groups) = case;
     let (oh, ow) = window.out("conv", h, w).unwrap();
     let filters = [o, c / groups, window.kernel[0], window.kernel[1]];
@@ -97,146 +94,8 @@ fn convolutions_in_every_epilogue() {
     assert!(compared >= 2 * 15 * all.len() / 3, "{compared}");
 }
 
-/// Values of another type in the same shapes.
-fn in_half(descs: &[Desc]) -> Vec<Desc> {
-    let half = |d: &Desc| Desc::new(&d.dims, DType::F16);
-    descs.iter().map(half).collect()
-}
-
-/// What a card has kernels of its own for, beside [`conv_cases`].
-fn half_cases() -> Vec<Case> {
-    vec![
-        // More than a tile of pixels, of filters and of k, in one group and in two.
-        (12, 11, 72, 136, Window::square(1, 1, 0), 1),
-        (13, 12, 16, 130, Window::square(3, 1, 1), 1),
-        (12, 12, 128, 128, Window::square(3, 2, 1), 2),
-        (9, 15, 48, 24, Window::square(2, 2, 0), 1),
-        // Few pixels.
-        (1, 1, 296, 24, Window::square(1, 1, 0), 1),
-        (3, 3, 40, 33, Window::square(3, 2, 1), 1),
-        // Small groups, of more channels than a block's too, and more pixels than a tile's.
-        (9, 10, 72, 72, Window::square(3, 1, 1), 18),
-        (10, 17, 80, 80, Window::square(3, 2, 1), 10),
-        (5, 9, 48, 48, Window::square(3, 1, 1), 3),
-        (11, 3, 96, 96, Window::square(5, 1, 2), 3),
-        // One filter a channel: strips that end early, many channels, steps and both windows.
-        (19, 18, 8, 8, Window::square(3, 1, 1), 8),
-        (5, 35, 16, 16, Window::same(3, 2, 5, 35), 16),
-        (6, 5, 264, 264, Window::square(5, 1, 2), 264),
-        (7, 9, 24, 24, Window::same(5, 2, 7, 9), 24),
-        (4, 4, 16, 16, Window::square(2, 1, 0), 16),
-    ]
-}
-
-#[test]
-fn convolutions_in_half_precision() {
-    let all = Epilogue::all();
-    let mut cases = conv_cases();
-    cases.extend(half_cases());
-    let (mut compared, mut wanted) = (0, 0);
-    let devices = 2 + if light() { 0 } else { cards().len() };
-    for (i, case) in cases.iter().enumerate() {
-        let (window, groups) = (case.4, case.5);
-        let gates = if window == Window::square(1, 1, 0) && groups == 1 {
-            vec![false, true]
-        } else {
-            vec![false]
-        };
-        for gate in gates {
-            // A bare one, one with everything, and one more.
-            for e in [0, 47, (i * 5 + 1) % all.len()] {
-                let op = Op::Conv {
-                    window,
-                    groups,
-                    gate,
-                    epilogue: all[e],
-                };
-                let descs = in_half(&conv_inputs(case, 1 + i % 3, gate, &all[e]));
-                compared += test(&op, &descs, (i * 64 + e) as u64);
-                wanted += devices;
-            }
-        }
-    }
-    assert!(compared >= wanted, "{compared} of {wanted}");
-}
-
-/// Buffers that begin at no more than the alignment of an element, and filters that are packed.
-#[test]
-fn images_need_no_more_than_the_alignment_of_an_element() {
-    let full = Epilogue {
-        scale: true,
-        bias: true,
-        residual: true,
-        act: Act::Silu,
-    };
-    let mut cases: Vec<(Op, Vec<Desc>)> = half_cases()
-        .into_iter()
-        .filter(|c| c.0 * c.1 * c.2 * c.3 < 200_000)
-        .map(|case| {
-            let gate = case.4 == Window::square(1, 1, 0);
-            let op = Op::Conv {
-                window: case.4,
-                groups: case.5,
-                gate,
-                epilogue: full,
-            };
-            (op, in_half(&conv_inputs(&case, 2, gate, &full)))
-        })
-        .collect();
-    cases.extend(others().into_iter().map(|(op, d)| (op, in_half(&d))));
-    for (i, (op, descs)) in thin(cases).enumerate() {
-        let ins = inputs_for(&op, &descs, i as u64);
-        for card in cards() {
-            let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
-            let have = run_at(&*card, &op, &ins, 2).unwrap();
-            compare(&op, &ins, &have, &want, "unaligned");
-        }
-    }
-}
-
-/// The means that a convolution of one filter a channel sums on the way: those of its result as stored.
-#[test]
-fn depthwise_convolutions_with_the_average_of_their_result() {
-    let all = Epilogue::all();
-    let cases: Vec<Case> = half_cases().into_iter().filter(|c| c.2 == c.5).collect();
-    let mut fused = 0;
-    for (i, case) in thin(cases).enumerate() {
-        let (window, groups, epilogue) = (case.4, case.5, all[i * 5 + 3]);
-        let gate = false;
-        let op = Op::ConvAverage {
-            window,
-            groups,
-            epilogue,
-        };
-        let conv = Op::Conv {
-            window,
-            groups,
-            gate,
-            epilogue,
-        };
-        let descs = in_half(&conv_inputs(&case, 2, gate, &epilogue));
-        let ins = inputs(&descs, i as u64);
-        let naive = NaiveDevice::default();
-        let want = run(&naive, &op, &ins).unwrap();
-        for card in cards() {
-            if card.supports(&op, &descs) != Support::Native {
-                continue;
-            }
-            fused += 1;
-            let mut results = vec![run(&*card, &op, &ins).unwrap()];
-            results.extend(run_packed(&*card, &op, &ins).map(|r| r.unwrap()));
-            for have in results {
-                compare(&conv, &ins, &have[..1], &want[..1], "fused");
-                let mean = run(&naive, &Op::GlobalAverage, &have[..1]).unwrap();
-                compare(&Op::GlobalAverage, &have[..1], &have[1..], &mean, "fused");
-            }
-        }
-    }
-    assert!(fused >= cards().len(), "{fused}");
-}
-
 /// Every other operation on images, with inputs.
-fn others() -> Vec<(Op, Vec<Desc>)> {
+pub fn others() -> Vec<(Op, Vec<Desc>)> {
     let mut cases = Vec::new();
     let act = Act::Silu;
     for (h, w, c) in [(1, 1, 1), (7, 5, 3), (6, 9, 17), (4, 4, 64)] {
@@ -311,9 +170,6 @@ fn the_other_operations_on_images() {
         compared += test(op, descs, seed as u64);
     }
     assert!(compared >= 2 * cases.len(), "{compared}");
-    for (seed, (op, descs)) in thin(cases).enumerate() {
-        test(&op, &in_half(&descs), 1000 + seed as u64);
-    }
 }
 
 /// Runs a graph of plain operations on the naive twin, node by node.

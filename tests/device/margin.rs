@@ -92,7 +92,7 @@ const SHAPES: [(usize, usize); 7] = [
     (8, 5),
     (3, 1024),
     (256, 37),
-    (8, 3000),
+    (8, 2060),
     (2, 24),
 ];
 
@@ -100,7 +100,9 @@ const SHAPES: [(usize, usize); 7] = [
 fn margins_and_losses_on_odd_shapes() {
     for (s, (rows, classes)) in thin(SHAPES.to_vec()).enumerate() {
         for kind in KINDS {
-            for m in [0.5, 0.0, 0.9] {
+            // No margin at all, once.
+            let angles = if s == 0 { &[0.5, 0.0, 0.9][..] } else { &[0.5] };
+            for &m in angles {
                 let how = margin(kind, m);
                 let ins = head(&how, rows, classes, s as u64);
                 let naive = NaiveDevice::default();
@@ -314,42 +316,35 @@ fn products_of_rows_are_f32() {
 #[test]
 fn a_head_over_eleven_thousand_classes() {
     let (rows, dims) = (8, 24);
-    let shapes = thin(vec![11_014, 77]).collect::<Vec<_>>();
-    for (classes, kind) in shapes.into_iter().flat_map(|n| KINDS.map(|k| (n, k))) {
-        let how = margin(kind, 0.5);
+    for classes in thin(vec![77, 11_014]) {
         let half = |dims: &[usize], seed| {
             let n = dims.iter().product();
-            (
-                Desc::new(dims, DType::F16),
-                bytes_of(&values(n, seed), DType::F16),
-            )
+            let bytes = bytes_of(&values(n, seed), DType::F16);
+            (Desc::new(dims, DType::F16), bytes)
         };
         let (x, w) = (half(&[rows, dims], 1), half(&[classes, dims], 2));
-        let whole = |device: &dyn Device| {
+        let losses = |device: &dyn Device| {
             let unit = |v: &(Desc, Vec<u8>)| {
-                run(device, &Op::RowNormalize, std::slice::from_ref(v))
-                    .unwrap()
-                    .remove(0)
+                let made = run(device, &Op::RowNormalize, std::slice::from_ref(v));
+                made.unwrap().remove(0)
             };
             let pair = [unit(&x), unit(&w)];
             let cosines = run(device, &Op::RowProducts, &pair).unwrap().remove(0);
-            let mut ins = vec![cosines, words(&labels(rows, classes))];
-            if how.runs() {
-                ins.push(floats(&[1], &[0.1]));
-            }
-            outs(device, &Op::MarginLoss(how), &ins, 0)
+            KINDS.map(|kind| {
+                let how = margin(kind, 0.5);
+                let mut ins = vec![cosines.clone(), words(&labels(rows, classes))];
+                if how.runs() {
+                    ins.push(floats(&[1], &[0.1]));
+                }
+                outs(device, &Op::MarginLoss(how), &ins, 0)[0][0]
+            })
         };
-        let want = whole(&NaiveDevice::default());
-        assert!(want[0][0] > 5.0, "{want:?}");
+        let want = losses(&NaiveDevice::default());
+        assert!(want.iter().all(|&loss| loss > 5.0), "{want:?}");
         for card in cards() {
-            let have = whole(&*card);
             // A unit row's values may round to the neighbouring half: 2^-11 of some cosines' terms.
-            close(
-                &have[0],
-                &want[0],
-                30.0 * 2f32.powi(-11),
-                &format!("{kind:?}"),
-            );
+            let limit = 30.0 * 2f32.powi(-11);
+            close(&losses(&*card), &want, limit, &format!("{classes} classes"));
         }
     }
 }

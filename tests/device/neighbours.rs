@@ -6,45 +6,46 @@ use std::sync::Arc;
 use doppel::device::gpu::TopKTuning;
 use doppel::device::{Buf, DType, Desc, Device, GpuDevice, NaiveDevice, Stream, alloc};
 use doppel::error::Kind;
+use doppel::limits::MAX_CARD_K;
 use doppel::lists::Lists;
 
 use crate::harness::{cards, light, thin, values};
 
 /// Rows of equal length, row-major.
 #[derive(Clone)]
-struct Rows {
-    dims: usize,
-    data: Vec<f32>,
+pub struct Rows {
+    pub dims: usize,
+    pub data: Vec<f32>,
 }
 
 impl Rows {
-    fn new(rows: &[Vec<f32>]) -> Rows {
+    pub fn new(rows: &[Vec<f32>]) -> Rows {
         Rows {
             dims: rows[0].len(),
             data: rows.concat(),
         }
     }
 
-    fn spread(count: usize, dims: usize, seed: u64) -> Rows {
+    pub fn spread(count: usize, dims: usize, seed: u64) -> Rows {
         Rows {
             dims,
             data: values(count * dims, seed),
         }
     }
 
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.data.len() / self.dims
     }
 
-    fn row(&self, i: usize) -> &[f32] {
+    pub fn row(&self, i: usize) -> &[f32] {
         &self.data[i * self.dims..][..self.dims]
     }
 
-    fn set(&mut self, i: usize, row: &[f32]) {
+    pub fn set(&mut self, i: usize, row: &[f32]) {
         self.data[i * self.dims..][..self.dims].copy_from_slice(row);
     }
 
-    fn put(&self, device: &dyn Device) -> Buf {
+    pub fn put(&self, device: &dyn Device) -> Buf {
         let desc = Desc::new(&[self.len(), self.dims], DType::F32);
         let buf = alloc(device, desc).unwrap();
         device
@@ -55,7 +56,7 @@ impl Rows {
 }
 
 /// The documented dot product: 32 lanes in f64, folded in halves.
-fn book_dot(a: &[f32], b: &[f32]) -> f64 {
+pub fn book_dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = vec![0f64; 32];
     for (t, (x, y)) in a.iter().zip(b).enumerate() {
         sums[t % 32] += f64::from(*x) * f64::from(*y);
@@ -67,7 +68,12 @@ fn book_dot(a: &[f32], b: &[f32]) -> f64 {
     sums[0]
 }
 
-fn brute(queries: &Rows, gallery: &Rows, k: usize, min_score: Option<f64>) -> Vec<Vec<(u32, f64)>> {
+pub fn brute(
+    queries: &Rows,
+    gallery: &Rows,
+    k: usize,
+    min_score: Option<f64>,
+) -> Vec<Vec<(u32, f64)>> {
     let norms =
         |m: &Rows| -> Vec<f64> { (0..m.len()).map(|i| book_dot(m.row(i), m.row(i))).collect() };
     let (qq, gg) = (norms(queries), norms(gallery));
@@ -90,7 +96,7 @@ fn brute(queries: &Rows, gallery: &Rows, k: usize, min_score: Option<f64>) -> Ve
     (0..queries.len()).map(row).collect()
 }
 
-fn same(lists: &Lists, want: &[Vec<(u32, f64)>], what: &str) {
+pub fn same(lists: &Lists, want: &[Vec<(u32, f64)>], what: &str) {
     assert_eq!(lists.len(), want.len(), "{what}");
     for (i, want) in want.iter().enumerate() {
         let have: Vec<(u32, u64)> = lists.row(i).iter().map(|(r, s)| (r, s.to_bits())).collect();
@@ -101,7 +107,7 @@ fn same(lists: &Lists, want: &[Vec<(u32, f64)>], what: &str) {
 
 /// The search on every card, whole and in parts, against the brute force. Where runs are slow, small
 /// ones in parts alone.
-fn check(queries: &Rows, gallery: Option<&Rows>, k: usize, min_score: Option<f64>, what: &str) {
+pub fn check(queries: &Rows, gallery: Option<&Rows>, k: usize, min_score: Option<f64>, what: &str) {
     let all = cards();
     let others = gallery.unwrap_or(queries);
     if all.is_empty() || light() && queries.len() * others.len() > 20_000 {
@@ -180,7 +186,7 @@ fn queries_against_a_gallery() {
 }
 
 /// Rows around one direction that the approximate scores cannot tell apart, among others.
-fn near_ties(count: usize, near: usize, dims: usize) -> Rows {
+pub fn near_ties(count: usize, near: usize, dims: usize) -> Rows {
     let mut x = Rows::spread(count, dims, 11);
     let base = x.row(0).to_vec();
     let nudge = values(near * dims, 12);
@@ -351,9 +357,9 @@ fn what_cannot_be_searched_is_an_error_that_names_it() {
     assert_eq!(unknown.kind(), Kind::Unsupported);
     for card in cards() {
         assert_eq!(error(&card, &x, None, 0, None).kind(), Kind::Input);
-        let many = error(&card, &x, None, 65, None);
+        let many = error(&card, &x, None, MAX_CARD_K + 1, None);
         assert_eq!(many.kind(), Kind::Unsupported);
-        assert!(many.to_string().contains("64"), "{many}");
+        assert!(many.to_string().contains("1024"), "{many}");
         assert_eq!(
             error(&card, &x, None, 1, Some(f64::NAN)).kind(),
             Kind::Input

@@ -5,10 +5,13 @@
 mod card;
 mod copies;
 mod floats;
+mod hopper;
 mod hopper_planted;
 mod launches;
 mod matrices;
 mod memory;
 mod planted;
 mod row_normalize;
+mod tensors;
 mod warps;
+mod wgmma;

@@ -9,7 +9,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{planted_gemm, planted_text, root, simt};
+use crate::{
+    planted_conv, planted_conv_sm90, planted_fusion, planted_gemm, planted_text, root, simt,
+};
+
+#[path = "planted_neighbours.rs"]
+mod neighbours;
 
 /// A bug: where it is, what it is, and the test that should see it.
 pub struct Bug {
@@ -23,13 +28,13 @@ pub struct Bug {
     test: &'static str,
 }
 
-/// Order of threads and time of copies of each run.
-const SCHEDULES: &[(&str, &str)] = &[
-    ("fwd", "early"),
-    ("fwd", "late"),
-    ("rev", "early"),
-    ("rand:1", "early"),
-    ("rand:2", "late"),
+/// Order of threads, time of copies and time of a warpgroup's matrix operations of each run.
+const SCHEDULES: &[[&str; 3]] = &[
+    ["fwd", "early", "early"],
+    ["fwd", "late", "early"],
+    ["rev", "early", "late"],
+    ["rand:1", "early", "early"],
+    ["rand:2", "late", "late"],
 ];
 
 const EPILOGUES: &str = "catalogue::products_in_every_epilogue_and_layout";
@@ -385,7 +390,15 @@ const BUGS: &[Bug] = &[
 ];
 
 /// The lists of bugs.
-const LISTS: &[&[Bug]] = &[BUGS, planted_gemm::BUGS, planted_text::BUGS];
+const LISTS: &[&[Bug]] = &[
+    BUGS,
+    planted_conv::BUGS,
+    planted_conv_sm90::BUGS,
+    planted_fusion::BUGS,
+    planted_gemm::BUGS,
+    neighbours::BUGS,
+    planted_text::BUGS,
+];
 
 fn all() -> impl Iterator<Item = &'static Bug> {
     LISTS.iter().copied().flatten()
@@ -424,7 +437,7 @@ fn table(names: &[&str]) -> Result<bool, String> {
         println!("  {outcome}  {test}");
         well &= !outcome.contains('F');
     }
-    let heads: Vec<String> = SCHEDULES.iter().map(|(o, c)| format!("{o}/{c}")).collect();
+    let heads: Vec<String> = SCHEDULES.iter().map(|s| s.join("/")).collect();
     println!("with a bug (F: caught), under {}:", heads.join(", "));
     let mut missed = Vec::new();
     for bug in &chosen {
@@ -461,7 +474,7 @@ fn plant(bug: &Bug) -> Result<String, String> {
 
 /// A letter for each schedule: p where the test passes, F where it does not.
 fn outcomes(library: &Path, test: &str) -> Result<String, String> {
-    let one = |(order, copies): &(&str, &str)| {
+    let one = |schedule: &[&str; 3]| {
         let mut command = Command::new("cargo");
         command.args([
             "test",
@@ -474,9 +487,9 @@ fn outcomes(library: &Path, test: &str) -> Result<String, String> {
         command
             .env("DOPPEL_SIMT", library)
             .env("DOPPEL_SIMT_REQUIRED", "1");
-        command
-            .env("DOPPEL_SIMT_ORDER", order)
-            .env("DOPPEL_SIMT_COPY", copies);
+        for (name, value) in ["ORDER", "COPY", "MATRIX"].iter().zip(schedule) {
+            command.env(format!("DOPPEL_SIMT_{name}"), value);
+        }
         let out = command
             .output()
             .map_err(|e| format!("cargo did not start: {e}"))?;

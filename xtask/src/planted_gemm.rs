@@ -11,6 +11,7 @@ const PRUNE: &str = "neighbours/prune.h";
 const ROUND: &str = "gemm_sm90::a_cluster_goes_round_its_ring";
 const PARTS: &str = "gemm_sm90::sums_of_two_parts_are_exchanged";
 const SEARCH: &str = "gemm_sm90::a_scan_of_more_than_a_buffer_holds";
+const NOBODY: &str = "gemm_sm90::rows_that_the_gallery_has_not_are_nobodys";
 
 pub const BUGS: &[Bug] = &[
     bug(
@@ -137,7 +138,7 @@ pub const BUGS: &[Bug] = &[
         SCAN,
         "acc[i] >= threshold[e] && column < gallery_rows",
         "acc[i] >= threshold[e]",
-        SEARCH,
+        NOBODY,
     ),
     bug(
         "sm90_scan_places_taken_twice",

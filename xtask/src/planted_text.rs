@@ -112,7 +112,7 @@ pub const BUGS: &[Bug] = &[
         "attention_offsets_unchecked",
         SEQUENCES,
         "begin > end || end > static_cast<uint32_t>(rows) || ",
-        "",
+        "begin > end || end > static_cast<uint32_t>(rows) + 1 || ",
         OFFSETS,
     ),
     bug(
@@ -140,7 +140,7 @@ pub const BUGS: &[Bug] = &[
         "segments_unchecked",
         SEGMENTS,
         "begin <= end && end <= static_cast<uint32_t>(rows)",
-        "begin <= end",
+        "begin <= end && end <= static_cast<uint32_t>(rows) + 1",
         OFFSETS,
     ),
     bug(
@@ -260,13 +260,6 @@ pub const BUGS: &[Bug] = &[
         MARGIN,
         "square < 0.0f ? 0.0f : square",
         "square",
-        MARGINS,
-    ),
-    bug(
-        "margin_one_less_the_square",
-        MARGIN,
-        "(1.0f - c) * (1.0f + c)",
-        "1.0f - c * c",
         MARGINS,
     ),
     bug(

@@ -93,6 +93,7 @@ const FLAGS: &[&str] = &[
     "-Wextra",
     "-Werror",
     "-Wno-unknown-pragmas",
+    "-Wno-psabi",
     "-Ikernels",
 ];
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use doppel::device::Device;
+use doppel::device::{self, Device, MemoryLimit};
 use doppel::error::{Error, Result};
 use doppel::limits;
 use doppel::listings::Ledger;
@@ -37,6 +37,10 @@ pub struct Common {
     /// Where the arithmetic runs: auto, cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", global = true)]
     pub device: String,
+    /// The most of the card's memory that a run takes: bytes, as in 8G or 500M, or a part of what is
+    /// free, as in 80% [default: most of what is free]
+    #[arg(long, value_name = "BYTES|FRACTION%", global = true)]
+    pub device_memory: Option<String>,
     /// Worker threads; 0 is one a core
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     pub threads: usize,
@@ -79,7 +83,14 @@ impl Common {
     /// The device that `--device` names, opened once.
     pub fn device(&self) -> Result<&dyn Device> {
         if self.device_opened.get().is_none() {
-            let _ = self.device_opened.set(doppel::device::open(&self.device)?);
+            let limit = self.device_memory.as_ref();
+            let limit = limit.map(|text| text.parse::<MemoryLimit>()).transpose()?;
+            let device = device::open(&self.device)?;
+            let limited = limit.map(|limit| device::limit_memory(&*device, limit));
+            if let Some(false) = limited.transpose()? {
+                self.note("--device-memory limits a card's memory: this run is on the CPU");
+            }
+            let _ = self.device_opened.set(device);
         }
         match self.device_opened.get() {
             Some(device) => Ok(&**device),
@@ -94,6 +105,12 @@ impl Common {
             Some(device) => Ok(Arc::clone(device)),
             None => Err(Error::internal("the device was not opened")),
         }
+    }
+
+    /// The most of the card's memory that the run held, in bytes; none without a card.
+    pub fn peak_device_memory(&self) -> Option<u64> {
+        let device = self.device_opened.get()?;
+        device.streams().map(|streams| streams.memory_peak())
     }
 
     /// Whether the user named a card, so that what has no card form is an error and not a detour.

@@ -157,6 +157,7 @@ fn images(
     let mut sink = |row: usize, vector: &[f32]| rows.put(row, vector);
     let embedded = recipe::embed_images(listings, &folder, &work, &mut sink, &progress)?;
     clock.note("embed", embedded.images);
+    embedded.flow.note.iter().for_each(|n| a.common.note(n));
     let made_by = settings(a, open.settings()?, listings.items.len());
     rows.finish()?;
     Ok(Made {
@@ -210,6 +211,7 @@ fn titles(
     let mut sink = |row: usize, vector: &[f32]| rows.put(row, vector);
     let embedded = recipe::embed_titles(listings, &work, &mut sink, &progress)?;
     clock.note("embed", embedded.titles);
+    embedded.flow.note.iter().for_each(|n| a.common.note(n));
     let mut made_by = settings(a, open.settings()?, listings.items.len());
     made_by["decode_escapes"] = json!(work.decode_escapes);
     rows.finish()?;
@@ -264,6 +266,7 @@ fn tell(a: &Arguments, clock: &Clock<'_>, made: &Made, (count, rejected): (usize
         (format!("{what}_per_second")): rate,
         "stages": stages_json(&clock.stages),
         "peak_memory_bytes": peak_memory(),
+        "peak_device_memory_bytes": a.common.peak_device_memory(),
         "device": made.device,
         "out": a.out,
     });

@@ -379,10 +379,9 @@ fn on_device<T>(
             let opened = open(doppel::device::open("cpu")?)?;
             if common.insists_on_card() {
                 let message = format!("--device {}: {}", common.device, e.message());
-                return Err(Error::unsupported(message)
-                    .mend("use --device cpu: encoders have no card form in this version"));
+                return Err(Error::unsupported(message).mend("use --device cpu"));
             }
-            common.note("encoders have no card form in this version: this one runs on the CPU");
+            common.note(&format!("this encoder runs on the CPU: {}", e.message()));
             Ok((opened, "cpu"))
         }
         done => Ok((done?, kind)),

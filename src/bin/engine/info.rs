@@ -18,7 +18,9 @@ pub struct Arguments {
 
 pub fn run(a: &Arguments) -> Result<Done> {
     let cpu = device::cpu_kernels();
-    let chosen = a.common.device()?.info();
+    let device = a.common.device()?;
+    let (chosen, left) = (device.info(), device.streams().map(|s| s.memory_left()));
+    let left = left.transpose()?;
     let names: Vec<&str> = nn::architectures().iter().map(|e| e.name).collect();
     let lines: Vec<String> = names.chunks(5).map(|few| few.join(" ")).collect();
     a.common.print(&format!(
@@ -27,7 +29,10 @@ pub fn run(a: &Arguments) -> Result<Done> {
          folder of one of\n           {}\nevidence   perceptual hashes, TF-IDF of titles, encoders of \
          images and titles\n{}",
         env!("CARGO_PKG_VERSION"),
-        chosen.name,
+        match left {
+            Some(bytes) => format!("{} ({} MiB of its memory to be had)", chosen.name, bytes >> 20),
+            None => chosen.name.clone(),
+        },
         rayon::current_num_threads(),
         cpu.join(" "),
         lines.join("\n           "),
@@ -37,6 +42,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
     a.common.result(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "device": chosen.kind,
+        "device_memory_bytes": left,
         "threads": rayon::current_num_threads(),
         "cpu": {"kernels": cpu},
         "gpu": cards(),

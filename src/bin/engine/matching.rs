@@ -158,6 +158,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
     ));
     let mut value = to_json(&summary, &a.out, a.pairs.as_deref());
     value["work"] = json!(work.folder());
+    value["peak_device_memory_bytes"] = json!(a.common.peak_device_memory());
     a.common.result(&value);
     Ok(done)
 }

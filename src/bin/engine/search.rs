@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use doppel::device::{CpuDevice, Device};
 use doppel::embed::store;
 use doppel::error::{Error, Kind, Result};
 use doppel::listings::{Ledger, Listings};
@@ -138,6 +139,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
         "neighbours": lists.pairs(),
         "seconds": took,
         "peak_memory_bytes": peak_memory(),
+        "peak_device_memory_bytes": a.common.peak_device_memory(),
         "device": ran,
         "out": a.out,
     }));
@@ -200,35 +202,40 @@ fn find(
     top: &TopK,
 ) -> Result<(Lists, &'static str)> {
     let device = a.common.device()?;
-    let card = device.info().is_card();
-    if let ([Rows::Dense(x)], [] | [Rows::Dense(_)]) = (gallery, queries) {
-        let (rows, against) = match queries {
-            [Rows::Dense(q)] => (q, Some(x)),
-            _ => (x, None),
-        };
-        match search::dense_on(device, rows, against, top) {
-            Err(e) if e.kind() == Kind::Unsupported && !a.common.insists_on_card() => {}
-            done => return done.map(|lists| (lists, device.info().kind)),
-        }
+    // Hashes among other rows are refused alike on every device.
+    let mixed = gallery.len() > 1 && gallery.iter().any(|r| matches!(r, Rows::Hashes(_)));
+    match on(device, a, gallery, queries, top) {
+        Err(e) if e.kind() == Kind::Unsupported && device.info().is_card() && !mixed => {}
+        done => return done.map(|lists| (lists, device.info().kind)),
     }
-    if card && a.common.insists_on_card() {
-        return Err(Error::unsupported(format!(
-            "--device {}: has no such search",
-            a.common.device
-        ))
-        .mend("use --device cpu: only dense rows alone have a card form so far"));
+    if a.common.insists_on_card() {
+        let message = format!("--device {}: has no such search", a.common.device);
+        return Err(Error::unsupported(message).mend("use --device cpu"));
     }
-    on_cpu(a, gallery, queries, top).map(|lists| (lists, "cpu"))
+    let lists = on(&CpuDevice::default(), a, gallery, queries, top)?;
+    Ok((lists, "cpu"))
 }
 
-fn on_cpu(a: &Arguments, gallery: &[Rows], queries: &[Rows], top: &TopK) -> Result<Lists> {
+fn on(
+    device: &dyn Device,
+    a: &Arguments,
+    gallery: &[Rows],
+    queries: &[Rows],
+    top: &TopK,
+) -> Result<Lists> {
     match (gallery, queries) {
-        ([Rows::Dense(x)], []) => return search::dense(x, top),
-        ([Rows::Sparse(x)], []) => return search::sparse(x, top),
-        ([Rows::Hashes(x)], []) => return search::hamming(x, top),
-        ([Rows::Dense(x)], [Rows::Dense(q)]) => return search::dense_against(q, x, top),
-        ([Rows::Sparse(x)], [Rows::Sparse(q)]) => return search::sparse_against(q, x, top),
-        ([Rows::Hashes(x)], [Rows::Hashes(q)]) => return search::hamming_against(q, x, top),
+        ([Rows::Dense(x)], []) => return search::dense_on(device, x, None, top),
+        ([Rows::Sparse(x)], []) => return search::sparse_on(device, x, None, top),
+        ([Rows::Hashes(x)], []) => return search::hamming_on(device, x, None, top),
+        ([Rows::Dense(x)], [Rows::Dense(q)]) => {
+            return search::dense_on(device, q, Some(x), top);
+        }
+        ([Rows::Sparse(x)], [Rows::Sparse(q)]) => {
+            return search::sparse_on(device, q, Some(x), top);
+        }
+        ([Rows::Hashes(x)], [Rows::Hashes(q)]) => {
+            return search::hamming_on(device, q, Some(x), top);
+        }
         ([_], [_]) => {
             return Err(Error::input("the queries are of another kind than X")
                 .mend("give .npy with .npy, .npz with .npz, .csv with .csv"));
@@ -237,10 +244,10 @@ fn on_cpu(a: &Arguments, gallery: &[Rows], queries: &[Rows], top: &TopK) -> Resu
     }
     let x = spaces(gallery, &a.spaces)?;
     if queries.is_empty() {
-        return search::combined(&weighted(x, &a.weights), top);
+        return search::fused_on(device, &weighted(x, &a.weights), None, None, top);
     }
     let q = weighted(spaces(queries, &a.queries)?, &a.weights);
-    search::combined_against(&q, &x, top)
+    search::fused_on(device, &q, Some(&x), None, top)
 }
 
 fn spaces<'a>(rows: &'a [Rows], paths: &[PathBuf]) -> Result<Vec<Space<'a>>> {

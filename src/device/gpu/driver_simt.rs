@@ -158,8 +158,6 @@ pub struct SimtDriver {
     kernels: HashMap<String, Entry>,
     schedule: Mutex<Schedule>,
     lines: Mutex<Lines>,
-    /// The allocation that fails, counted from 1.
-    fail_alloc: Option<u64>,
 }
 
 impl SimtDriver {
@@ -229,15 +227,16 @@ impl SimtDriver {
             shared_per_block: most_shared,
         };
         let lazy = schedule.order != Order::Forward || schedule.copies == Copies::Late;
-        Ok(SimtDriver {
+        let driver = SimtDriver {
             api,
             info,
             build,
             kernels,
             schedule: Mutex::new(schedule),
             lines: Mutex::new(Lines::new(lazy.then_some(schedule.order))),
-            fail_alloc: number("DOPPEL_SIMT_FAIL_ALLOC")?,
-        })
+        };
+        driver.fail_allocation(number("DOPPEL_SIMT_FAIL_ALLOC")?);
+        Ok(driver)
     }
 
     /// Opens the library that `DOPPEL_SIMT` names; `None` if it is not set, or empty.
@@ -290,6 +289,11 @@ impl SimtDriver {
     /// How many allocations of the card's memory were asked for so far; for tests.
     pub fn allocations(&self) -> u64 {
         self.lines().memory.made
+    }
+
+    /// Lets the allocation of this number fail, counted from 1; for tests.
+    pub fn fail_allocation(&self, number: Option<u64>) {
+        self.lines().memory.fail = number;
     }
 
     /// How many kernels were run so far; for tests.
@@ -381,7 +385,7 @@ impl Driver for SimtDriver {
         lines.memory.made += 1;
         let used: u64 = lines.memory.card.values().sum();
         let free = self.info.memory.saturating_sub(used);
-        if bytes as u64 > free || self.fail_alloc == Some(lines.memory.made) {
+        if bytes as u64 > free || lines.memory.fail == Some(lines.memory.made) {
             let message = format!("simulated card: {bytes} bytes asked for, {free} left");
             return Err(Error::limit(message).op("alloc"));
         }

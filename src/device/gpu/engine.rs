@@ -8,14 +8,16 @@ use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
 use super::{
-    launch_conv, launch_gemm, launch_image, launch_margin, launch_pointwise, launch_preprocess,
-    launch_sweep, launch_text,
+    launch_conv, launch_fused, launch_gemm, launch_hamming, launch_image, launch_margin,
+    launch_pointwise, launch_preprocess, launch_sparse, launch_sweep, launch_text,
+    launch_topk_large,
 };
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::fusion::Fusion;
 use crate::device::op::Op;
 use crate::device::pictures::Pictures;
+use crate::device::spaces::{FusedFound, FusedSearch, SparseSearch};
 use crate::device::streams::Streams;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
@@ -123,7 +125,11 @@ impl GpuDevice {
         tuning: &TopKTuning,
         stream: Stream,
     ) -> Result<Lists> {
-        self.needs(&launch_topk::KERNELS, "topk")?;
+        let kernels = match k > launch_topk::MOST_K {
+            true => &launch_topk_large::KERNELS,
+            false => &launch_topk::KERNELS,
+        };
+        self.needs(kernels, "topk")?;
         [queries]
             .into_iter()
             .chain(gallery)
@@ -284,6 +290,33 @@ impl Device for GpuDevice {
             &TopKTuning::default(),
             stream,
         )
+    }
+
+    fn topk_sparse(&self, search: &SparseSearch<'_>, stream: Stream) -> Result<Lists> {
+        self.needs(&[launch_sparse::KERNEL], "topk")?;
+        launch_sparse::topk(&self.card, search, stream)
+    }
+
+    fn topk_hamming(
+        &self,
+        queries: &[Option<u64>],
+        gallery: Option<&[Option<u64>]>,
+        k: usize,
+        min_score: Option<f64>,
+        stream: Stream,
+    ) -> Result<Lists> {
+        self.needs(&[launch_hamming::KERNEL], "topk")?;
+        launch_hamming::topk(&self.card, queries, gallery, k, min_score, stream)
+    }
+
+    fn topk_fused(
+        &self,
+        search: &FusedSearch<'_>,
+        each: &mut dyn FnMut(&FusedFound) -> Result<()>,
+        stream: Stream,
+    ) -> Result<()> {
+        self.needs(&launch_fused::KERNELS, "topk")?;
+        launch_fused::topk(&self.card, search, each, stream)
     }
 
     fn sweep(

@@ -204,6 +204,10 @@ impl Streams for GpuDevice {
         self.card.left()
     }
 
+    fn memory_peak(&self) -> u64 {
+        self.card.peak()
+    }
+
     fn limit_memory(&self, most: u64) {
         self.card.limit(most);
     }

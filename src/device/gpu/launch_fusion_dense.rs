@@ -55,11 +55,8 @@ impl Faults {
     ) -> Result<()> {
         let mut words = [0u32; WORDS];
         card.read(&self.0, &mut words, stream)?;
-        for (name, &row) in names
-            .iter()
-            .zip(&words)
-            .filter(|(_, row)| **row != u32::MAX)
-        {
+        let rows = names.iter().zip(&words);
+        if let Some((name, &row)) = rows.into_iter().find(|(_, row)| **row != u32::MAX) {
             return Err(
                 Error::input(format!("a value of {name} is NaN or infinite"))
                     .op(op)

@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 /// Lookups, embeddings, layer norms, attention and means over sequences.
 ///
 /// Rows and offsets are on the card, where nothing looks at them before: a row that a table does not
-/// have gives NaN, as do offsets that do not rise over the rows, but that attention leaves rows of no
-/// sequence unwritten; nothing is read or written outside the buffers.
+/// have gives NaN, as do means over offsets that do not rise over the rows; attention leaves rows of no
+/// sequence unwritten or NaN, and rows of two sequences are either's. Nothing is read or written outside
+/// the buffers.
 pub(super) struct Text;
 
 /// Threads of a block where a warp takes a row.

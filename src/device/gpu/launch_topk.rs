@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::driver::{Kernel, Launch, Stream};
 use super::launch::{Args, blocks};
+use super::launch_topk_large as large;
 use super::memory::{Card, CardMem};
 use crate::device::desc::{Buf, DType};
 use crate::error::{Error, Result};
@@ -32,21 +33,23 @@ impl Default for TopKTuning {
 
 /// Rows of a tile, values of k in a step, candidates that a buffer holds, and the most parts of a
 /// gallery: `Shape`, `DEPTH`, `CAPACITY` and `MOST_CHUNKS` of the kernels.
-const TILE: usize = 128;
-const DEPTH: usize = 32;
-const CAPACITY: usize = 256;
+pub(super) const TILE: usize = 128;
+pub(super) const DEPTH: usize = 32;
+pub(super) const CAPACITY: usize = 256;
 const MOST_CHUNKS: usize = 8;
+/// The most neighbours of these kernels, `MOST_K`; `launch_topk_large` finds more.
+pub(super) const MOST_K: usize = 64;
 /// Three stages of two tiles of 128 lines of 40 halves; a threshold and a count for each of 128 rows.
 const SHARED: usize = 3 * 2 * 128 * 40 * 2 + 128 * 8;
-const THREADS: usize = 256;
+pub(super) const THREADS: usize = 256;
 
-const fn kernel(symbol: &'static str) -> Kernel {
+pub(super) const fn kernel(symbol: &'static str) -> Kernel {
     Kernel {
         family: "neighbours",
         symbol,
     }
 }
-const PREPARE: Kernel = kernel("topk_prepare");
+pub(super) const PREPARE: Kernel = kernel("topk_prepare");
 const SCAN: Kernel = kernel("topk_scan");
 const RESCORE: Kernel = kernel("topk_rescore");
 const BRUTE: Kernel = kernel("topk_brute");
@@ -62,7 +65,7 @@ pub fn score_bound(dims: usize) -> f64 {
 }
 
 /// The largest f32 that is not above `x`.
-fn round_down(x: f64) -> f32 {
+pub(super) fn round_down(x: f64) -> f32 {
     let near = x as f32;
     if f64::from(near) > x {
         near.next_down()
@@ -72,29 +75,29 @@ fn round_down(x: f64) -> f32 {
 }
 
 /// One side of a search on the card.
-struct Side {
-    rows: usize,
-    raw: u64,
-    unit: Arc<CardMem>,
-    norms: Arc<CardMem>,
+pub(super) struct Side {
+    pub(super) rows: usize,
+    pub(super) raw: u64,
+    pub(super) unit: Arc<CardMem>,
+    pub(super) norms: Arc<CardMem>,
 }
 
 /// What a search is asked for.
-struct Asked {
-    dims: usize,
-    depth: usize,
-    k: usize,
-    min_score: f64,
+pub(super) struct Asked {
+    pub(super) dims: usize,
+    pub(super) depth: usize,
+    pub(super) k: usize,
+    pub(super) min_score: f64,
 }
 
 impl Asked {
     /// Twice the bound, rounded up, with room for the rounding of a threshold less the slack.
-    fn slack(&self) -> f32 {
+    pub(super) fn slack(&self) -> f32 {
         -round_down(-(2.0 * score_bound(self.dims) + 2f64.powi(-22)))
     }
 
     /// What an approximate score must reach for the pair to be asked for.
-    fn floor(&self) -> f32 {
+    pub(super) fn floor(&self) -> f32 {
         round_down(self.min_score - score_bound(self.dims))
     }
 }
@@ -125,6 +128,17 @@ pub(super) fn topk(
         .map(|g| prepare(card, g, &asked, "a gallery row", stream))
         .transpose()?;
     let right = right.as_ref().unwrap_or(&left);
+    if k > MOST_K {
+        return large::search(
+            card,
+            &left,
+            right,
+            gallery.is_some(),
+            &asked,
+            tuning,
+            stream,
+        );
+    }
     let slab = tuning.slab.clamp(1, rows).next_multiple_of(TILE);
     let mut lists = Lists::with_capacity(rows, k.min(others));
     for first in (0..rows).step_by(slab) {
@@ -243,6 +257,17 @@ fn check(queries: &Buf, gallery: Option<&Buf>, k: usize, min_score: Option<f64>)
             return Err(Error::limit(format!("{} is too large", buf.desc)).op("topk"));
         }
     }
+    check_asked(k, min_score)?;
+    Ok(Asked {
+        dims,
+        depth: dims.next_multiple_of(DEPTH),
+        k,
+        min_score: min_score.unwrap_or(f64::NEG_INFINITY),
+    })
+}
+
+/// What every search on a card is asked for.
+pub(super) fn check_asked(k: usize, min_score: Option<f64>) -> Result<()> {
     let mend = format!("ask for 1 to {MAX_CARD_K} neighbours");
     if k == 0 {
         return Err(Error::input("no neighbours asked for (k = 0)")
@@ -258,12 +283,7 @@ fn check(queries: &Buf, gallery: Option<&Buf>, k: usize, min_score: Option<f64>)
     if min_score.is_some_and(f64::is_nan) {
         return Err(Error::input("the lowest score is not a number").op("topk"));
     }
-    Ok(Asked {
-        dims,
-        depth: dims.next_multiple_of(DEPTH),
-        k,
-        min_score: min_score.unwrap_or(f64::NEG_INFINITY),
-    })
+    Ok(())
 }
 
 /// Unit rows in half precision and squared norms of `x`, which `what` names in an error.
@@ -302,7 +322,7 @@ fn prepare(card: &Arc<Card>, x: &Buf, asked: &Asked, what: &str, stream: Stream)
 }
 
 /// How many parts of the gallery run side by side: enough blocks for some waves of the card.
-fn chunks(
+pub(super) fn chunks(
     row_tiles: usize,
     gallery_tiles: usize,
     multiprocessors: u32,

@@ -25,6 +25,7 @@ pub(super) struct Card {
 struct Held {
     bytes: u64,
     most: u64,
+    peak: u64,
 }
 
 /// Threads that capture work, and what has to be freed when none does.
@@ -51,6 +52,7 @@ impl Card {
             held: Mutex::new(Held {
                 bytes: 0,
                 most: u64::MAX,
+                peak: 0,
             }),
             captures: Mutex::default(),
         })
@@ -81,6 +83,11 @@ impl Card {
         Ok(free.min(held.most.saturating_sub(held.bytes)))
     }
 
+    /// The most bytes that were allocated at a time.
+    pub(super) fn peak(&self) -> u64 {
+        lock(&self.held).peak
+    }
+
     /// Counts an allocation against the limit.
     fn reserve(&self, bytes: usize) -> Result<()> {
         let mut held = lock(&self.held);
@@ -95,6 +102,7 @@ impl Card {
                 .mend("give a larger --device-memory, or use --device cpu"));
         }
         held.bytes = after;
+        held.peak = held.peak.max(after);
         Ok(())
     }
 
@@ -186,6 +194,31 @@ impl Card {
         Ok(mem)
     }
 
+    /// Writes `values` to the front of `mem`.
+    pub(super) fn write<T: Pod>(&self, mem: &CardMem, values: &[T], stream: Stream) -> Result<()> {
+        self.write_at(mem, 0, values, stream)
+    }
+
+    /// Writes `values` to `mem` from byte `at` on.
+    pub(super) fn write_at<T: Pod>(
+        &self,
+        mem: &CardMem,
+        at: usize,
+        values: &[T],
+        stream: Stream,
+    ) -> Result<()> {
+        self.own(mem, at.saturating_add(size_of_val(values)))?;
+        self.use_stream(stream);
+        // SAFETY: `own` checked that the range lies within this allocation of this driver.
+        unsafe {
+            self.driver.upload(
+                mem.address + at as u64,
+                bytemuck::cast_slice(values),
+                stream,
+            )
+        }
+    }
+
     /// The first `to.len()` values of `mem`.
     pub(super) fn read<T: Pod>(&self, mem: &CardMem, to: &mut [T], stream: Stream) -> Result<()> {
         self.own(mem, size_of_val(to))?;
@@ -254,6 +287,10 @@ impl Card {
 impl CardMem {
     pub(super) fn at(&self) -> u64 {
         self.address
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.bytes
     }
 }
 

@@ -4,7 +4,7 @@
 //! not get there: scores, softmax, the statistics of layer norms, activations and all sums are f32 in
 //! registers; what is stored between two operations is a layer norm's result, a product of one, or the
 //! sum of the two right before the next layer norm, since these families normalise behind each residual
-//! ([`super::build`]), so that nothing adds up over the layers. Weights that overflow nevertheless give
+//! (`build.rs`), so that nothing adds up over the layers. Weights that overflow nevertheless give
 //! infinities, which end as NaN: an embedding that is not finite is an error.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -180,7 +180,7 @@ impl TextEncoder {
         }
     }
 
-    fn check(&self, title: &[u32]) -> Result<()> {
+    pub(super) fn check(&self, title: &[u32]) -> Result<()> {
         let most = self.config.max_tokens();
         if title.is_empty() || title.len() > most {
             let message = format!("a title of {} tokens", title.len());
@@ -216,19 +216,25 @@ impl TextEncoder {
         let mut bytes = vec![0; worker.output.desc.bytes()];
         device.download(&worker.output, &mut bytes, Stream::DEFAULT)?;
         let out = values_of(&bytes, worker.output.desc.dtype);
-        if device.info().is_card() && out.iter().any(|x| !x.is_finite()) {
-            let message =
-                "the encoder's values overflow half precision, or its weights are not finite";
-            return Err(Error::unsupported(message).mend("run this encoder on the CPU"));
-        }
+        self.check_finite(&out)?;
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(worker);
         }
         Ok(out)
     }
 
+    /// Refuses embeddings of a card that are not finite.
+    pub(super) fn check_finite(&self, out: &[f32]) -> Result<()> {
+        if self.first.device().info().is_card() && out.iter().any(|x| !x.is_finite()) {
+            let message =
+                "the encoder's values overflow half precision, or its weights are not finite";
+            return Err(Error::unsupported(message).mend("run this encoder on the CPU"));
+        }
+        Ok(())
+    }
+
     /// The values of an input of the graph.
-    fn input(&self, name: &str, titles: &[&[u32]]) -> Vec<u32> {
+    pub(super) fn input(&self, name: &str, titles: &[&[u32]]) -> Vec<u32> {
         let starts = titles.iter().scan(0, |at, t| {
             let start = *at;
             *at += t.len() as u32;

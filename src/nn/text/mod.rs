@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod ahead;
 mod build;
 mod config;
 mod encoder;
@@ -24,6 +25,7 @@ mod folder;
 mod json;
 mod keys;
 
+pub use ahead::{TitleLane, TitleLanes};
 pub use build::{TextBuild, text_graph};
 pub use config::{TextConfig, TextFamily};
 pub use encoder::TextEncoder;

@@ -223,13 +223,9 @@ impl Run<'_> {
                 let opened = open(device::open("cpu")?)?;
                 if self.job.insist {
                     let message = format!("--device {kind}: {}", e.message());
-                    return Err(Error::unsupported(message)
-                        .mend("use --device cpu: encoders have no card form in this version"));
+                    return Err(Error::unsupported(message).mend("use --device cpu"));
                 }
-                let note = "encoders have no card form in this version: they run on the CPU";
-                if !self.notes.iter().any(|n| n == note) {
-                    self.notes.push(note.into());
-                }
+                self.note(format!("an encoder runs on the CPU: {}", e.message()));
                 Ok(opened)
             }
             done => done,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::work::{Kept, Made, Told};
 use super::{Data, Held, Run, Which};
-use crate::device::Device;
+use crate::device::{CpuDevice, Device};
 use crate::error::{Error, Kind, Result};
 use crate::lists::Lists;
 use crate::search::{self, Fuse, Space, TopK};
@@ -75,14 +75,49 @@ impl Run<'_> {
         };
         let items = items.listings.items.len();
         let name = ("search", search.label.as_str());
-        self.stage(name, (&search.file, &key), items, || {
-            let lists = find(&*device, queries, gallery, search)?;
+        let (insist, mut left) = (self.job.insist, None);
+        let kept = self.stage(name, (&search.file, &key), items, || {
+            let card = Card {
+                device: &*device,
+                insist,
+                left: &mut left,
+            };
+            let lists = find(card, queries, gallery, search)?;
             let told = Told {
                 items,
                 ..Told::default()
             };
             Ok((Made::Lists(lists), told))
-        })
+        })?;
+        left.into_iter().for_each(|note| self.note(note));
+        Ok(kept)
+    }
+}
+
+/// The device of a run, and what becomes of a search that it has no form of.
+struct Card<'a> {
+    device: &'a dyn Device,
+    /// Whether that is an error; else the search runs on the CPU.
+    insist: bool,
+    /// A note where that happened.
+    left: &'a mut Option<String>,
+}
+
+impl Card<'_> {
+    /// What `on` finds on the device, or on the CPU where the device has no such search.
+    fn search(self, on: impl Fn(&dyn Device) -> Result<Lists>) -> Result<Lists> {
+        let kind = self.device.info().kind;
+        match on(self.device) {
+            Err(e) if e.kind() == Kind::Unsupported && self.insist => {
+                let message = format!("--device {kind}: {}", e.message());
+                Err(Error::unsupported(message).mend("use --device cpu"))
+            }
+            Err(e) if e.kind() == Kind::Unsupported => {
+                *self.left = Some(format!("a search runs on the CPU: {}", e.message()));
+                on(&CpuDevice::default())
+            }
+            done => done,
+        }
     }
 }
 
@@ -98,12 +133,7 @@ fn of(data: &Data) -> Value {
     }
 }
 
-fn find(
-    device: &dyn Device,
-    queries: &Data,
-    gallery: Option<&Data>,
-    search: &Search,
-) -> Result<Lists> {
+fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search) -> Result<Lists> {
     let top = TopK {
         k: search.k,
         // A distance below d is a score above 1 - d; the rule itself decides at the edge.
@@ -118,21 +148,18 @@ fn find(
             let made = a.read()?;
             match search.below {
                 None => Ok(search::equal_hashes(hashes(&made)?, search.k)),
-                Some(_) => search::hamming(hashes(&made)?, &top),
+                Some(_) => near_hashes(card, hashes(&made)?, None, &top),
             }
         }
         (Data::Hashes(a), Some(Data::Hashes(b))) => {
-            search::hamming_against(hashes(&*a.read()?)?, hashes(&*b.read()?)?, &top)
+            let (a, b) = (a.read()?, b.read()?);
+            near_hashes(card, hashes(&a)?, Some(hashes(&b)?), &top)
         }
-        (Data::Rows(a), None) => near(device, &*a.read()?, None, &top),
-        (Data::Rows(a), Some(Data::Rows(b))) => near(device, &*a.read()?, Some(&*b.read()?), &top),
-        (Data::Fused(a, by), None) => {
-            let rows = read(a)?;
-            search::fused(&weighted(&rows), *by, &top)
-        }
+        (Data::Rows(a), None) => near(card, &*a.read()?, None, &top),
+        (Data::Rows(a), Some(Data::Rows(b))) => near(card, &*a.read()?, Some(&*b.read()?), &top),
+        (Data::Fused(a, by), None) => near_fused(card, &read(a)?, None, *by, &top),
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
-            let (a, b) = (read(a)?, read(b)?);
-            fused_against(&a, &b, *by, &top)
+            near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
         }
         _ => Err(Error::internal("the two sides of a search differ in kind")),
     }
@@ -145,24 +172,26 @@ fn hashes(made: &Made) -> Result<&[Option<u64>]> {
     }
 }
 
-/// The nearest rows by cosine; dense ones on the device, or on the CPU where it has no such search.
-pub(super) fn near(
-    device: &dyn Device,
-    rows: &Rows,
-    gallery: Option<&Rows>,
+fn near_hashes(
+    card: Card<'_>,
+    hashes: &[Option<u64>],
+    gallery: Option<&[Option<u64>]>,
     top: &TopK,
 ) -> Result<Lists> {
+    card.search(|on| search::hamming_on(on, hashes, gallery, top))
+}
+
+/// The nearest rows by cosine.
+fn near(card: Card<'_>, rows: &Rows, gallery: Option<&Rows>, top: &TopK) -> Result<Lists> {
     match (rows, gallery) {
-        (Rows::Dense(x), None) => match search::dense_on(device, x, None, top) {
-            Err(e) if e.kind() == Kind::Unsupported => search::dense(x, top),
-            done => done,
-        },
-        (Rows::Dense(x), Some(Rows::Dense(y))) => match search::dense_on(device, x, Some(y), top) {
-            Err(e) if e.kind() == Kind::Unsupported => search::dense_against(x, y, top),
-            done => done,
-        },
-        (Rows::Sparse(x), None) => search::sparse(x, top),
-        (Rows::Sparse(x), Some(Rows::Sparse(y))) => search::sparse_against(x, y, top),
+        (Rows::Dense(x), None) => card.search(|on| search::dense_on(on, x, None, top)),
+        (Rows::Dense(x), Some(Rows::Dense(y))) => {
+            card.search(|on| search::dense_on(on, x, Some(y), top))
+        }
+        (Rows::Sparse(x), None) => card.search(|on| search::sparse_on(on, x, None, top)),
+        (Rows::Sparse(x), Some(Rows::Sparse(y))) => {
+            card.search(|on| search::sparse_on(on, x, Some(y), top))
+        }
         _ => Err(
             Error::input("the rows of the listings and of the gallery are of two kinds")
                 .mend("give both as .npy, or both as .npz"),
@@ -185,12 +214,16 @@ fn weighted(parts: &[(Arc<Rows>, f64)]) -> Vec<(Space<'_>, f64)> {
     parts.iter().map(|(rows, w)| (space(rows), *w)).collect()
 }
 
-fn fused_against(
+/// The nearest rows by one score from several spaces.
+fn near_fused(
+    card: Card<'_>,
     queries: &[(Arc<Rows>, f64)],
-    gallery: &[(Arc<Rows>, f64)],
+    gallery: Option<&[(Arc<Rows>, f64)]>,
     by: Fuse,
     top: &TopK,
 ) -> Result<Lists> {
-    let gallery: Vec<Space<'_>> = gallery.iter().map(|(rows, _)| space(rows)).collect();
-    search::fused_against(&weighted(queries), &gallery, by, top)
+    let gallery: Option<Vec<Space<'_>>> =
+        gallery.map(|parts| parts.iter().map(|(rows, _)| space(rows)).collect());
+    let (queries, gallery) = (weighted(queries), gallery.as_deref());
+    card.search(|on| search::fused_on(on, &queries, gallery, Some(by), top))
 }

@@ -333,6 +333,7 @@ impl Run<'_> {
             space: &label,
         };
         let embedded = embed_images_into(side.listings, &folder, &work, &mut growing, &watch)?;
+        embedded.flow.note.into_iter().for_each(|n| self.note(n));
         let told = Told {
             items: embedded.images,
             rejects: embedded.rejects,
@@ -366,6 +367,7 @@ impl Run<'_> {
             space: &label,
         };
         let embedded = embed_titles_into(side.listings, &work, &mut growing, &watch)?;
+        embedded.flow.note.into_iter().for_each(|n| self.note(n));
         let told = Told {
             items: embedded.titles,
             rejects: embedded.rejects,

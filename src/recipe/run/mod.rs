@@ -226,6 +226,13 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Adds a note, once.
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
     /// What stage `name` made of `label`, from an earlier run or from `make`.
     fn stage(
         &mut self,
@@ -265,9 +272,7 @@ impl<'a> Run<'a> {
         }
         ledger.sort();
         for note in &told.notes {
-            if !self.notes.contains(note) {
-                self.notes.push(note.clone());
-            }
+            self.note(note.clone());
         }
     }
 

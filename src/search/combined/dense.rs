@@ -38,6 +38,11 @@ impl<'a> Dense<'a> {
         self.norms[i] > 0.0
     }
 
+    /// The matrix, and the sums of squares of its rows.
+    pub fn rows(&self) -> (&'a Matrix, &[f64]) {
+        (self.x, &self.norms)
+    }
+
     pub fn dims(&self) -> usize {
         self.x.dims()
     }

@@ -188,6 +188,19 @@ impl Fusion {
         }
     }
 
+    /// What is ranked by.
+    pub fn by(&self) -> By {
+        self.by
+    }
+
+    /// A strength from which on [`Fusion::tells_apart`] holds, and some more for rounding.
+    pub fn sure(&self) -> f64 {
+        match self.by {
+            By::Fuse(Fuse::Power(p)) => 1.001 * POWER_LEAST.powf(1.0 / p) / self.total,
+            _ => f64::NEG_INFINITY,
+        }
+    }
+
     /// How many lines of values a query has in a tile: one to which all spaces are added, or one a space.
     pub fn layers(&self) -> usize {
         match self.by {

@@ -1,5 +1,6 @@
 //! Exact top-k by one score from the cosines of several spaces, dense and sparse together.
 
+mod card;
 mod dense;
 mod fuse;
 mod side;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::lists::Lists;
 use crate::search::TopK;
 use crate::tensor::{Csr, Matrix};
+pub(in crate::search) use card::on_card;
 pub use fuse::Fuse;
 use fuse::{By, Fusion};
 use side::Side;
@@ -136,11 +138,7 @@ fn weights_of(spaces: &[(Space<'_>, f64)]) -> Vec<f64> {
 
 fn join(spaces: &[(Space<'_>, f64)], by: By, opt: &TopK) -> Result<Lists> {
     opt.check()?;
-    let (spaces, weights) = weighted(spaces)?;
-    let side = Side::new(&spaces, "")?;
-    let postings = side.index();
-    let fusion = Fusion::new(by, weights);
-    Ok(search(&Tiles::new(&side, &side, &postings, &fusion, opt)))
+    Ok(search(&Prepared::new(spaces, None, by)?, opt))
 }
 
 fn against(
@@ -150,6 +148,70 @@ fn against(
     opt: &TopK,
 ) -> Result<Lists> {
     opt.check()?;
+    Ok(search(&Prepared::new(queries, Some(gallery), by)?, opt))
+}
+
+/// Both sides of a search made ready for whoever runs it.
+struct Prepared<'a> {
+    queries: Side<'a>,
+    /// None where the queries are the gallery.
+    gallery: Option<Side<'a>>,
+    fusion: Fusion,
+}
+
+impl<'a> Prepared<'a> {
+    /// What [`fused`] does, or [`combined`] without `by`; its checks are made, but for those of `opt`.
+    fn fused(
+        queries: &[(Space<'a>, f64)],
+        gallery: Option<&[Space<'a>]>,
+        by: Option<Fuse>,
+    ) -> Result<Self> {
+        let Some(by) = by else {
+            return Prepared::new(queries, gallery, By::Sum);
+        };
+        by.check(&weights_of(queries))?;
+        Prepared::new(queries, gallery, By::Fuse(by))
+    }
+
+    fn new(queries: &[(Space<'a>, f64)], gallery: Option<&[Space<'a>]>, by: By) -> Result<Self> {
+        let Some(gallery) = gallery else {
+            let (spaces, weights) = weighted(queries)?;
+            return Ok(Prepared {
+                queries: Side::new(&spaces, "")?,
+                gallery: None,
+                fusion: Fusion::new(by, weights),
+            });
+        };
+        check_sides(queries, gallery)?;
+        let gallery: Vec<(Space, f64)> = gallery
+            .iter()
+            .zip(queries)
+            .map(|(&space, query)| (space, query.1))
+            .collect();
+        let (queries, weights) = weighted(queries)?;
+        let (gallery, _) = weighted(&gallery)?;
+        Ok(Prepared {
+            queries: Side::new(&queries, " of the queries")?,
+            gallery: Some(Side::new(&gallery, " of the gallery")?),
+            fusion: Fusion::new(by, weights),
+        })
+    }
+
+    fn gallery(&self) -> &Side<'a> {
+        self.gallery.as_ref().unwrap_or(&self.queries)
+    }
+
+    /// The lists of some rows, as the CPU finds them.
+    fn lists_of(&self, rows: &[usize], opt: &TopK) -> Vec<Vec<(u32, f64)>> {
+        let postings = self.gallery().index();
+        let tiles = Tiles::new(&self.queries, self.gallery(), &postings, &self.fusion, opt);
+        let one = |&row: &usize| tiles.run(row..row + 1, &mut Scratch::default()).pop();
+        let lists = rows.par_iter().map(one);
+        lists.map(Option::unwrap_or_default).collect()
+    }
+}
+
+fn check_sides(queries: &[(Space<'_>, f64)], gallery: &[Space<'_>]) -> Result<()> {
     if queries.len() != gallery.len() {
         return Err(
             Error::shape("combined search", &[queries.len()], &[gallery.len()])
@@ -168,20 +230,7 @@ fn against(
             );
         }
     }
-    let gallery: Vec<(Space, f64)> = gallery
-        .iter()
-        .zip(queries)
-        .map(|(&space, query)| (space, query.1))
-        .collect();
-    let (queries, weights) = weighted(queries)?;
-    let (gallery, _) = weighted(&gallery)?;
-    let queries = Side::new(&queries, " of the queries")?;
-    let gallery = Side::new(&gallery, " of the gallery")?;
-    let postings = gallery.index();
-    let fusion = Fusion::new(by, weights);
-    Ok(search(&Tiles::new(
-        &queries, &gallery, &postings, &fusion, opt,
-    )))
+    Ok(())
 }
 
 /// The spaces whose weight is not 0, with their weights.
@@ -202,7 +251,10 @@ fn weighted<'a>(spaces: &[(Space<'a>, f64)]) -> Result<(Vec<Space<'a>>, Vec<f64>
     Ok(kept)
 }
 
-fn search(tiles: &Tiles) -> Lists {
+fn search(prepared: &Prepared, opt: &TopK) -> Lists {
+    let postings = prepared.gallery().index();
+    let (queries, gallery) = (&prepared.queries, prepared.gallery());
+    let tiles = Tiles::new(queries, gallery, &postings, &prepared.fusion, opt);
     let pool: Mutex<Vec<Scratch>> = Mutex::new(Vec::new());
     let lock = || pool.lock().unwrap_or_else(PoisonError::into_inner);
     let rows = tiles.queries.rows();

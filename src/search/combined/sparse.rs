@@ -39,6 +39,11 @@ impl Sparse {
         self.group(i).map_or(0, |g| self.rows.row(g).0.len())
     }
 
+    /// The distinct rows.
+    pub fn distinct(&self) -> &Rows {
+        &self.rows
+    }
+
     /// The cosine of row `i` here and row `j` of `other`, common columns summed in ascending order;
     /// 0 when either is all zeros.
     pub fn cosine(&self, i: usize, other: &Sparse, j: usize) -> f64 {
@@ -100,6 +105,11 @@ pub(super) struct Postings {
 }
 
 impl Postings {
+    /// The columns in use, numbered, where each one's list begins, and all lists.
+    pub fn lists(&self) -> (&Terms, &[usize], &[(u32, f32)]) {
+        (&self.terms, &self.starts, &self.entries)
+    }
+
     /// The rows that hold column `column`.
     pub fn list(&self, column: u32) -> &[(u32, f32)] {
         match self.terms.of(column) {

@@ -11,8 +11,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use crate::device::{Device, SparseSearch, Stream};
 use crate::error::{Error, Result};
-use crate::lists::Lists;
+use crate::lists::{Lists, Neighbours};
 use crate::search::TopK;
 use crate::tensor::Csr;
 pub(in crate::search) use index::unit;
@@ -44,10 +45,7 @@ const BLOCK: usize = 64;
 /// whatever [`TopK::check`] says of `opt`.
 pub fn sparse(x: &Csr, opt: &TopK) -> Result<Lists> {
     opt.check()?;
-    let mut rows = Rows::new(x, "the matrix")?;
-    let terms = Terms::new(&rows, x.cols());
-    rows.renumber(&terms);
-    Ok(search(&rows, &rows, &terms, opt))
+    Ok(search(&Prepared::new(x, None)?, opt))
 }
 
 /// For each row of `queries` its best rows of `gallery` by cosine: as [`sparse`] says, with a row's
@@ -58,20 +56,108 @@ pub fn sparse(x: &Csr, opt: &TopK) -> Result<Lists> {
 /// numbers of columns.
 pub fn sparse_against(queries: &Csr, gallery: &Csr, opt: &TopK) -> Result<Lists> {
     opt.check()?;
-    if queries.cols() != gallery.cols() {
-        let shape = |x: &Csr| [x.rows(), x.cols()];
-        return Err(
-            Error::shape("sparse search", &shape(queries), &shape(gallery))
-                .mend("make both with one vocabulary"),
-        );
+    Ok(search(&Prepared::new(queries, Some(gallery))?, opt))
+}
+
+/// Both sides of a sparse search made ready for whoever runs it: equal rows folded into groups, columns
+/// numbered as terms of the gallery.
+struct Prepared {
+    queries: Rows,
+    /// None where the queries are the gallery.
+    gallery: Option<Rows>,
+    terms: Terms,
+}
+
+impl Prepared {
+    /// # Errors
+    /// As [`sparse_against`], but for what [`TopK::check`] says.
+    fn new(queries: &Csr, gallery: Option<&Csr>) -> Result<Self> {
+        let Some(gallery) = gallery else {
+            let columns = queries.cols();
+            let mut queries = Rows::new(queries, "the matrix")?;
+            let terms = Terms::new(&queries, columns);
+            queries.renumber(&terms);
+            return Ok(Prepared {
+                queries,
+                gallery: None,
+                terms,
+            });
+        };
+        if queries.cols() != gallery.cols() {
+            let shape = |x: &Csr| [x.rows(), x.cols()];
+            return Err(
+                Error::shape("sparse search", &shape(queries), &shape(gallery))
+                    .mend("make both with one vocabulary"),
+            );
+        }
+        let mut queries = Rows::new(queries, "the queries")?;
+        let columns = gallery.cols();
+        let mut gallery = Rows::new(gallery, "the gallery")?;
+        let terms = Terms::new(&gallery, columns);
+        queries.renumber(&terms);
+        gallery.renumber(&terms);
+        Ok(Prepared {
+            queries,
+            gallery: Some(gallery),
+            terms,
+        })
     }
-    let mut queries = Rows::new(queries, "the queries")?;
-    let columns = gallery.cols();
-    let mut gallery = Rows::new(gallery, "the gallery")?;
-    let terms = Terms::new(&gallery, columns);
-    queries.renumber(&terms);
-    gallery.renumber(&terms);
-    Ok(search(&queries, &gallery, &terms, opt))
+
+    /// How many terms there are.
+    fn terms(&self) -> usize {
+        self.terms.len()
+    }
+
+    fn gallery(&self) -> &Rows {
+        self.gallery.as_ref().unwrap_or(&self.queries)
+    }
+
+    /// The lists of all rows, when `best(g)` are the `k` best groups of query group `g`, best first.
+    fn unfold(&self, k: usize, best: impl Fn(usize) -> Vec<(u32, f64)>) -> Lists {
+        let mut groups = Lists::default();
+        for g in 0..self.queries.len() {
+            groups.push(members(&best(g), self.gallery(), k));
+        }
+        rows_of(&self.queries, |g| groups.row(g))
+    }
+}
+
+/// [`sparse`], or with a gallery [`sparse_against`], on a card; `cut` as in [`SparseSearch`].
+pub(in crate::search) fn on_card(
+    device: &dyn Device,
+    queries: &Csr,
+    gallery: Option<&Csr>,
+    opt: &TopK,
+    cut: Option<[usize; 2]>,
+) -> Result<Lists> {
+    opt.check()?;
+    let prepared = Prepared::new(queries, gallery)?;
+    let (left, right) = (
+        prepared.queries.pack(),
+        prepared.gallery.as_ref().map(Rows::pack),
+    );
+    let asked = SparseSearch {
+        queries: &left,
+        gallery: right.as_ref(),
+        terms: prepared.terms(),
+        k: opt.k,
+        min_score: opt.min_score,
+        cut,
+    };
+    let found = device.topk_sparse(&asked, Stream::DEFAULT)?;
+    Ok(prepared.unfold(opt.k, |g| found.row(g).iter().collect()))
+}
+
+/// The list of its group for each row.
+fn rows_of<'a>(queries: &Rows, list: impl Fn(usize) -> Neighbours<'a>) -> Lists {
+    let mut lists = Lists::with_capacity(queries.group_of().len(), 0);
+    for &group in queries.group_of() {
+        match group {
+            NO_GROUP => lists.push([]),
+            group => lists.push(list(group as usize).iter()),
+        }
+    }
+    lists
 }
 
 /// The cosine of two rows from their dot product and their sums of squares.
@@ -79,13 +165,14 @@ pub(in crate::search) fn cosine(dot: f64, norm_a: f64, norm_b: f64) -> f64 {
     (dot / (norm_a * norm_b).sqrt()).clamp(-1.0, 1.0)
 }
 
-fn search(queries: &Rows, gallery: &Rows, terms: &Terms, opt: &TopK) -> Lists {
-    let index = Index::new(gallery, terms);
+fn search(prepared: &Prepared, opt: &TopK) -> Lists {
+    let (queries, gallery) = (&prepared.queries, prepared.gallery());
+    let index = Index::new(gallery, &prepared.terms);
     let search = Search {
         queries,
         gallery,
         index: &index,
-        terms: terms.len(),
+        terms: prepared.terms(),
         k: opt.k,
         floor: opt.floor(),
         signed: queries.signed() || gallery.signed(),
@@ -105,16 +192,7 @@ fn search(queries: &Rows, gallery: &Rows, terms: &Terms, opt: &TopK) -> Lists {
             lists
         })
         .collect();
-    let mut lists = Lists::with_capacity(queries.group_of().len(), 0);
-    for &group in queries.group_of() {
-        if group == NO_GROUP {
-            lists.push([]);
-        } else {
-            let group = group as usize;
-            lists.push(blocks[group / BLOCK].row(group % BLOCK).iter());
-        }
-    }
-    lists
+    rows_of(queries, |g| blocks[g / BLOCK].row(g % BLOCK))
 }
 
 /// The best `k` rows of the best groups: equal scores by ascending row. Every group that has a row

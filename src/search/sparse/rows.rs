@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::device::SparseRows;
 use crate::error::{Error, Result};
 use crate::tensor::Csr;
 
@@ -166,6 +167,16 @@ impl Rows {
     /// The sum of squares of group `g`.
     pub fn norm(&self, g: usize) -> f64 {
         self.norms[g]
+    }
+
+    /// The groups as a device reads them.
+    pub fn pack(&self) -> SparseRows {
+        SparseRows {
+            starts: self.starts.iter().map(|&s| s as u64).collect(),
+            terms: self.terms.clone(),
+            values: self.values.clone(),
+            norms: self.norms.clone(),
+        }
     }
 
     /// Whether any value is negative.

@@ -224,6 +224,8 @@ pub(super) struct Memory {
     pub(super) host: BTreeMap<u64, u64>,
     /// Allocations so far, of the card.
     pub(super) made: u64,
+    /// The allocation that fails, counted from 1.
+    pub(super) fail: Option<u64>,
 }
 
 impl Lines {

@@ -1,0 +1,204 @@
+//! Operations on images in half precision: what cards have kernels of their own for, by kernel.
+
+use doppel::device::{
+    Act, DType, Desc, Device, Epilogue, NaiveDevice, Op, PoolKind, Support, Window,
+};
+
+use crate::harness::{
+    cards, compare, inputs, inputs_for, light, run, run_at, run_packed, test, thin,
+};
+use crate::images::{Case, conv_cases, conv_inputs, others};
+
+/// The same shapes in half precision.
+fn in_half(descs: &[Desc]) -> Vec<Desc> {
+    let half = |d: &Desc| Desc::new(&d.dims, DType::F16);
+    descs.iter().map(half).collect()
+}
+
+const FULL: Epilogue = Epilogue {
+    scale: true,
+    bias: true,
+    residual: true,
+    act: Act::Silu,
+};
+
+fn plain(window: Window, groups: usize, gate: bool, epilogue: Epilogue) -> Op {
+    Op::Conv {
+        window,
+        groups,
+        gate,
+        epilogue,
+    }
+}
+
+/// Each case bare, with everything and with one more epilogue, gated too where that is possible; the
+/// number of images changes.
+fn convolve(cases: &[Case]) {
+    let all = Epilogue::all();
+    let (mut compared, mut wanted) = (0, 0);
+    let devices = 2 + if light() { 0 } else { cards().len() };
+    for (i, case) in cases.iter().enumerate() {
+        let (window, groups) = (case.4, case.5);
+        let gated = window == Window::square(1, 1, 0) && groups == 1;
+        for gate in [false, true].into_iter().take(1 + usize::from(gated)) {
+            for epilogue in [Epilogue::BARE, FULL, all[(i * 5 + 1) % all.len()]] {
+                let op = plain(window, groups, gate, epilogue);
+                let descs = in_half(&conv_inputs(case, 1 + i % 3, gate, &epilogue));
+                compared += test(&op, &descs, i as u64);
+                wanted += devices;
+            }
+        }
+    }
+    assert!(compared >= wanted, "{compared} of {wanted}");
+}
+
+/// More than a tile of pixels, of filters and of k, in one group and in two; and small tiles.
+fn tiles() -> Vec<Case> {
+    vec![
+        (12, 11, 72, 136, Window::square(1, 1, 0), 1),
+        (13, 12, 16, 130, Window::square(3, 1, 1), 1),
+        (12, 12, 64, 128, Window::square(3, 2, 1), 2),
+        (9, 15, 48, 24, Window::square(2, 2, 0), 1),
+        (5, 4, 104, 72, Window::square(1, 1, 0), 1),
+    ]
+}
+
+fn few_pixels() -> Vec<Case> {
+    vec![
+        (1, 1, 296, 24, Window::square(1, 1, 0), 1),
+        (3, 3, 40, 33, Window::square(3, 2, 1), 1),
+    ]
+}
+
+/// Of more channels than a block's too, and more pixels than a tile's.
+fn small_groups() -> Vec<Case> {
+    vec![
+        (9, 10, 72, 72, Window::square(3, 1, 1), 18),
+        (10, 17, 80, 80, Window::square(3, 2, 1), 10),
+        (5, 9, 48, 48, Window::square(3, 1, 1), 3),
+        (11, 3, 96, 96, Window::square(5, 1, 2), 3),
+    ]
+}
+
+/// One filter a channel: strips that end early, many channels, both windows and steps.
+fn depthwise() -> Vec<Case> {
+    vec![
+        (19, 18, 8, 8, Window::square(3, 1, 1), 8),
+        (5, 35, 16, 16, Window::same(3, 2, 5, 35), 16),
+        (6, 5, 264, 264, Window::square(5, 1, 2), 264),
+        (7, 9, 24, 24, Window::same(5, 2, 7, 9), 24),
+        (4, 4, 16, 16, Window::square(2, 1, 0), 16),
+    ]
+}
+
+#[test]
+fn tiles_of_pixels_and_filters() {
+    convolve(&tiles());
+}
+
+#[test]
+fn convolutions_over_few_pixels() {
+    convolve(&few_pixels());
+}
+
+#[test]
+fn convolutions_in_small_groups() {
+    convolve(&small_groups());
+}
+
+#[test]
+fn convolutions_of_one_filter_a_channel() {
+    convolve(&depthwise());
+}
+
+#[test]
+fn convolutions_of_all_kinds() {
+    convolve(&conv_cases());
+}
+
+#[test]
+fn the_other_operations_in_half_precision() {
+    let pool = |kind| {
+        let window = Window::square(3, 2, 1);
+        (
+            Op::Pool { kind, window },
+            vec![Desc::new(&[3, 9, 6, 24], DType::F16)],
+        )
+    };
+    let mut cases = vec![pool(PoolKind::Max), pool(PoolKind::Average)];
+    // More matrices than one launch takes.
+    let parts: Vec<Desc> = (0..19)
+        .map(|i| Desc::new(&[2, 3, 1, 8 * (1 + i % 3)], DType::F16))
+        .collect();
+    let columns: usize = parts.iter().map(|d| d.dims[3]).sum();
+    let mut joined = parts.clone();
+    joined.resize(parts.len() + 2, Desc::new(&[columns], DType::F16));
+    cases.push((Op::Concat, parts));
+    cases.push((Op::Affine { act: Act::Relu }, joined));
+    // More pixels than one part of a global average.
+    cases.push((
+        Op::GlobalAverage,
+        vec![Desc::new(&[2, 40, 17, 40], DType::F16)],
+    ));
+    cases.extend(others().into_iter().map(|(op, d)| (op, in_half(&d))));
+    for (seed, (op, descs)) in thin(cases).enumerate() {
+        test(&op, &descs, 1000 + seed as u64);
+    }
+}
+
+/// Buffers that begin at no more than the alignment of an element.
+#[test]
+fn images_need_no_more_than_the_alignment_of_an_element() {
+    let mut cases: Vec<(Op, Vec<Desc>)> = [tiles(), few_pixels(), small_groups(), depthwise()]
+        .concat()
+        .into_iter()
+        .map(|case| {
+            let gate = case.4 == Window::square(1, 1, 0);
+            let op = plain(case.4, case.5, gate, FULL);
+            (op, in_half(&conv_inputs(&case, 1, gate, &FULL)))
+        })
+        .collect();
+    cases.extend(others().into_iter().map(|(op, d)| (op, in_half(&d))));
+    for (i, (op, descs)) in thin(cases).enumerate() {
+        let ins = inputs_for(&op, &descs, i as u64);
+        for card in cards() {
+            let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
+            let have = run_at(&*card, &op, &ins, 2).unwrap();
+            compare(&op, &ins, &have, &want, "unaligned");
+        }
+    }
+}
+
+/// The means that a convolution of one filter a channel sums on the way: those of its result as stored.
+#[test]
+fn depthwise_convolutions_with_the_average_of_their_result() {
+    let all = Epilogue::all();
+    let mut fused = 0;
+    for (i, case) in thin(depthwise()).enumerate() {
+        let (window, groups, epilogue) = (case.4, case.5, all[i * 5 + 3]);
+        let op = Op::ConvAverage {
+            window,
+            groups,
+            epilogue,
+        };
+        let conv = plain(window, groups, false, epilogue);
+        let descs = in_half(&conv_inputs(&case, 2, false, &epilogue));
+        let ins = inputs(&descs, i as u64);
+        let naive = NaiveDevice::default();
+        let want = run(&naive, &op, &ins).unwrap();
+        for card in cards() {
+            if card.supports(&op, &descs) != Support::Native {
+                continue;
+            }
+            fused += 1;
+            let mut results = vec![run(&*card, &op, &ins).unwrap()];
+            results.extend(run_packed(&*card, &op, &ins).map(|r| r.unwrap()));
+            for have in results {
+                compare(&conv, &ins, &have[..1], &want[..1], "fused");
+                let mean = run(&naive, &Op::GlobalAverage, &have[..1]).unwrap();
+                compare(&Op::GlobalAverage, &have[..1], &have[1..], &mean, "fused");
+            }
+        }
+    }
+    assert!(fused >= cards().len(), "{fused}");
+}
