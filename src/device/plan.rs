@@ -459,7 +459,7 @@ impl Packer<'_> {
         let of = match node.op {
             Op::Gemm { .. } => vec![desc.clone()],
             // No layout depends on how many images there are.
-            Op::Conv { .. } => {
+            Op::Conv { .. } | Op::ConvAverage { .. } => {
                 let mut image = descs[0].clone();
                 if let Some(images) = image.dims.first_mut() {
                     *images = 1;

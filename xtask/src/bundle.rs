@@ -17,7 +17,7 @@ const RUN: &str = include_str!("bundle/run.sh");
 const PEER: &str = "benches/peers/torch_gpu.py";
 /// The folder that is made, from the repository's root.
 const FOLDER: &str = "target/gpu-bundle";
-/// The tree and what is carried with it share so much.
+/// The tree and the archive that is carried with it share so much.
 const MOST: u64 = 64 << 20;
 /// What is built: cargo's words, and the executable's name.
 const BUILT: [(&[&str], &str); 5] = [
@@ -53,20 +53,38 @@ fn make(root: &Path, dev: bool) -> Result<String, String> {
     fs::write(folder.join("manifest.json"), format!("{manifest:#}\n")).map_err(fault)?;
     let archive = pack(root)?;
     let whole = size(&folder).map_err(fault)?;
-    if whole > MOST {
+    let tree = tree(root)?;
+    if tree + archive > MOST {
         return Err(format!(
-            "{FOLDER} has {}, of {} at most",
-            mib(whole),
+            "{FOLDER}.tar.gz has {}, the tree {}: together {} at most",
+            mib(archive),
+            mib(tree),
             mib(MOST)
         ));
     }
     Ok(format!(
-        "{FOLDER}: {}; {FOLDER}.tar.gz: {} (at most {})\nOn a machine with a card: {FOLDER}/run.sh; \
-         then commit its JSON and run: cargo xtask verified --record FILE.json",
-        mib(whole),
+        "{FOLDER}.tar.gz: {} (unpacked {}; the tree has {}, together {} at most)\nOn a machine with a \
+         card: gpu-bundle/run.sh; then commit its JSON and run: cargo xtask verified --record FILE.json",
         mib(archive),
+        mib(whole),
+        mib(tree),
         mib(MOST)
     ))
+}
+
+/// Bytes of the files that git has.
+fn tree(root: &Path) -> Result<u64, String> {
+    let out = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root)
+        .output()
+        .map_err(|e| format!("git did not start: {e}"))?;
+    let names = String::from_utf8_lossy(&out.stdout).into_owned();
+    let sizes = names.split('\0').filter(|name| !name.is_empty());
+    // A file that is gone and not yet committed has no bytes.
+    Ok(sizes
+        .map(|name| fs::metadata(root.join(name)).map_or(0, |m| m.len()))
+        .sum())
 }
 
 /// Builds one target, and gives its executable. Flags of the environment are left out: they could

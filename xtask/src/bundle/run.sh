@@ -102,7 +102,8 @@ fi
   printf '"manifest":%s,\n"info":%s,\n' "$(cat manifest.json)" "$info"
   printf '"tests":{"device":%s,"gpu_probe":%s},\n' "$device" "$probe"
   printf '"checked":%s,\n"bench":%s,\n' "$checked" "$bench"
-  printf '"cublas":%s,\n"torch":%s,\n"sanitizer":%s}\n' "$cublas" "$torch" "$sanitizer"
+  printf '"cublas":%s,\n"torch":%s,\n' "$cublas" "$torch"
+  printf '"whole_job":%s,\n"sanitizer":%s}\n' "$whole" "$sanitizer"
 } >"$out"
 say "written: $out"
 exit $failed

@@ -2,14 +2,10 @@
 
 use super::*;
 
-/// A bundle whose programs are shell scripts. One at a time: a child forked meanwhile would hold a
-/// script open for writing, and it could not start.
+/// A bundle whose programs are shell scripts.
 struct Fake {
     folder: tempfile::TempDir,
-    _turn: std::sync::MutexGuard<'static, ()>,
 }
-
-static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 const NO_CARD: &str =
     r#"{"device":"cpu","gpu":{"available":false,"cards":[],"reason":"no GPU: made up"}}"#;
@@ -19,12 +15,8 @@ const PASSED: &str = "echo 'test result: ok. 7 passed; 0 failed; 0 ignored'";
 impl Fake {
     /// The engine says `info`; its bench writes a record.
     fn new(info: &str) -> Fake {
-        let turn = TURN
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let fake = Fake {
             folder: tempfile::tempdir().unwrap(),
-            _turn: turn,
         };
         fs::create_dir(fake.folder.path().join("bin")).unwrap();
         fs::write(fake.folder.path().join("run.sh"), RUN).unwrap();
@@ -50,10 +42,24 @@ impl Fake {
         fake
     }
 
+    /// Written by a child: a script that this process had open could still be so in one forked
+    /// meanwhile by another test, and would not start.
     fn program(&self, name: &str, text: &str) {
-        let path = self.folder.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        executable(&path).unwrap();
+        use std::io::Write;
+        let mut child = Command::new("sh")
+            .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+            .arg(self.folder.path().join(name))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let script = format!("#!/bin/sh\n{text}\n");
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(script.as_bytes())
+            .unwrap();
+        assert!(child.wait().unwrap().success());
     }
 
     /// The exit code, what was said, and the record.
@@ -104,7 +110,7 @@ fn on_a_card_the_record_has_every_part() {
     for part in ["cublas", "torch", "sanitizer"] {
         assert_eq!(record[part], Value::Null, "{part}");
     }
-    assert_eq!(record["whole_job"]["seconds"], 9);
+    assert_eq!(record["whole_job"]["seconds"], 9, "{said}");
     assert_eq!(record["date"].as_str().unwrap().len(), 10);
     assert!(said.contains("cublas: not run: error: no cuBLAS"), "{said}");
 }
