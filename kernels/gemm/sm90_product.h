@@ -26,7 +26,7 @@ struct Hopper : Tile<M, N, STAGES> {
   static constexpr int PANELS = PANELS_, REGISTERS = REGISTERS_, SPARED = SPARED_;
   static constexpr int PANELS_AT = Base::RING_BYTES, BARRIERS_AT = PANELS_AT + Base::CONSUMERS * PANELS * PANEL_BYTES;
   static_assert(BARRIERS_AT + Base::BARRIER_BYTES <= SHARED_MOST, "all of it fits a block of Hopper");
-  static_assert(N % PANEL == 0, "a tile is whole panels");
+  static_assert(N % (PANEL * PANELS) == 0, "every tile begins with the first panel's memory");
 };
 
 struct Corner {
@@ -61,8 +61,9 @@ struct Output {
     unsigned warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
     int row = row0 + static_cast<int>(warp * 16 + lane / 4);
     unsigned char* own = panels + warpgroup * Tile::PANELS * PANEL_BYTES;
+    int panel = 0;
 #pragma unroll 1
-    for (int panel = 0; panel < Tile::N / PANEL && column0 + panel * PANEL < epilogue.columns; panel++) {
+    for (; panel < Tile::N / PANEL && column0 + panel * PANEL < epilogue.columns; panel++) {
       int column = column0 + panel * PANEL + static_cast<int>(lane % 4 * 2);
       float(&x)[PANEL / 2] = *reinterpret_cast<float(*)[PANEL / 2]>(&acc);
       const gemm::Fragments<__half> fragments{epilogue, 2};
@@ -74,6 +75,10 @@ struct Output {
       }
 #pragma unroll
       for (int i = 0; i < Tile::N / 2 - PANEL / 2; i++) acc[i] = acc[i + PANEL / 2];
+    }
+    // Panels that the result has not leave empty groups, so that waiting for a panel's memory can count.
+    for (; panel < Tile::N / PANEL; panel++) {
+      if (threadIdx.x % WARPGROUP == 0) bulk_commit();
     }
   }
 

@@ -11,6 +11,7 @@ const PRUNE: &str = "neighbours/prune.h";
 const ROUND: &str = "gemm_sm90::a_cluster_goes_round_its_ring";
 const PARTS: &str = "gemm_sm90::sums_of_two_parts_are_exchanged";
 const SEARCH: &str = "gemm_sm90::a_scan_of_more_than_a_buffer_holds";
+const SCHEDULES: &str = "gemm_sm90::every_schedule_gives_the_same";
 const NOBODY: &str = "gemm_sm90::rows_that_the_gallery_has_not_are_nobodys";
 
 pub const BUGS: &[Bug] = &[
@@ -104,6 +105,13 @@ pub const BUGS: &[Bug] = &[
         "bulk_wait_read<Tile::PANELS - 1>()",
         "bulk_wait_read<Tile::PANELS>()",
         ROUND,
+    ),
+    bug(
+        "sm90_missing_panels_not_counted",
+        OUTPUT,
+        "      if (threadIdx.x % WARPGROUP == 0) bulk_commit();\n",
+        "",
+        SCHEDULES,
     ),
     bug(
         "sm90_share_in_the_wrong_half",
