@@ -49,7 +49,8 @@ pub trait Encode: Sync {
     /// Any error ends the run.
     fn encode(&self, items: &[f32], out: &mut [f32]) -> Result<()>;
 
-    /// Itself, where it takes batches ahead of the one that it works on: see [`stream_ahead`].
+    /// Itself, where it takes batches ahead of the one that it works on: see
+    /// [`stream_ahead`](super::stream_ahead).
     fn ahead(&self) -> Option<&dyn EncodeAhead> {
         None
     }
