@@ -154,7 +154,7 @@ fn test(fast: bool) {
         let bare = counted(&["--no-default-features", "--lib"], &[]);
         all.passed += bare.passed;
         if !environment.is_empty() {
-            run("cargo", &["xtask", "simt", "test"]);
+            run("cargo", &["xtask", "simt", "test", "asan", "tsan"]);
         }
         run(
             "cargo",

@@ -26,7 +26,16 @@ struct Build {
     /// The sanitizer's runtime, which must be loaded before anything else.
     preload: Option<&'static str>,
     options: &'static [(&'static str, &'static str)],
+    /// The schedule of tests that set none, where the environment has none either.
+    schedule: &'static [(&'static str, &'static str)],
 }
+
+/// What finds accesses to memory that should be over, or not be there yet.
+const ADVERSE: &[(&str, &str)] = &[
+    ("DOPPEL_SIMT_ORDER", "rand:1"),
+    ("DOPPEL_SIMT_COPY", "late"),
+    ("DOPPEL_SIMT_MATRIX", "late"),
+];
 
 const BUILDS: &[Build] = &[
     Build {
@@ -40,6 +49,7 @@ const BUILDS: &[Build] = &[
         link: &[],
         preload: None,
         options: &[],
+        schedule: &[],
     },
     Build {
         name: "asan",
@@ -60,6 +70,7 @@ const BUILDS: &[Build] = &[
             ),
             ("UBSAN_OPTIONS", "halt_on_error=0:report_error_type=1"),
         ],
+        schedule: ADVERSE,
     },
     Build {
         name: "tsan",
@@ -77,6 +88,8 @@ const BUILDS: &[Build] = &[
             "halt_on_error=0:exitcode=0:suppress_equal_stacks=0:suppress_equal_addresses=0:\
              ignore_noninstrumented_modules=1:atexit_sleep_ms=0",
         )],
+        // Races do not depend on the order.
+        schedule: &[],
     },
 ];
 
@@ -457,6 +470,8 @@ fn run_tests(build: &Build, library: &Path, targets: &[&str]) -> bool {
         .env("DOPPEL_SIMT", library)
         .env("DOPPEL_SIMT_REQUIRED", "1")
         .current_dir(root());
+    let unset = |(name, _): &&(&str, &str)| std::env::var_os(name).is_none();
+    command.envs(build.schedule.iter().filter(unset).copied());
     println!("{}: {}", build.name, targets.join(", "));
     let passed = command.status().is_ok_and(|status| status.success());
     let outcome = if passed { "passed" } else { "FAILED" };
