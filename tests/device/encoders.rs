@@ -8,18 +8,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use doppel::device::{
-    Buf, CpuDevice, Device, Graph, Lower, Plan, Precision, Stream, alloc, bytes_of, values_of,
+    Buf, CpuDevice, Device, GpuDevice, Graph, Lower, Plan, Precision, Stream, alloc, bytes_of,
+    values_of,
 };
 use doppel::nn::formula::{self, Stats};
 use doppel::nn::{self, Arch, Build};
 
+use crate::gemm_sm90::hoppers;
 use crate::harness::{cards, light, simulated_driver};
 
 /// Pixels of a side, odd so that windows end unevenly, and images.
 const SIDE: usize = 33;
 const IMAGES: usize = 2;
 
-/// The features of both images.
+/// The features of each image.
 fn features(plan: &Plan, images: &[f32]) -> Vec<Vec<f32>> {
     let device = Arc::clone(plan.device());
     let from = alloc(&*device, plan.inputs()[0].1.clone()).unwrap();
@@ -32,7 +34,7 @@ fn features(plan: &Plan, images: &[f32]) -> Vec<Vec<f32>> {
     device.download(&to, &mut bytes, Stream::DEFAULT).unwrap();
     let values = values_of(&bytes, to.desc.dtype);
     values
-        .chunks(values.len() / IMAGES)
+        .chunks(values.len() / plan.outputs()[0].dims[0])
         .map(<[f32]>::to_vec)
         .collect()
 }
@@ -88,7 +90,7 @@ fn less(a: &[f32], b: &[f32]) -> Vec<f32> {
 
 /// One encoder on all cards. Features are mostly positive, so that any two have a large cosine: what
 /// tells the images apart, the difference of their features, must agree too.
-fn miniature(name: &str, launches: usize) {
+fn miniature(name: &str, launches: usize, cards: Vec<Arc<GpuDevice>>) {
     let arch = nn::arch(name).unwrap();
     let graph = nn::graph(arch, &Build::new(IMAGES, SIDE)).unwrap();
     let weights = formula::weights(&graph, &stats(arch, &graph));
@@ -96,7 +98,7 @@ fn miniature(name: &str, launches: usize) {
     let cpu: Arc<dyn Device> = Arc::new(CpuDevice::default());
     let how = Lower::Infer(Precision::F32);
     let want = features(&Plan::new(&graph, &weights, cpu, how).unwrap(), &images);
-    for card in cards() {
+    for card in cards {
         let how = Lower::Infer(Precision::F16);
         let plan = Plan::new(&graph, &weights, card, how).unwrap();
         let have = features(&plan, &images);
@@ -181,10 +183,46 @@ fn efficient_encoders() {
     miniatures(&["eff", "tf"]);
 }
 
+#[test]
+fn a_hopper_card_runs_one_of_each_kind() {
+    for name in ["resnet18", "efficientnet_b0", "eca_nfnet_l0"] {
+        if tried(name) {
+            let known = ENCODERS.iter().find(|(other, _)| *other == name);
+            miniature(name, known.unwrap().1, hoppers());
+        }
+    }
+}
+
+#[test]
+fn a_plan_for_fewer_images_has_the_weights_of_the_first() {
+    for name in ["resnet18", "efficientnet_b0"]
+        .into_iter()
+        .filter(|n| tried(n))
+    {
+        let arch = nn::arch(name).unwrap();
+        let graph = |images| nn::graph(arch, &Build::new(images, SIDE)).unwrap();
+        let both = graph(IMAGES);
+        let weights = formula::weights(&both, &stats(arch, &both));
+        let images: Vec<f32> = (0..IMAGES).flat_map(|i| formula::image(i, SIDE)).collect();
+        for card in cards().into_iter().chain(hoppers()) {
+            let how = Lower::Infer(Precision::F16);
+            let plan = Plan::new(&both, &weights, card, how).unwrap();
+            let want = features(&plan, &images);
+            let one = plan.resized(&graph(1)).unwrap();
+            assert_eq!(one.packed(), plan.packed(), "{name}");
+            for (image, want) in images.chunks(images.len() / IMAGES).zip(&want) {
+                // Sums over another grid of tiles may be rounded apart.
+                let same = cosine(&features(&one, image)[0], want);
+                assert!(same > 0.99999, "{name}: {same}");
+            }
+        }
+    }
+}
+
 fn miniatures(kinds: &[&str]) {
     for (name, launches) in ENCODERS {
         if kinds.iter().any(|kind| name.starts_with(kind)) && tried(name) {
-            miniature(name, launches);
+            miniature(name, launches, cards());
         }
     }
 }
