@@ -469,6 +469,8 @@ fn run_tests(build: &Build, library: &Path, targets: &[&str]) -> bool {
     command
         .env("DOPPEL_SIMT", library)
         .env("DOPPEL_SIMT_REQUIRED", "1")
+        // The race detector's frames are large.
+        .env("RUST_MIN_STACK", (64 << 20).to_string())
         .current_dir(root());
     let unset = |(name, _): &&(&str, &str)| std::env::var_os(name).is_none();
     command.envs(build.schedule.iter().filter(unset).copied());
