@@ -32,6 +32,9 @@ pub const MAX_NPZ_EXPANSION: u64 = 64;
 pub const MAX_LIVE_BATCHES: usize = 3;
 /// The most memory of prepared items, in bytes, over all live batches.
 pub const MAX_PREPARED_BYTES: usize = 512 << 20;
+/// The most page-locked memory of decoded pictures, in bytes, over all batches on their way to a card;
+/// what is kept for pictures that are resized on the host may be more where a square is that large.
+pub const MAX_STAGED_BYTES: usize = 768 << 20;
 /// The largest power of a similarity, in query expansion and in fused similarities.
 pub const MAX_POWER: f64 = 64.0;
 /// The most features of a TF-IDF vocabulary.

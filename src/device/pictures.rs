@@ -49,6 +49,10 @@ impl Taps {
     pub fn made(&self) -> usize {
         self.made
     }
+
+    pub(super) fn words(&self) -> &[i32] {
+        &self.words
+    }
 }
 
 /// A decoded picture and how it becomes a part of an encoder's square.
@@ -70,6 +74,41 @@ pub struct Picture<'a> {
     pub at: [usize; 2],
 }
 
+impl Picture<'_> {
+    /// Refuses one whose pixels, sides, weights and place in a square of `size` do not go together.
+    pub(super) fn check(&self, size: usize) -> Result<()> {
+        let Picture { width, height, .. } = *self;
+        let (columns, rows) = (self.across.made, self.down.made);
+        let [column, row] = self.at;
+        let own = 3 * width * height == self.pixels.len()
+            && (self.across.side, self.down.side) == (width, height);
+        let fits = column + columns <= size && row + rows <= size;
+        match own && fits && !self.pixels.is_empty() {
+            true => Ok(()),
+            false => {
+                let (from, to) = ([height, width, 3], [row + rows, column + columns, 3]);
+                Err(Error::shape("preprocess", &from, &to))
+            }
+        }
+    }
+
+    /// The record of a picture whose pixels and tables begin there.
+    pub(super) fn record(&self, start: i32, across: i32, down: i32) -> Result<[i32; RECORD]> {
+        Ok([
+            start,
+            word(self.width)?,
+            across,
+            down,
+            word(self.across.made)?,
+            word(self.down.made)?,
+            word(self.at[0])?,
+            word(self.at[1])?,
+            i32::from(self.down_first),
+            0,
+        ])
+    }
+}
+
 /// Pictures of several sizes that become one batch of squares. What a card reads is whole: records, tables
 /// and pixels name nothing outside of them.
 #[derive(Debug, Clone)]
@@ -85,9 +124,10 @@ pub struct Pictures {
 }
 
 /// Words of a picture's record; see `kernels/preprocess/prepare.cu`.
-const RECORD: usize = 10;
+pub(super) const RECORD: usize = 10;
 
-fn word(n: usize) -> Result<i32> {
+/// A number as kernels read it.
+pub(super) fn word(n: usize) -> Result<i32> {
     let many = |_| {
         let message = format!("{n} is beyond what one batch of pictures may hold");
         Error::limit(message).mend("stage fewer pictures at once")
@@ -115,31 +155,12 @@ impl Pictures {
     /// [`Kind::Shape`](crate::error::Kind::Shape) when pixels, sides, weights and the place in the square
     /// do not go together; [`Kind::Limit`](crate::error::Kind::Limit) for more than 2 GB in one batch.
     pub fn push(&mut self, picture: &Picture<'_>) -> Result<()> {
-        let Picture { width, height, .. } = *picture;
-        let (columns, rows) = (picture.across.made, picture.down.made);
-        let [column, row] = picture.at;
-        let own = 3 * width * height == picture.pixels.len()
-            && (picture.across.side, picture.down.side) == (width, height);
-        let fits = column + columns <= self.size && row + rows <= self.size;
-        if !own || !fits || picture.pixels.is_empty() {
-            let (from, to) = ([height, width, 3], [row + rows, column + columns, 3]);
-            return Err(Error::shape("preprocess", &from, &to));
-        }
+        picture.check(self.size)?;
         let start = self.pixels.len().next_multiple_of(4);
         let after = word(start + picture.pixels.len() + 4)?;
         debug_assert!(after > 0);
-        let record = [
-            word(start)?,
-            word(width)?,
-            self.table(picture.across)?,
-            self.table(picture.down)?,
-            word(columns)?,
-            word(rows)?,
-            word(column)?,
-            word(row)?,
-            i32::from(picture.down_first),
-            0,
-        ];
+        let (across, down) = (self.table(picture.across)?, self.table(picture.down)?);
+        let record = picture.record(word(start)?, across, down)?;
         self.pixels.extend_from_slice(picture.pixels);
         self.pixels.resize(self.pixels.len().next_multiple_of(4), 0);
         self.records.push(record);

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::desc::{Buf, Mem};
+use super::desc::{Buf, DType, Mem};
 use super::gpu::driver::{Event, Stream};
 use super::gpu::{HostBuf, Tape};
+use super::locked::LockedPictures;
 use crate::error::Result;
 
 /// Streams, page-locked memory and recordings of a card.
@@ -42,6 +43,21 @@ pub trait Streams: Send + Sync {
 
     /// Queues a copy of `from` to the first bytes of `to`.
     fn download_to(&self, from: &Buf, to: &mut HostBuf, stream: Stream) -> Result<()>;
+
+    /// Whether [`Streams::prepare_from`] makes squares of `dtype`.
+    fn prepares(&self, dtype: DType) -> bool;
+
+    /// As [`Device::preprocess`](super::Device::preprocess), of pictures in page-locked memory, each at
+    /// its place: queues their copy to `staging`, of [`LockedPictures::bytes`] bytes, on `up`, and the
+    /// kernel behind it on `compute`.
+    fn prepare_from(
+        &self,
+        pictures: &mut LockedPictures,
+        staging: &Buf,
+        out: &Buf,
+        up: Stream,
+        compute: Stream,
+    ) -> Result<()>;
 
     /// Takes down what `work` puts on `stream`, without running it. It may launch kernels that were
     /// launched before, and neither allocate nor wait. `holds` is the memory that it reads and writes.

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
 
 use super::flow::{Failure, Flow, Stopwatch};
-use super::pipeline::{Items, Message, Sink, Stop, Vectors, in_turn, load_one, write};
+use super::pipeline::{Items, Message, Sink, Stop, Vectors, guarded, in_turn, write};
 use crate::error::{Error, Result};
+use crate::nn::{LoadPicture, Normal};
 
 /// Lanes that are submitted and not collected: one that is computed, and the next.
 const SUBMITTED: usize = 2;
@@ -29,6 +30,21 @@ pub trait EncodeAhead: Sync {
     /// # Errors
     /// Any error ends the run.
     fn lanes(&self, wanted: Option<usize>, items: usize) -> Result<Lanes<'_>>;
+
+    /// As [`EncodeAhead::lanes`], of lanes that take decoded pictures: [`Lane::fill_pictures`]. None where
+    /// there are no such.
+    ///
+    /// # Errors
+    /// Any error ends the run.
+    fn picture_lanes(
+        &self,
+        normal: Normal,
+        wanted: Option<usize>,
+        items: usize,
+    ) -> Result<Option<Lanes<'_>>> {
+        let _ = (normal, wanted, items);
+        Ok(None)
+    }
 }
 
 /// What a run needs of such an encoder.
@@ -49,6 +65,15 @@ pub trait Lane: Send {
     /// # Errors
     /// Any error ends the run.
     fn fill(&mut self, count: usize, load: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()>;
+
+    /// As [`Lane::fill`], with decoded pictures, which the encoder prepares.
+    ///
+    /// # Errors
+    /// Any error ends the run.
+    fn fill_pictures(&mut self, count: usize, load: &LoadPicture<'_>) -> Result<()> {
+        let _ = (count, load);
+        Err(Error::internal("this lane takes no pictures").op("embed"))
+    }
 
     /// Begins to encode what was filled, and does not wait. Lanes are submitted by one thread.
     ///
@@ -80,11 +105,20 @@ pub fn stream_ahead(
     if items.count() == 0 {
         return Ok(Flow::default());
     }
-    let lanes = encoder.lanes(wanted, items.count())?;
+    let prepared = match items.normal() {
+        Some(normal) => encoder.picture_lanes(normal, wanted, items.count())?,
+        None => None,
+    };
+    let pictures = prepared.is_some();
+    let lanes = match prepared {
+        Some(lanes) => lanes,
+        None => encoder.lanes(wanted, items.count())?,
+    };
     let (loading, writing) = (Stopwatch::default(), Stopwatch::default());
     let (to_sink, vectors) = sync_channel::<Vectors>(1);
     let run = Run {
         items,
+        pictures,
         dims: encoder.dims(),
         batch: lanes.batch.max(1),
         loading: &loading,
@@ -127,6 +161,8 @@ impl Filled<'_> {
 /// What all batches share.
 struct Run<'a> {
     items: &'a dyn Items,
+    /// Whether the lanes take decoded pictures.
+    pictures: bool,
     dims: usize,
     batch: usize,
     loading: &'a Stopwatch,
@@ -189,14 +225,23 @@ impl Run<'_> {
         let range = first..(first + self.batch).min(self.items.count());
         let outcomes: Vec<Mutex<Result<()>>> =
             range.clone().map(|_| Mutex::new(self.go_on())).collect();
-        lane.fill(range.len(), &|place, out| {
+        let one = |place: usize, load: &mut dyn FnMut() -> Result<()>| {
             let Some(outcome) = outcomes.get(place) else {
                 return;
             };
             let mut outcome = outcome.lock().unwrap_or_else(|e| e.into_inner());
-            let load = || load_one(self.items, first + place, out);
-            *outcome = self.go_on().and_then(|()| self.loading.time(load));
-        })?;
+            let load = || self.loading.time(|| guarded(load));
+            *outcome = self.go_on().and_then(|()| load());
+        };
+        let items = self.items;
+        match self.pictures {
+            true => lane.fill_pictures(range.len(), &|place, put| {
+                one(place, &mut || items.picture(first + place, put));
+            }),
+            false => lane.fill(range.len(), &|place, out| {
+                one(place, &mut || items.load(first + place, out));
+            }),
+        }?;
         let outcomes = outcomes.into_iter();
         let outcomes = outcomes.map(|o| o.into_inner().unwrap_or_else(|e| e.into_inner()));
         Ok(Filled {

@@ -5,7 +5,8 @@
 //!          (at most MAX_LIVE_BATCHES of them, in order)               (a thread of its own)
 //!
 //!   on a card: a lane is filled from items, in parallel, while others are uploaded, encoded, downloaded
-//!          (EncodeAhead; one thread submits and collects, in order)
+//!          (EncodeAhead; one thread submits and collects, in order); pictures go up as they were decoded,
+//!          and the card prepares them, where it can
 //!
 //!   titles  --tokens, in parallel-->  a window, sorted by length  --EncodeTitles-->  vectors  --sink-->  NpyRows
 //!           (at most MAX_WINDOW_TITLES of them)                    (piece by piece)

@@ -19,6 +19,7 @@ use super::ahead::EncodeAhead;
 use super::flow::{Failure, Flow, Stopwatch};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH, MAX_LIVE_BATCHES, MAX_PREPARED_BYTES};
+use crate::nn::{Normal, Picture};
 
 /// What is to be embedded.
 pub trait Items: Sync {
@@ -31,6 +32,27 @@ pub trait Items: Sync {
     /// # Errors
     /// The item's own: the run goes on without it. A panic counts as one.
     fn load(&self, item: usize, out: &mut [f32]) -> Result<()>;
+
+    /// Mean and standard deviation of each colour, where the items are pictures that a card may prepare:
+    /// then [`Items::picture`] is called instead of [`Items::load`] by an encoder that does so.
+    fn normal(&self) -> Option<Normal> {
+        None
+    }
+
+    /// Decodes item `item` and hands it to `put`, with how it becomes what [`Items::load`] makes of it;
+    /// where that answers that there is no room for it, hands it over resized. Called as
+    /// [`Items::load`].
+    ///
+    /// # Errors
+    /// The item's own, and what `put` fails with: the run goes on without it. A panic counts as one.
+    fn picture(
+        &self,
+        item: usize,
+        put: &mut dyn FnMut(&Picture<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let _ = (item, put);
+        Err(Error::internal("the items are no pictures").op("embed"))
+    }
 }
 
 /// What turns prepared items into vectors.
@@ -287,7 +309,7 @@ impl Run<'_> {
 
     fn load_one(&self, item: usize, out: &mut [f32]) -> Result<()> {
         self.go_on()?;
-        self.loading.time(|| load_one(self.items, item, out))
+        self.loading.time(|| guarded(|| self.items.load(item, out)))
     }
 
     /// An error when nothing more is wanted; nobody sees it.
@@ -300,10 +322,9 @@ impl Run<'_> {
 }
 
 /// Loads an item; a panic is an error of its own.
-pub(super) fn load_one(items: &dyn Items, item: usize, out: &mut [f32]) -> Result<()> {
-    // Unwind safety: what a panic leaves half-written in `out` is not used.
-    let outcome = catch_unwind(AssertUnwindSafe(|| items.load(item, out)));
-    outcome.unwrap_or_else(|_| {
+pub(super) fn guarded(load: impl FnOnce() -> Result<()>) -> Result<()> {
+    // Unwind safety: what a panic leaves half-written is not used.
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| {
         Err(Error::internal("could not be read: its decoder broke down")
             .mend("fetch it again, or save it anew"))
     })

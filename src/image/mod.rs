@@ -8,7 +8,7 @@
 //! names of all listings -> Unique -> each file's bytes -> decode_rgb -> prepare -> [size, size, 3]
 //!                          (once)    decode_prepare       (EXIF, RGB)   (resize, crop, normalise)
 //!                                                           |
-//!                                                           +-> stage -> Device::preprocess: the same on a card
+//!                                                           +-> stage, stage_into -> the same on a card
 //! ```
 //!
 //! Every file here is a stranger's. A name may lead out of the folder or to a device, a header may
@@ -46,5 +46,5 @@ pub use resample::resize_rgb;
 pub use resize::resize_lanczos_u8;
 pub use rgb::{Rgb8, decode_rgb, to_rgb};
 pub use sniff::Format;
-pub use stage::{stage, staging};
+pub use stage::{decode_stage, stage, stage_into, staging};
 pub use unique::{Unique, UniqueFile};

@@ -1,12 +1,14 @@
 //! Pictures on their way to a card, which resizes, crops and normalises them as [`super::prepare()`] does.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Rgb8;
 use super::filter::{FRACTION_BITS, Kept, Side};
-use super::prepare::Prepare;
+use super::prepare::{Crop, Prepare};
+use super::resample::resample_rows;
 use super::resize::columns_first;
+use super::{ImageFolder, Rgb8, decode_rgb};
 use crate::device::{Picture, Pictures, Taps};
 use crate::error::{Error, Result};
 
@@ -27,9 +29,78 @@ pub fn staging(how: &Prepare) -> Result<Pictures> {
 /// holds.
 pub fn stage(rgb: &Rgb8, how: &Prepare, pictures: &mut Pictures) -> Result<()> {
     how.check()?;
+    if pictures.size() != how.size {
+        let (from, to) = (
+            [rgb.height(), rgb.width(), 3],
+            [pictures.size(), pictures.size(), 3],
+        );
+        return Err(Error::shape("stage", &from, &to));
+    }
+    with_picture(rgb, how, |picture| pictures.push(picture))
+}
+
+/// Hands a picture to `put`, as [`stage`] does to its pictures. Where that says that there is no room for
+/// it, it is resized here, and `put` gets the square: the card makes the same samples of it.
+///
+/// # Errors
+/// Those of [`stage`], and those of `put`, which takes a square.
+pub fn stage_into(
+    rgb: &Rgb8,
+    how: &Prepare,
+    put: &mut dyn FnMut(&Picture<'_>) -> Result<bool>,
+) -> Result<()> {
+    how.check()?;
+    if with_picture(rgb, how, &mut *put)? {
+        return Ok(());
+    }
+    let as_it_is = Prepare {
+        crop: Crop::Squash,
+        ..*how
+    };
+    match with_picture(&square(rgb, how), &as_it_is, put)? {
+        true => Ok(()),
+        false => Err(Error::internal("no room for a picture of its square's size").op("stage")),
+    }
+}
+
+/// Reads and decodes a file of the folder, as [`super::decode_prepare`] does, and hands it on as
+/// [`stage_into`] does.
+///
+/// # Errors
+/// Those of [`ImageFolder::read`], [`decode_rgb`] and [`stage_into`]; each names the file.
+pub fn decode_stage(
+    folder: &ImageFolder,
+    (name, file): (&str, &Path),
+    orient: bool,
+    how: &Prepare,
+    put: &mut dyn FnMut(&Picture<'_>) -> Result<bool>,
+) -> Result<()> {
+    let bytes = folder.read_resolved(name, file)?;
+    let staged = decode_rgb(&bytes, orient).and_then(|rgb| stage_into(&rgb, how, put));
+    staged.map_err(|error| error.path(folder.named(name)))
+}
+
+/// The samples that are normalised.
+fn square(rgb: &Rgb8, how: &Prepare) -> Rgb8 {
+    let size = how.size;
+    let (part, column, row) = how.part(rgb.width(), rgb.height());
+    let mut pixels = vec![0; 3 * size * size];
+    resample_rows(rgb, how.filter, part, |y, samples| {
+        let start = 3 * (size * (row + y) + column);
+        pixels[start..][..samples.len()].copy_from_slice(samples);
+    });
+    Rgb8::from_parts(size, size, pixels)
+}
+
+/// Calls `then` with a picture and how it is resampled.
+fn with_picture<T>(
+    rgb: &Rgb8,
+    how: &Prepare,
+    then: impl FnOnce(&Picture<'_>) -> Result<T>,
+) -> Result<T> {
     let (width, height) = (rgb.width(), rgb.height());
-    if pictures.size() != how.size || rgb.pixels().is_empty() {
-        let (from, to) = ([height, width, 3], [pictures.size(), pictures.size(), 3]);
+    if rgb.pixels().is_empty() {
+        let (from, to) = ([height, width, 3], [how.size, how.size, 3]);
         return Err(Error::shape("stage", &from, &to));
     }
     let (part, column, row) = how.part(width, height);
@@ -43,7 +114,7 @@ pub fn stage(rgb: &Rgb8, how: &Prepare, pictures: &mut Pictures) -> Result<()> {
         };
         taps(side)
     };
-    pictures.push(&Picture {
+    then(&Picture {
         pixels: rgb.pixels(),
         width,
         height,

@@ -28,7 +28,8 @@ mod resnet;
 pub mod text;
 pub mod weights;
 
-pub use ahead::{ImageLane, ImageLanes};
+pub use crate::device::Picture;
+pub use ahead::{ImageLane, ImageLanes, LoadPicture, Normal};
 pub use build::{Build, graph, known_extra, params};
 pub(crate) use catalogue::distance;
 pub use catalogue::{Arch, arch, architectures};

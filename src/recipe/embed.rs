@@ -8,8 +8,9 @@ use crate::embed::{
     Encode, Failure, Flow, Items, Sink, batch_for, normalize, stream_ahead, stream_into,
 };
 use crate::error::{Error, Result};
-use crate::image::{ImageFolder, Prepare, Unique, decode_prepare};
+use crate::image::{ImageFolder, Prepare, Unique, decode_prepare, decode_stage};
 use crate::listings::{IMAGE, Listing, Listings, Reject};
+use crate::nn::{Normal, Picture};
 
 /// How listings' images become vectors.
 pub struct ImageWork<'a> {
@@ -60,6 +61,21 @@ impl Items for Files<'_> {
         let file = &self.unique.files[self.first + item];
         let (prepare, orient) = (&self.work.prepare, self.work.orient);
         decode_prepare(self.folder, (&file.name, &file.file), orient, prepare, out)
+    }
+
+    fn normal(&self) -> Option<Normal> {
+        let normal = self.work.prepare.normal;
+        Some((normal.mean, normal.std))
+    }
+
+    fn picture(
+        &self,
+        item: usize,
+        put: &mut dyn FnMut(&Picture<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let file = &self.unique.files[self.first + item];
+        let (prepare, orient) = (&self.work.prepare, self.work.orient);
+        decode_stage(self.folder, (&file.name, &file.file), orient, prepare, put)
     }
 }
 

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use crate::device::Device;
 use crate::embed::{Encode, EncodeAhead, Lane, Lanes, store};
 use crate::error::{Error, Result};
-use crate::image::{Crop, Filter, Normal, Prepare};
+use crate::image::{self, Crop, Filter, Prepare};
 use crate::nn::weights::{OpenOptions, weight_files};
-use crate::nn::{self, Arch, GlobalPool, ImageEncoder, ImageLane, ImageOptions};
+use crate::nn::{
+    self, Arch, GlobalPool, ImageEncoder, ImageLane, ImageLanes, ImageOptions, LoadPicture, Normal,
+};
 
 /// What is done about an image's aspect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,7 +66,7 @@ impl EncoderSpec {
                 "bilinear" => Filter::Bilinear,
                 _ => Filter::Bicubic,
             },
-            normal: Normal {
+            normal: image::Normal {
                 mean: arch.mean,
                 std: arch.std,
             },
@@ -198,18 +200,36 @@ impl EncodeAhead for ImageEncoder {
         let Some(made) = ImageEncoder::lanes(self, wanted, items)? else {
             return Err(Error::internal("the device has no streams").op("embed"));
         };
-        let lanes = made.lanes.into_iter().map(|lane| Box::new(lane) as _);
-        Ok(Lanes {
-            batch: made.batch,
-            lanes: lanes.collect(),
-            note: made.note,
-        })
+        Ok(lanes_of(made))
+    }
+
+    fn picture_lanes(
+        &self,
+        normal: Normal,
+        wanted: Option<usize>,
+        items: usize,
+    ) -> Result<Option<Lanes<'_>>> {
+        let made = ImageEncoder::picture_lanes(self, normal, wanted, items)?;
+        Ok(made.map(lanes_of))
+    }
+}
+
+fn lanes_of<'a>(made: ImageLanes) -> Lanes<'a> {
+    let lanes = made.lanes.into_iter().map(|lane| Box::new(lane) as _);
+    Lanes {
+        batch: made.batch,
+        lanes: lanes.collect(),
+        note: made.note,
     }
 }
 
 impl Lane for ImageLane {
     fn fill(&mut self, count: usize, load: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
         ImageLane::fill(self, count, load)
+    }
+
+    fn fill_pictures(&mut self, count: usize, load: &LoadPicture<'_>) -> Result<()> {
+        ImageLane::fill_pictures(self, count, load)
     }
 
     fn submit(&mut self) -> Result<()> {

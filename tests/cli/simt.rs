@@ -345,8 +345,15 @@ fn images_are_embedded_on_the_card_as_on_the_cpu() {
     // Other threads change nothing, and another batch nothing but rounding.
     embed("--out two.npy --device simt --threads 2");
     assert_eq!(bytes(&bench, "card.npy"), bytes(&bench, "two.npy"));
+    // Less memory is first less for pictures on their way, which changes nothing.
+    let json = embed(&format!(
+        "--out tight.npy --device simt --batch 4 --device-memory {peak} --json"
+    ));
+    let tight = json.json()["peak_device_memory_bytes"].as_u64().unwrap();
+    assert!(tight < peak, "{tight} of {peak}");
+    assert_eq!(bytes(&bench, "card.npy"), bytes(&bench, "tight.npy"));
     // Less memory than a batch takes is a smaller batch and a line.
-    let less = peak - peak / 400;
+    let less = tight - tight / 400;
     let ran = embed(&format!(
         "--out less.npy --device simt --batch 4 --device-memory {less}"
     ));

@@ -17,7 +17,7 @@ fn pictures(count: usize) -> Vec<f32> {
     values(count * 32 * 32 * 3, 3)
 }
 
-fn image_encoder(driver: &Arc<SimtDriver>) -> ImageEncoder {
+pub fn image_encoder(driver: &Arc<SimtDriver>) -> ImageEncoder {
     let options = ImageOptions {
         size: Some(32),
         ..ImageOptions::new("resnet18")

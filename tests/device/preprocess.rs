@@ -13,7 +13,7 @@ use doppel::image::{
 use crate::harness::{Guarded, cards, thin};
 
 /// Noise with runs of black and white, where a sum may leave the range of a sample.
-fn picture(width: usize, height: usize, seed: u64) -> Rgb8 {
+pub fn picture(width: usize, height: usize, seed: u64) -> Rgb8 {
     let sample = |i: usize| {
         let z = (i as u64 / 3 + 1)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)

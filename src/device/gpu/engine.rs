@@ -146,7 +146,7 @@ impl GpuDevice {
         })
     }
 
-    fn has(&self, kernels: &[Kernel]) -> bool {
+    pub(super) fn has(&self, kernels: &[Kernel]) -> bool {
         !kernels.is_empty() && kernels.iter().all(|&k| self.card.driver.has(k))
     }
 

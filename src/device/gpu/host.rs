@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::driver::{Event, Recording, Stream};
 use super::engine::GpuDevice;
+use super::launch_preprocess;
 use super::memory::Card;
-use crate::device::desc::{Buf, Mem};
+use crate::device::desc::{Buf, DType, Desc, Mem};
+use crate::device::locked::LockedPictures;
 use crate::device::streams::Streams;
 use crate::error::{Error, Result};
 
@@ -175,6 +177,38 @@ impl Streams for GpuDevice {
                 .download_locked(from.address(), to.at, bytes, stream)
         }?;
         to.copied(stream)
+    }
+
+    fn prepares(&self, dtype: DType) -> bool {
+        self.has(&[launch_preprocess::kernel(dtype)])
+    }
+
+    fn prepare_from(
+        &self,
+        pictures: &mut LockedPictures,
+        staging: &Buf,
+        out: &Buf,
+        up: Stream,
+        compute: Stream,
+    ) -> Result<()> {
+        self.needs(&[launch_preprocess::kernel(out.desc.dtype)], "preprocess")?;
+        self.card.owns(out)?;
+        launch_preprocess::check_locked(pictures, staging, out)?;
+        if out.desc.is_empty() {
+            return Ok(());
+        }
+        let used = Desc::new(&[pictures.used() / 4], DType::U32);
+        let to = Buf::new(used, Arc::clone(&staging.mem), staging.at)?;
+        self.upload_from(pictures.host(), &to, up)?;
+        self.wait(compute, self.record(up)?)?;
+        self.card.use_stream(compute);
+        let begin = to.address() + pictures.begin() as u64;
+        let from = [to.address(), begin, begin];
+        // SAFETY: a `LockedPictures` has a record for each place, and its records and tables name bytes
+        // that are in use alone, or nothing; the copy of all of these was queued right before, and
+        // `compute` waits for it; `check_locked` saw to shapes and overlap, `owns` to the card, and
+        // memory is freed after the streams are waited for.
+        unsafe { launch_preprocess::launch(&self.card, from, pictures.normal(), out, compute) }
     }
 
     fn tape(

@@ -2,7 +2,8 @@ use std::sync::atomic::AtomicUsize;
 
 use super::*;
 
-/// Items of two values; every seventh fails, every eleventh panics.
+/// Items of two values; every seventh fails, every eleventh panics. They could be pictures, but for
+/// encoders that take none.
 struct Made(usize);
 
 impl Items for Made {
@@ -18,6 +19,10 @@ impl Items for Made {
         }
         out.copy_from_slice(&[item as f32, 0.5]);
         Ok(())
+    }
+
+    fn normal(&self) -> Option<Normal> {
+        Some(([0.0; 3], [1.0; 3]))
     }
 }
 

@@ -7,13 +7,28 @@ use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use rayon::prelude::*;
 
 use super::{Belt, LANES, budget, largest, of};
-use crate::device::{DType, HostBuf, Plan, Runner, alloc, values_of};
+use crate::device::{
+    Buf, DType, Desc, HostBuf, LockedPictures, Picture, Plan, Runner, alloc, values_of,
+};
 use crate::error::{Error, Result};
-use crate::limits::{MAX_BATCH, MAX_PREPARED_BYTES};
+use crate::limits::{MAX_BATCH, MAX_PREPARED_BYTES, MAX_STAGED_BYTES};
 use crate::nn::ImageEncoder;
 
 /// Images of a run, where nobody says and there is room.
 const BATCH: usize = 64;
+
+/// Bytes of a decoded picture that a batch has room for on average: 1024 x 1024 pixels.
+const PICTURE: usize = 3 << 20;
+
+/// What part of a card's memory the pictures of a lane may take.
+const PICTURES_SHARE: u64 = 32;
+
+/// Mean and standard deviation of each colour of what an encoder takes.
+pub type Normal = ([f32; 3], [f32; 3]);
+
+/// What loads a place of a batch of pictures: it calls its last argument, which says whether there was
+/// room for the picture.
+pub type LoadPicture<'a> = dyn Fn(usize, &mut dyn FnMut(&Picture<'_>) -> Result<bool>) + Sync + 'a;
 
 /// What a run over many images needs.
 pub struct ImageLanes {
@@ -29,10 +44,26 @@ pub struct ImageLanes {
 pub struct ImageLane {
     belt: Arc<Belt>,
     runner: Runner,
-    input: [HostBuf; 1],
+    input: Input,
     output: HostBuf,
     item_len: usize,
     dims: usize,
+}
+
+/// What a lane takes.
+enum Input {
+    /// Values as the encoder wants them.
+    Prepared([HostBuf; 1]),
+    /// Decoded pictures, which the card prepares, and where they stand on the card.
+    Pictures(LockedPictures, Buf),
+}
+
+/// What all lanes of a run have in common.
+struct Shared {
+    plan: Arc<Plan>,
+    belt: Arc<Belt>,
+    /// Of lanes that take decoded pictures: how they are normalised, and the bytes that they take.
+    pictures: Option<(Normal, usize)>,
 }
 
 impl ImageEncoder {
@@ -42,45 +73,95 @@ impl ImageEncoder {
     /// # Errors
     /// [`Kind::Limit`](crate::error::Kind::Limit) where not even one image fits; a failing device.
     pub fn lanes(&self, wanted: Option<usize>, items: usize) -> Result<Option<ImageLanes>> {
-        let device = self.plan().device();
-        if device.streams().is_none() {
-            return Ok(None);
+        match self.plan().device().streams() {
+            Some(_) => self.lanes_of(None, wanted, items).map(Some),
+            None => Ok(None),
         }
+    }
+
+    /// As [`ImageEncoder::lanes`], of lanes that take decoded pictures; none where the device does not
+    /// prepare them.
+    ///
+    /// # Errors
+    /// As [`ImageEncoder::lanes`].
+    pub fn picture_lanes(
+        &self,
+        normal: Normal,
+        wanted: Option<usize>,
+        items: usize,
+    ) -> Result<Option<ImageLanes>> {
+        let dtype = self.plan().inputs()[0].1.dtype;
+        match self.plan().device().streams() {
+            Some(streams) if streams.prepares(dtype) => {
+                self.lanes_of(Some(normal), wanted, items).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn lanes_of(
+        &self,
+        normal: Option<Normal>,
+        wanted: Option<usize>,
+        items: usize,
+    ) -> Result<ImageLanes> {
         let [input, output] = [&self.plan().inputs()[0].1, &self.plan().outputs()[0]];
         let per_item = input.bytes() / input.dims[0].max(1);
         let staged = MAX_PREPARED_BYTES / LANES / per_item.max(1);
         let most = wanted.unwrap_or(BATCH).min(items).min(staged);
         let most = most.clamp(1, MAX_BATCH);
         let ends = per_item + output.bytes() / output.dims[0].max(1);
-        let room = budget(&**device)?;
+        let room = budget(&**self.plan().device())?;
         let several = |batch: usize| LANES.min(items.div_ceil(batch).max(1));
+        let pictures =
+            |batch: usize| normal.map(|normal| (normal, staging(batch, self.size(), room)));
         let fits = |batch: usize| -> Result<bool> {
             let needs = self.sized(batch)?.needs() as u64;
-            let staged = batch * several(batch) * ends;
-            Ok(needs.saturating_add(staged as u64) <= room)
+            let staged = batch * ends + pictures(batch).map_or(0, |(_, bytes)| bytes);
+            Ok(needs.saturating_add((several(batch) * staged) as u64) <= room)
         };
         let asked = wanted.is_some();
-        let mut make = |batch: usize| self.make(batch, several(batch));
+        let mut make = |batch: usize| self.make(batch, several(batch), pictures(batch));
         let (lanes, batch, note) = largest((most, asked, "images"), &fits, &mut make)?;
-        Ok(Some(ImageLanes { batch, lanes, note }))
+        Ok(ImageLanes { batch, lanes, note })
     }
 
-    fn make(&self, batch: usize, lanes: usize) -> Result<Vec<ImageLane>> {
+    fn make(
+        &self,
+        batch: usize,
+        lanes: usize,
+        pictures: Option<(Normal, usize)>,
+    ) -> Result<Vec<ImageLane>> {
         let plan = Arc::new(self.sized(batch)?);
-        let belt = Belt::new(plan.device())?;
-        (0..lanes).map(|_| self.lane(&plan, &belt)).collect()
+        let shared = Shared {
+            belt: Belt::new(plan.device())?,
+            plan,
+            pictures,
+        };
+        (0..lanes).map(|_| self.lane(&shared)).collect()
     }
 
-    fn lane(&self, plan: &Arc<Plan>, belt: &Arc<Belt>) -> Result<ImageLane> {
+    fn lane(&self, shared: &Shared) -> Result<ImageLane> {
+        let plan = &shared.plan;
         let device = &**plan.device();
         let streams = of(device)?;
         let (from, to) = (&plan.inputs()[0].1, &plan.outputs()[0]);
         let ins = vec![alloc(device, from.clone())?];
         let outs = vec![alloc(device, to.clone())?];
+        let input = match shared.pictures {
+            None => Input::Prepared([streams.host(from.bytes())?]),
+            Some((normal, bytes)) => {
+                let staging = alloc(device, Desc::new(&[bytes / 4], DType::U32))?;
+                let host = streams.host(bytes)?;
+                let places = from.dims[0];
+                let pictures = LockedPictures::new(host, places, self.size(), normal)?;
+                Input::Pictures(pictures, staging)
+            }
+        };
         Ok(ImageLane {
-            belt: Arc::clone(belt),
+            belt: Arc::clone(&shared.belt),
             runner: Runner::new(Arc::clone(plan), ins, outs)?,
-            input: [streams.host(from.bytes())?],
+            input,
             output: streams.host(to.bytes())?,
             item_len: self.size() * self.size() * 3,
             dims: self.dims(),
@@ -88,15 +169,26 @@ impl ImageEncoder {
     }
 }
 
+/// Bytes for the decoded pictures of a batch, on a card with `room` bytes.
+fn staging(batch: usize, size: usize, room: u64) -> usize {
+    let least = LockedPictures::least(batch, size);
+    let share = usize::try_from(room / PICTURES_SHARE).unwrap_or(usize::MAX);
+    let good = batch.saturating_mul(PICTURE).min(MAX_STAGED_BYTES / LANES);
+    good.min(share).max(least).next_multiple_of(4)
+}
+
 impl ImageLane {
     /// Prepares the first `count` images of the batch: `load` fills one, f32 `[size, size, 3]`, on any
     /// thread of rayon's pool. Images beyond hold anything, and so do their embeddings.
     ///
     /// # Errors
-    /// What the card failed with.
+    /// What the card failed with; a lane that takes decoded pictures.
     pub fn fill(&mut self, count: usize, load: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
         let (dtype, length) = (self.runner.ins()[0].desc.dtype, self.item_len);
-        let bytes = self.input[0].bytes()?;
+        let Input::Prepared([input]) = &mut self.input else {
+            return Err(Error::internal("this lane takes decoded pictures").op("embed"));
+        };
+        let bytes = input.bytes()?;
         let cut = |e| Error::internal(format!("staging memory: {e}")).op("embed");
         match dtype {
             DType::F32 => {
@@ -123,13 +215,34 @@ impl ImageLane {
         Ok(())
     }
 
+    /// Takes the first `count` pictures of the batch, each from one call of `load` on any thread of rayon's
+    /// pool. A place that gets none is black.
+    ///
+    /// # Errors
+    /// What the card failed with; a lane that takes prepared images.
+    pub fn fill_pictures(&mut self, count: usize, load: &LoadPicture<'_>) -> Result<()> {
+        let Input::Pictures(pictures, _) = &mut self.input else {
+            return Err(Error::internal("this lane takes prepared images").op("embed"));
+        };
+        let count = count.min(pictures.places());
+        let room = pictures.room()?;
+        let places = (0..count).into_par_iter().with_max_len(1);
+        places.for_each(|place| load(place, &mut |picture| room.put(place, picture)));
+        Ok(())
+    }
+
     /// Puts the batch on the card's streams.
     ///
     /// # Errors
     /// What the card failed with.
     pub fn submit(&mut self) -> Result<()> {
-        self.belt
-            .send(&mut self.input, &mut self.runner, &mut self.output)
+        let (belt, runner, output) = (&self.belt, &mut self.runner, &mut self.output);
+        match &mut self.input {
+            Input::Prepared(input) => belt.send(input, runner, output),
+            Input::Pictures(pictures, staging) => {
+                belt.send_pictures(pictures, staging, runner, output)
+            }
+        }
     }
 
     /// Waits for the embeddings of the first images and writes them, `[images, dims]`.

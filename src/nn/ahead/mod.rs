@@ -8,15 +8,17 @@
 //! Uploads, arithmetic and downloads have a stream each, so that one batch's copies run beside another's
 //! arithmetic; events order the three steps of a batch. A lane has buffers of its own on both sides, and
 //! all lanes share one plan's memory, since their arithmetic is on one stream.
+//!
+//! Images go up prepared, or as decoded pictures, which a kernel ahead of the encoder prepares.
 
 mod images;
 
 use std::sync::Arc;
 
-use crate::device::{Device, HostBuf, Runner, Stream, Streams};
+use crate::device::{Buf, Device, HostBuf, LockedPictures, Runner, Stream, Streams};
 use crate::error::{Error, Kind, Result};
 
-pub use images::{ImageLane, ImageLanes};
+pub use images::{ImageLane, ImageLanes, LoadPicture, Normal};
 
 /// Batches that there are at a time: two on the card, the others being filled.
 pub(super) const LANES: usize = 4;
@@ -55,6 +57,26 @@ impl Belt {
             streams.upload_from(from, to, self.up)?;
         }
         streams.wait(self.compute, streams.record(self.up)?)?;
+        self.finish(runner, output)
+    }
+
+    /// Queues a batch of pictures: their copy, their preparation, a run, its output.
+    fn send_pictures(
+        &self,
+        pictures: &mut LockedPictures,
+        staging: &Buf,
+        runner: &mut Runner,
+        output: &mut HostBuf,
+    ) -> Result<()> {
+        let streams = of(&*self.device)?;
+        let to = &runner.ins()[0];
+        streams.prepare_from(pictures, staging, to, self.up, self.compute)?;
+        self.finish(runner, output)
+    }
+
+    /// Queues a run and its output.
+    fn finish(&self, runner: &mut Runner, output: &mut HostBuf) -> Result<()> {
+        let streams = of(&*self.device)?;
         runner.run(self.compute)?;
         streams.wait(self.down, streams.record(self.compute)?)?;
         streams.download_to(&runner.outs()[0], output, self.down)
