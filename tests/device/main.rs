@@ -7,6 +7,7 @@ mod conv_sm90;
 mod encoders;
 mod engine;
 mod engine_lanes;
+mod expand;
 mod fusion;
 mod fusion_counts;
 mod fusion_rules;
