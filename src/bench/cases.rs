@@ -245,6 +245,7 @@ fn name(op: &Op, ins: &[Desc]) -> String {
         Op::Gemm { .. } | Op::Conv { .. } | Op::ConvAverage { .. } | Op::RowProducts => {
             ins.iter().take(2).map(shape).collect()
         }
+        Op::ExpandDepthwise { .. } => ins.iter().take(3).map(shape).collect(),
         Op::Concat | Op::Affine { .. } => vec![format!("{} parts", ins.len()), shape(&ins[0])],
         _ => ins.iter().take(1).map(shape).collect(),
     };
@@ -281,6 +282,13 @@ fn name(op: &Op, ins: &[Desc]) -> String {
             let [height, width] = window.kernel;
             words.push(format!("{height}x{width}/{}", window.stride[0]));
             words.extend((groups > 1).then(|| format!("{groups} groups")));
+            (Some(epilogue), epilogue.act)
+        }
+        Op::ExpandDepthwise {
+            window, epilogue, ..
+        } => {
+            let [height, width] = window.kernel;
+            words.push(format!("{height}x{width}/{}", window.stride[0]));
             (Some(epilogue), epilogue.act)
         }
         Op::Margin(m) | Op::MarginLoss(m) => {

@@ -466,6 +466,13 @@ impl Packer<'_> {
                 }
                 vec![image, desc.clone()]
             }
+            Op::ExpandDepthwise { .. } => {
+                let mut image = descs[0].clone();
+                if let Some(images) = image.dims.first_mut() {
+                    *images = 1;
+                }
+                vec![image, descs[1].clone(), desc.clone()]
+            }
             _ => descs.to_vec(),
         };
         let name = (key.to_string(), Some((node.op, of)));
@@ -536,6 +543,12 @@ impl Packer<'_> {
 
 /// The graph with every operation that the device wants unfused in its plain form.
 fn native(graph: &Graph, device: &dyn Device) -> Result<Graph> {
+    // What an operation stands for may be fused in its turn.
+    unfused(&unfused(graph, device)?, device)
+}
+
+/// The same, but that what takes an operation's place stays as it is.
+fn unfused(graph: &Graph, device: &dyn Device) -> Result<Graph> {
     let mut out = Graph::new();
     let mut map: HashMap<Value, Value> = HashMap::new();
     for (at, (desc, origin)) in graph.values.iter().enumerate() {

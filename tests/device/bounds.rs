@@ -1,7 +1,9 @@
-//! What rounding may do to the operations on sequences, value by value, in units of `2^-24` times the
+//! What rounding may do to the operations on sequences, and to two convolutions as one, value by value, in units of `2^-24` times the
 //! number of terms that the rule of the harness counts (see `allowed` there).
 
-use doppel::device::{DType, Desc, Op, values_of};
+use doppel::device::{Act, DType, Desc, Epilogue, NaiveDevice, Op, Window, bytes_of, values_of};
+
+use crate::harness::{allowed, run};
 
 /// The unit roundoff of f32.
 const U: f64 = 1.0 / (1u64 << 24) as f64;
@@ -9,21 +11,26 @@ const U: f64 = 1.0 / (1u64 << 24) as f64;
 /// Inputs with their shapes.
 type Filled = [(Desc, Vec<u8>)];
 
-/// The terms of an operation on sequences.
+/// The terms of such an operation.
 pub fn terms(op: &Op, ins: &[Desc]) -> Option<usize> {
     match op {
         Op::Lookup => Some(0),
         Op::LayerNorm { .. } | Op::Embed { .. } => Some(ins[0].dims[1]),
         Op::Attention { heads, .. } => Some(ins[0].dims[1] / heads),
         Op::SegmentMean => Some(ins[0].dims[0]),
+        Op::ExpandDepthwise { .. } => Some(ins[2].dims[1..].iter().product()),
         _ => None,
     }
 }
 
-/// The size of every value of an operation on sequences, so that `(terms + 4) * U * size` is its bound.
+/// The size of every value of such an operation, so that `(terms + 4) * U * size` is its bound.
 pub fn sizes(op: &Op, ins: &Filled) -> Option<Vec<f64>> {
     let descs: Vec<Desc> = ins.iter().map(|(d, _)| d.clone()).collect();
     let unit = (terms(op, &descs)? + 4) as f64 * U;
+    if let Op::ExpandDepthwise { .. } = op {
+        let bounds = expand_depthwise(op, ins, unit);
+        return Some(bounds.into_iter().map(|b| b / unit).collect());
+    }
     let n = descs[0].dims[1];
     let bounds = match *op {
         // A copy.
@@ -166,5 +173,80 @@ fn indices((desc, bytes): &(Desc, Vec<u8>)) -> Vec<usize> {
     let words = bytes.chunks_exact(4);
     words
         .map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]) as usize)
+        .collect()
+}
+
+/// What the sums of the second convolution may lose (`unit` of their size), and what its window makes of what
+/// the wide images may be apart: that is what a 1x1 convolution may by itself, two roundings included.
+fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
+    let Op::ExpandDepthwise {
+        window,
+        expand,
+        epilogue,
+        ..
+    } = *op
+    else {
+        return Vec::new();
+    };
+    let naive = NaiveDevice::default();
+    let single = |values: Vec<f32>, desc: &Desc| {
+        let bytes = bytes_of(&values, DType::F32);
+        (Desc::new(&desc.dims, DType::F32), bytes)
+    };
+    let values = |at: usize| values_of(&ins[at].1, ins[at].0.dtype);
+    let absolute = |at: usize| single(values(at).iter().map(|v| v.abs()).collect(), &ins[at].0);
+    let plain = |epilogue| Op::Conv {
+        window: Window::square(1, 1, 0),
+        groups: 1,
+        gate: false,
+        epilogue,
+    };
+    let linear = |epilogue| Epilogue {
+        act: Act::None,
+        ..epilogue
+    };
+    let extra = expand.inputs();
+    let first: Vec<usize> = [0, 1].into_iter().chain(3..3 + extra).collect();
+    let from: Vec<_> = first
+        .iter()
+        .map(|&i| single(values(i), &ins[i].0))
+        .collect();
+    let wide = run(&naive, &plain(expand), &from).unwrap().swap_remove(0);
+    let from: Vec<_> = first.iter().map(|&i| absolute(i)).collect();
+    let sizes = run(&naive, &plain(linear(expand)), &from)
+        .unwrap()
+        .swap_remove(0);
+    let (wide_values, sizes) = (floats(&wide), floats(&sizes));
+    let apart = wide_values
+        .iter()
+        .zip(&sizes)
+        .map(|(&value, &size)| allowed(ins[0].0.dtype, ins[1].0.dims[1], value, size) as f32);
+    let apart = single(apart.collect(), &wide.0);
+    let size = single(
+        wide_values.iter().map(|v| v.abs() as f32).collect(),
+        &wide.0,
+    );
+    let each = |epilogue: Epilogue, of: (Desc, Vec<u8>)| {
+        let second = Op::Conv {
+            window,
+            groups: ins[1].0.dims[0],
+            gate: false,
+            epilogue,
+        };
+        let mut from = vec![of, absolute(2)];
+        from.extend((3 + extra..3 + extra + epilogue.inputs()).map(absolute));
+        floats(&run(&naive, &second, &from).unwrap().swap_remove(0))
+    };
+    // The scale comes first among the inputs; what is added behind it is the same on both sides.
+    let scaled = Epilogue {
+        bias: false,
+        residual: false,
+        ..linear(epilogue)
+    };
+    let sums = each(linear(epilogue), size);
+    let carried = each(scaled, apart);
+    sums.iter()
+        .zip(&carried)
+        .map(|(sum, far)| unit * sum + far)
         .collect()
 }

@@ -7,12 +7,15 @@ const FEW: &str = "images_half::convolutions_over_few_pixels";
 const GROUPS: &str = "images_half::convolutions_in_small_groups";
 const EACH: &str = "images_half::convolutions_of_one_filter_a_channel";
 const AVERAGE: &str = "images_half::depthwise_convolutions_with_the_average_of_their_result";
+const PAIR: &str = "expand::widened_and_convolved";
+const PAIR_MEANS: &str = "expand::with_the_average_of_the_result";
 const OTHERS: &str = "images_half::the_other_operations_in_half_precision";
 
 const CONV: &str = "conv/conv_f16.cu";
 const THIN: &str = "conv/conv_thin_f16.cu";
 const GROUPED: &str = "conv/conv_grouped.cu";
 const DEPTHWISE: &str = "conv/conv_depthwise.cu";
+const EXPAND: &str = "conv/conv_expand.cu";
 const FRAGMENTS: &str = "conv/fragments.h";
 const POOL: &str = "pool/pool.cu";
 const GLOBAL: &str = "pool/global.cu";
@@ -110,6 +113,34 @@ pub const BUGS: &[Bug] = &[
         "for (int i = 0; i < strips; i++) total",
         "for (int i = 0; i + 1 < strips; i++) total",
         AVERAGE,
+    ),
+    bug(
+        "expand_bias_beside_the_image",
+        EXPAND,
+        "inside ? v[2 * j] : 0.0f",
+        "v[2 * j]",
+        PAIR,
+    ),
+    bug(
+        "expand_no_barrier",
+        EXPAND,
+        "first, s, at, depth);\n  __syncthreads();",
+        "first, s, at, depth);",
+        PAIR,
+    ),
+    bug(
+        "expand_last_step_of_channels_lost",
+        EXPAND,
+        "k < depth; k += 16",
+        "k + 16 < depth; k += 16",
+        PAIR,
+    ),
+    bug(
+        "expand_sum_of_the_last_strip_lost",
+        EXPAND,
+        "i < THREADS / LANES; i++",
+        "i + 1 < THREADS / LANES; i++",
+        PAIR_MEANS,
     ),
     bug(
         "pool_padding_counts",

@@ -49,7 +49,7 @@ impl Device for CpuDevice {
 
     fn supports(&self, op: &Op, _: &[Desc]) -> Support {
         match op {
-            Op::ConvAverage { .. } => Support::Unfuse,
+            Op::ConvAverage { .. } | Op::ExpandDepthwise { .. } => Support::Unfuse,
             _ => Support::Native,
         }
     }

@@ -8,8 +8,8 @@ use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
 use super::{
-    launch_conv, launch_fused, launch_gemm, launch_hamming, launch_image, launch_margin,
-    launch_pointwise, launch_preprocess, launch_sparse, launch_sweep, launch_text,
+    launch_conv, launch_expand, launch_fused, launch_gemm, launch_hamming, launch_image,
+    launch_margin, launch_pointwise, launch_preprocess, launch_sparse, launch_sweep, launch_text,
     launch_topk_large,
 };
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
@@ -29,6 +29,7 @@ const FAMILIES: &[&dyn Family] = &[
     &launch_pointwise::Pointwise,
     &launch_margin::Losses,
     &launch_conv::Convolutions,
+    &launch_expand::Expansions,
     &launch_image::Images,
     &launch_text::Text,
 ];
@@ -187,7 +188,7 @@ impl Device for GpuDevice {
         }
         let Some((family, kernels)) = self.family(op, ins) else {
             return match op {
-                Op::ConvAverage { .. } => Support::Unfuse,
+                Op::ConvAverage { .. } | Op::ExpandDepthwise { .. } => Support::Unfuse,
                 _ => Support::No("this build lacks its kernels"),
             };
         };

@@ -4,6 +4,7 @@
 
 mod average;
 mod chain;
+mod expand;
 mod fold;
 
 use std::collections::HashMap;
@@ -85,7 +86,7 @@ pub(super) fn lower(graph: &Graph, how: Lower) -> Result<Lowered> {
     out.to.output(&outputs);
     Ok(Lowered {
         graph: match fuse {
-            true => average::averaged(out.to)?,
+            true => expand::expanded(average::averaged(out.to)?)?,
             false => out.to,
         },
         folds: out.folds,

@@ -163,6 +163,19 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         plain(&conv, ins, &outs[..1])?;
         return plain(&Op::GlobalAverage, &outs[..1], &outs[1..]);
     }
+    if let Op::ExpandDepthwise { expand, .. } = *op
+        && let Some((first, second)) = op.expand_parts(&ins[1].desc)
+    {
+        // The wide images are rounded as if they were stored.
+        let (extra, rest) = ins[3..].split_at(expand.inputs());
+        let from = [&ins[..2], extra].concat();
+        let descs: Vec<Desc> = from.iter().map(|b| b.desc.clone()).collect();
+        let desc = first.infer(&descs)?.swap_remove(0);
+        let mem = HostMem::shared(desc.bytes())?;
+        let wide = Buf::new(desc, mem, 0)?;
+        plain(&first, &from, &[&wide])?;
+        return plain(&second, &[&[&wide, ins[2]], rest].concat(), outs);
+    }
     // Rows, labels and offsets are read where they are used.
     let read = |(i, b): (usize, &&Buf)| -> Result<Vec<f64>> {
         if op.is_index(i) {
@@ -193,7 +206,9 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         Op::RowProducts => gemm(&PRODUCTS, ins, &x),
         Op::Margin(how) | Op::MarginLoss(how) => return margin::plain(op, &how, ins, outs, &x),
         Op::SoftmaxCrossEntropy => return cross_entropy(&x[0], ins[1], columns, outs),
-        Op::Conv { .. } | Op::ConvAverage { .. } => images::conv(op, ins, outs[0], &x),
+        Op::Conv { .. } | Op::ConvAverage { .. } | Op::ExpandDepthwise { .. } => {
+            images::conv(op, ins, outs[0], &x)
+        }
         Op::BatchNorm { eps } => images::batch_norm(columns, eps.get(), &x),
         Op::Standardize { eps, scale } => images::standardize(eps.get(), scale.get(), &x),
         Op::Pool { kind, window } => images::pool(kind, &window, ins[0], outs[0], &x[0]),

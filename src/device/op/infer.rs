@@ -35,6 +35,13 @@ pub(super) fn infer(op: &Op, ins: &[Desc]) -> Result<Vec<Desc>> {
             let pooled = Desc::new(&[out.dims[0], 1, 1, out.dims[3]], out.dtype);
             Ok(vec![out, pooled])
         }
+        Op::ExpandDepthwise { expand, .. } => {
+            let (extra, rest) = ins[3..].split_at(expand.inputs());
+            let fault = || Error::shape(name, &ins[0].dims, &ins[1].dims);
+            let (first, second) = op.expand_parts(&ins[1]).ok_or_else(fault)?;
+            let wide = first.infer(&[&ins[..2], extra].concat())?;
+            second.infer(&[&wide, &ins[2..3], rest].concat())
+        }
         Op::Scale | Op::Bias => column(ranked(&ins[0], name)?, &ins[1]).and(one(ins[0].clone())),
         Op::Add | Op::ActivationGrad(_) => same(name, &ins[0], &ins[1]).and(one(ins[0].clone())),
         Op::Activation(_) | Op::Multiply(_) => one(ins[0].clone()),
@@ -189,6 +196,12 @@ fn count(op: &Op, ins: &[Desc]) -> Result<()> {
             (n, n)
         }
         Op::ConvAverage { epilogue, .. } => (2 + epilogue.inputs(), 2 + epilogue.inputs()),
+        Op::ExpandDepthwise {
+            expand, epilogue, ..
+        } => {
+            let n = 3 + expand.inputs() + epilogue.inputs();
+            (n, n)
+        }
         Op::Activation(_)
         | Op::ColumnSum
         | Op::RowNormalize

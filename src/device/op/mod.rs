@@ -128,6 +128,19 @@ pub enum Op {
         /// What is done before storing.
         epilogue: Epilogue,
     },
+    /// `(x, filters [o, c, 1, 1], filters [o, 1, kh, kw], ...) -> (y, [n, 1, 1, o]?)`: a 1x1 [`Op::Conv`]
+    /// that widens x, then one of one filter a channel, and [`Op::GlobalAverage`] of its result where that
+    /// is asked for; further inputs: the first one's epilogue's, then the second one's.
+    ExpandDepthwise {
+        /// Size, steps and padding (zeros) of the second one's window.
+        window: Window,
+        /// What is done with the wide images.
+        expand: Epilogue,
+        /// What is done before storing.
+        epilogue: Epilogue,
+        /// Give the average too.
+        average: bool,
+    },
     /// `x[m, n] * s[n]`.
     Scale,
     /// `x[m, n] + b[n]`.
@@ -262,6 +275,7 @@ impl Op {
             Op::Gemm { .. } => "gemm",
             Op::Conv { .. } => "conv",
             Op::ConvAverage { .. } => "conv_average",
+            Op::ExpandDepthwise { .. } => "expand_depthwise",
             Op::BatchNorm { .. } => "batch_norm",
             Op::Standardize { .. } => "standardize",
             Op::Pool {
@@ -341,6 +355,12 @@ impl Op {
                 let depth: usize = ins[1].dims[1..].iter().product();
                 outs[0].len() as u64 * (2 * depth as u64 + 1)
             }
+            Op::ExpandDepthwise { average, .. } => {
+                let [places, depth] = [2, 1].map(|i| ins[i].dims[1..].iter().product::<usize>());
+                let pixels: usize = ins[0].dims[..3].iter().product();
+                let wide = 2 * (pixels * ins[1].dims[0] * depth) as u64;
+                wide + outs[0].len() as u64 * (2 * places as u64 + u64::from(*average))
+            }
             Op::RowProducts => 2 * outs[0].len() as u64 * ins[0].dims[1] as u64,
             Op::Margin(_) => 2 * elements,
             Op::MarginLoss(_) => 6 * elements,
@@ -416,6 +436,15 @@ impl Op {
                 let value = graph.push(conv, ins)?;
                 Ok(vec![value, graph.push(Op::GlobalAverage, &[value])?])
             }
+            Op::ExpandDepthwise { expand, .. } => {
+                let (extra, rest) = ins
+                    .get(3..)
+                    .and_then(|extras| extras.split_at_checked(expand.inputs()))
+                    .ok_or_else(few)?;
+                let (first, second) = self.expand_parts(graph.desc(ins[1])).ok_or_else(few)?;
+                let wide = graph.push(first, &[&ins[..2], extra].concat())?;
+                graph.push_all(second, &[&[wide, ins[2]], rest].concat())
+            }
             Op::Gated {
                 factor,
                 residual,
@@ -466,6 +495,42 @@ impl Op {
             }
             _ => graph.push_all(*self, ins),
         }
+    }
+}
+
+impl Op {
+    /// The two convolutions that [`Op::ExpandDepthwise`] stands for, by the first one's filters.
+    pub(crate) fn expand_parts(&self, filters: &Desc) -> Option<(Op, Op)> {
+        let Op::ExpandDepthwise {
+            window,
+            expand,
+            epilogue,
+            average,
+        } = *self
+        else {
+            return None;
+        };
+        let groups = *filters.dims.first()?;
+        let first = Op::Conv {
+            window: Window::square(1, 1, 0),
+            groups: 1,
+            gate: false,
+            epilogue: expand,
+        };
+        let second = match average {
+            true => Op::ConvAverage {
+                window,
+                groups,
+                epilogue,
+            },
+            false => Op::Conv {
+                window,
+                groups,
+                gate: false,
+                epilogue,
+            },
+        };
+        Some((first, second))
     }
 }
 

@@ -29,6 +29,7 @@ const RULES: &[Rule] = &[
     rule("conv", "sm90_*", HOPPER),
     rule("conv", "sm80_*", AMPERE),
     rule("conv", "conv_f16_*", AMPERE),
+    rule("conv", "conv_expand_f16_*", AMPERE),
     rule("conv", "conv_gated_f16_*", AMPERE),
     rule("conv", "conv_narrow_f16_*", WARP),
     rule("conv", "conv_grouped_f16_*", WARP),
