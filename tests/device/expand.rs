@@ -8,7 +8,7 @@ use doppel::device::{
 };
 use doppel::nn::formula::{self, Stats};
 
-use crate::harness::{cards, compare, inputs, run, run_at, run_packed, thin};
+use crate::harness::{cards, compare, inputs, light, run, run_at, run_packed, thin};
 
 /// Images, height, width, channels, wide channels, window.
 type Case = (usize, usize, usize, usize, usize, Window);
@@ -193,6 +193,10 @@ fn outcome(
 
 #[test]
 fn plans_join_what_pays_and_nothing_that_others_read() {
+    // As for encoders: the kernels' races show in the tests above.
+    if light() {
+        return;
+    }
     let cases: [(usize, bool, &[&str]); 3] = [
         (16, false, &["expand_depthwise", "gate"]),
         (6, false, &["conv", "conv_average", "gate"]),
