@@ -56,9 +56,15 @@ fn asked() -> Outcome<Asked> {
         small: false,
         out: None,
     };
-    // cargo adds --bench of its own; without it and without a word, this is run as a test.
-    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
-    if std::env::args().len() == 1 {
+    // cargo adds --bench of its own; without it and without a word but those for every test's harness,
+    // this is run as a test.
+    let harness = ["--bench", "--show-output", "--nocapture"];
+    let (own, words): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|word| harness.contains(&word.as_str()));
+    let test = words.is_empty() && own.iter().all(|word| word != "--bench");
+    let mut words = words.into_iter();
+    if test {
         a.shrink();
         a.device = "cpu".into();
         a.engine = option_env!("CARGO_BIN_EXE_engine")
