@@ -384,32 +384,6 @@ impl Conv {
         Cut::new(self.c / 8, self.oh, self.ow)
     }
 
-    /// `conv::Shape` of the kernels: `flags` says which buffers are aligned.
-    fn shape(&self, flags: usize) -> [usize; 15] {
-        let Window {
-            kernel,
-            stride,
-            pad,
-        } = self.window;
-        [
-            self.images,
-            self.h,
-            self.w,
-            self.c,
-            self.oh,
-            self.ow,
-            self.o,
-            kernel[0],
-            kernel[1],
-            stride[0],
-            stride[1],
-            pad[0],
-            pad[1],
-            self.groups,
-            flags,
-        ]
-    }
-
     /// The gate, what the epilogue takes (0 where there is no such), and the flags of alignment.
     fn extras(&self, call: &Call<'_>) -> ([u64; 4], usize) {
         let mut rest = call.ins[2..].iter();
@@ -442,7 +416,11 @@ impl Conv {
     /// The sizes for Hopper's kernel, where the filters stand as it reads them.
     fn hopper(&self, form: Form) -> Option<Sizes> {
         let lines = matches!(form, Form::Tiles(_)) && !self.average;
-        lines.then_some(Sizes {
+        lines.then(|| self.sizes())
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes {
             window: self.window,
             groups: self.groups,
             gate: self.gate,
@@ -453,7 +431,7 @@ impl Conv {
             oh: self.oh,
             ow: self.ow,
             o: self.o,
-        })
+        }
     }
 
     /// Queues the convolution on Hopper's kernel, if the card has it and it takes these buffers.
@@ -491,7 +469,14 @@ impl Conv {
             return Ok(false);
         };
         let act = number(self.epilogue.act);
-        sizes.launch(call.card, plan, &at, &self.shape(flags), act, call.stream)?;
+        sizes.launch(
+            call.card,
+            plan,
+            &at,
+            &self.sizes().shape(flags),
+            act,
+            call.stream,
+        )?;
         Ok(true)
     }
 
@@ -508,7 +493,7 @@ impl Conv {
             .address(scale)
             .address(bias)
             .address(residual)
-            .ints(&self.shape(flags))?;
+            .ints(&self.sizes().shape(flags))?;
         if let Form::Tiles(_) | Form::Narrow | Form::Thin = form {
             args = args.int(self.filters(form).line())?;
         }
@@ -538,7 +523,7 @@ impl Conv {
             .address(bias)
             .address(residual)
             .address(partial)
-            .ints(&self.shape(flags))?
+            .ints(&self.sizes().shape(flags))?
             .int(cut.lanes)?
             .int(cut.across)?
             .int(number(self.epilogue.act))?;

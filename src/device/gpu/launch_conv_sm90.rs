@@ -56,6 +56,32 @@ impl Addresses {
 }
 
 impl Sizes {
+    /// `conv::Shape` of the kernels: `flags` says which buffers are aligned.
+    pub(super) fn shape(&self, flags: usize) -> [usize; 15] {
+        let Window {
+            kernel,
+            stride,
+            pad,
+        } = self.window;
+        [
+            self.images,
+            self.h,
+            self.w,
+            self.c,
+            self.oh,
+            self.ow,
+            self.o,
+            kernel[0],
+            kernel[1],
+            stride[0],
+            stride[1],
+            pad[0],
+            pad[1],
+            self.groups,
+            flags,
+        ]
+    }
+
     fn rows(&self) -> usize {
         self.images * self.oh * self.ow
     }

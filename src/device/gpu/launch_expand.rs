@@ -3,6 +3,7 @@
 use super::driver::{CardInfo, Kernel, Launch};
 use super::launch::{Args, Call, Family};
 use super::launch_conv_pack::{Filters, Layout};
+use super::launch_conv_sm90::Sizes;
 use super::launch_gemm::number;
 use super::launch_image;
 use crate::device::desc::{Buf, DType, Desc};
@@ -208,33 +209,24 @@ impl Pair {
 
     /// `conv::Shape` of the kernels, with the flags of buffers that are aligned.
     fn shape(&self, call: &Call<'_>) -> [usize; 15] {
-        let Window {
-            kernel,
-            stride,
-            pad,
-        } = self.window;
         let flag = |buf: &Buf, flag: usize| match buf.address().is_multiple_of(16) {
             true => flag,
             false => 0,
         };
         let flags = flag(call.ins[0], 1) | flag(call.outs[0], 2) | flag(call.ins[1], 16);
-        [
-            self.images,
-            self.h,
-            self.w,
-            self.c,
-            self.oh,
-            self.ow,
-            self.o,
-            kernel[0],
-            kernel[1],
-            stride[0],
-            stride[1],
-            pad[0],
-            pad[1],
-            self.o,
-            flags,
-        ]
+        let sizes = Sizes {
+            window: self.window,
+            groups: self.o,
+            gate: false,
+            images: self.images,
+            h: self.h,
+            w: self.w,
+            c: self.c,
+            oh: self.oh,
+            ow: self.ow,
+            o: self.o,
+        };
+        sizes.shape(flags)
     }
 
     fn launch(&self, call: &Call<'_>, filters: u64) -> Result<()> {
