@@ -54,7 +54,8 @@ impl Run<'_> {
         if !made || given(space) {
             return space;
         }
-        let same = |&other: &usize| spaces[other].of == spaces[space].of && !given(other);
+        let source = |space: usize| (&spaces[space].of, &spaces[space].clean);
+        let same = |&other: &usize| source(other) == source(space) && !given(other);
         (0..space).find(same).unwrap_or(space)
     }
 
