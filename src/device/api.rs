@@ -1,5 +1,6 @@
 //! A device: where the operations of the catalogue run.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::desc::{Buf, Desc, Mem};
@@ -103,6 +104,15 @@ pub struct Fired {
     pub threshold: f64,
 }
 
+/// What a device chose for one operation on inputs of some shapes, so that its runs need not choose again.
+#[derive(Clone, Default)]
+pub struct Chosen {
+    /// Bytes of scratch memory that its runs want.
+    pub workspace: usize,
+    /// What the device alone knows.
+    pub(super) how: Option<Arc<dyn Any + Send + Sync>>,
+}
+
 /// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download; what
 /// searches and sweeps over lists, sparse rows and hashes read, they take as it stands on the host.
 pub trait Device: Send + Sync {
@@ -173,6 +183,32 @@ pub trait Device: Send + Sync {
         workspace: Option<&Buf>,
         stream: Stream,
     ) -> Result<()>;
+
+    /// Chooses for all later runs of `op` on such inputs; `packed` says which of them are in this device's own
+    /// layout ([`Device::pack`]).
+    fn choose(&self, op: &Op, ins: &[Desc], _packed: &[bool]) -> Chosen {
+        Chosen {
+            workspace: self.workspace(op, ins),
+            how: None,
+        }
+    }
+
+    /// As [`Device::run`], by what [`Device::choose`] chose; on other inputs than it was asked for, as if it
+    /// had not been asked.
+    ///
+    /// # Errors
+    /// As [`Device::run`].
+    fn run_chosen(
+        &self,
+        _chosen: &Chosen,
+        op: &Op,
+        ins: &[&Buf],
+        outs: &[&Buf],
+        workspace: Option<&Buf>,
+        stream: Stream,
+    ) -> Result<()> {
+        self.run(op, ins, outs, workspace, stream)
+    }
 
     /// For each row of `queries` its `k` best rows of `gallery` (without one, of `queries`, itself
     /// included) by cosine, best first. Both are f32 `[rows, dims]`, unit rows or not; rows of zeros

@@ -36,7 +36,7 @@ mod spaces;
 mod streams;
 mod weights;
 
-pub use api::{Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
+pub use api::{Chosen, Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
 pub use cpu::CpuDevice;
 pub use desc::{Buf, DType, Desc, Home, Mem};
 pub use foreign::{foreign_memory, foreign_stream};

@@ -3,6 +3,7 @@
 mod bounds;
 mod card;
 mod catalogue;
+mod chosen;
 mod conv_sm90;
 mod encoders;
 mod engine;
