@@ -301,6 +301,7 @@ fn lists_and_matches(card: &GpuDevice) -> (Lists, String) {
     let tuning = TopKTuning {
         slab: 128,
         chunks: Some(2),
+        join: None,
     };
     let lists = card.topk_tuned(&buf, None, 20, None, &tuning).unwrap();
     let steps = [SweepSteps {

@@ -277,6 +277,7 @@ fn search(
     let tuning = TopKTuning {
         slab: 256,
         chunks: Some(chunks),
+        join: None,
     };
     card.topk_tuned(&left, right.as_ref(), k, None, &tuning)
         .unwrap()

@@ -24,6 +24,7 @@ mod modes;
 mod neighbours;
 mod neighbours_fused;
 mod neighbours_hamming;
+mod neighbours_join;
 mod neighbours_large;
 mod neighbours_sparse;
 mod preprocess;
