@@ -18,6 +18,10 @@ pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
 pub const MAX_IMAGE_SIDE: u32 = 10_000;
 /// The most pixels of an image.
 pub const MAX_IMAGE_PIXELS: u64 = 50_000_000;
+/// The most pixels of a picture whose colours are clustered; of larger pictures some are looked at.
+pub const MAX_COLOUR_PIXELS: usize = 16_384;
+/// The most clusters of a picture's colours.
+pub const MAX_COLOURS: usize = 64;
 /// The most memory that decoding one image may take, in bytes.
 pub const MAX_DECODE_BYTES: u64 = 512 << 20;
 /// The most scans of a JPEG; encoders write about ten.
