@@ -45,6 +45,14 @@ pub const MAX_POWER: f64 = 64.0;
 pub const MAX_FEATURES: usize = 1 << 28;
 /// The longest n-gram of TF-IDF.
 pub const MAX_NGRAM: usize = 32;
+/// The most words on each side that word2vec sees a word with.
+pub const MAX_WINDOW: usize = 1000;
+/// The most words that word2vec draws for a pair as ones that do not belong.
+pub const MAX_NEGATIVE: usize = 100;
+/// The most passes of word2vec over the titles.
+pub const MAX_EPOCHS: usize = 10_000;
+/// The most memory of word vectors, in bytes.
+pub const MAX_VECTOR_BYTES: u64 = 8 << 30;
 /// How deep a matching rule may nest.
 pub const MAX_RULE_DEPTH: usize = 64;
 /// The most steps that one modality of a sweep may take from its low to its high threshold.
