@@ -69,6 +69,8 @@ pub const MAX_SPACES: usize = 64;
 pub const MAX_SPACE_NAME: usize = 40;
 /// The most steps that refine one space.
 pub const MAX_STEPS: usize = 32;
+/// The most steps that clean the titles of one space.
+pub const MAX_CLEAN_STEPS: usize = 32;
 /// The most passes over the numbers of a rule that is tuned.
 pub const MAX_TUNE_PASSES: usize = 8;
 /// The most different numbers that a rule is tried with while it is tuned.

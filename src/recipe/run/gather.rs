@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::ImageFolder;
 use crate::listings::Listing;
 use crate::tensor::{Csr, Rows};
-use crate::text::clean::decode_escapes;
+use crate::text::clean::{CleanStep, clean, decode_escapes};
 use crate::text::tfidf::{Tfidf, TfidfOptions};
 
 impl Run<'_> {
@@ -244,6 +244,7 @@ impl Run<'_> {
         decode: bool,
     ) -> Result<Data> {
         let rows = self.side(which).listings.items.len();
+        let decode = (decode, &self.job.recipe.spaces[space].clean[..]);
         let key = self.key(|| {
             let column = |which| {
                 let titles = titles(self.side(which), decode);
@@ -357,6 +358,7 @@ impl Run<'_> {
         let open = self.title_encoder(space)?;
         let work = TitleWork {
             decode_escapes,
+            clean: &self.job.recipe.spaces[space].clean,
             ..TitleWork::new(&open)
         };
         let (rows, dims) = (side.listings.items.len(), open.encoder.dims());
@@ -386,14 +388,22 @@ impl Run<'_> {
     }
 }
 
-/// A side's titles, of listings that were not rejected.
-fn titles<'a>(side: &Side<'a>, decode: bool) -> Vec<Option<std::borrow::Cow<'a, str>>> {
+/// A side's titles as they are read, of listings that were not rejected: whether escapes are decoded, and how
+/// titles are cleaned.
+fn titles<'a>(
+    side: &Side<'a>,
+    (decode, steps): (bool, &[CleanStep]),
+) -> Vec<Option<std::borrow::Cow<'a, str>>> {
     use std::borrow::Cow;
     let title = |l: &'a Listing| {
         let title = l.title.as_deref().filter(|_| !l.rejected)?;
-        Some(match decode {
+        let title = match decode {
             true => Cow::Owned(decode_escapes(title)),
             false => Cow::Borrowed(title),
+        };
+        Some(match steps.is_empty() {
+            true => title,
+            false => Cow::Owned(clean(&title, steps).into_owned()),
         })
     };
     side.listings.items.iter().map(title).collect()
