@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed: seed.parse()?,
         ..Word2VecOptions::default()
     };
-    let listings = Listings::read(listings)?;
+    let listings = Listings::read(listings.as_ref())?;
     let titles: Vec<Option<&str>> = listings.items.iter().map(|l| l.title.as_deref()).collect();
     let model = Word2Vec::train(&titles, &options)?;
     store::write_npy(out, &model.rows(&titles, &options)?, store::NpyDtype::F32)?;
