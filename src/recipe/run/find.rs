@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::work::{Kept, Made, Told};
+use super::classic::Pairs;
 use super::{Data, Held, Run, Which};
 use crate::device::{CpuDevice, Device};
 use crate::error::{Error, Kind, Result};
@@ -75,6 +76,12 @@ impl Run<'_> {
         };
         let items = items.listings.items.len();
         let name = ("search", search.label.as_str());
+        if let Data::Pairs(pairs) = queries {
+            let gallery = gallery
+                .is_some()
+                .then(|| self.side(Which::Gallery).listings.items.len());
+            self.tell_cost(pairs, &search.label, items, gallery)?;
+        }
         let (insist, mut left) = (self.job.insist, None);
         let kept = self.stage(name, (&search.file, &key), items, || {
             let card = Card {
@@ -130,6 +137,7 @@ fn of(data: &Data) -> Value {
             let parts: Vec<Value> = parts.iter().map(|(h, w)| json!([h.digest(), w])).collect();
             json!({"fused": parts, "by": format!("{by:?}")})
         }
+        Data::Pairs(pairs) => pairs.key(),
     }
 }
 
@@ -161,6 +169,8 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
             near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
         }
+        (Data::Pairs(a), None) => judged(card, a, None, &top),
+        (Data::Pairs(a), Some(Data::Pairs(b))) => judged(card, a, Some(b), &top),
         _ => Err(Error::internal("the two sides of a search differ in kind")),
     }
 }
@@ -197,6 +207,13 @@ fn near(card: Card<'_>, rows: &Rows, gallery: Option<&Rows>, top: &TopK) -> Resu
                 .mend("give both as .npy, or both as .npz"),
         ),
     }
+}
+
+/// The likeliest rows by a classifier of pairs.
+fn judged(card: Card<'_>, a: &Pairs, b: Option<&Pairs>, top: &TopK) -> Result<Lists> {
+    let (rows, gallery) = (a.rows()?, b.map(Pairs::rows).transpose()?);
+    let classifier = &a.classifier;
+    card.search(|on| search::classified_on(on, &rows, gallery.as_ref(), classifier, top))
 }
 
 fn read(parts: &[(Held, f64)]) -> Result<Vec<(Arc<Rows>, f64)>> {

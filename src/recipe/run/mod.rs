@@ -8,6 +8,7 @@
 //! Each arrow is a stage: what it makes is asked of the [`Work`](super::work::Work) first, under a key of
 //! all that it depends on, and kept there when it had to be made.
 
+mod classic;
 mod encoders;
 mod find;
 mod gather;
@@ -30,6 +31,7 @@ use crate::lists::Lists;
 use crate::matching::{self, Rule, Source, Sweeper, Unable};
 use crate::tensor::Rows;
 use crate::text::tfidf::Tfidf;
+use crate::text::word2vec::Word2Vec;
 
 /// How much larger or smaller than the gallery that they were tuned on listings may be, before a note says
 /// so.
@@ -113,6 +115,7 @@ enum Data {
     Hashes(Kept),
     Rows(Held),
     Fused(Vec<(Held, f64)>, crate::search::Fuse),
+    Pairs(Arc<classic::Pairs>),
 }
 
 /// A recipe's run over its spaces; `tune` uses it to look at them one by one.
@@ -128,6 +131,8 @@ pub struct Run<'a> {
     data: HashMap<(usize, Which), Data>,
     /// Vocabularies of the gallery.
     words: HashMap<usize, Arc<Tfidf>>,
+    /// Word vectors of the gallery.
+    vectors: HashMap<usize, Arc<Word2Vec>>,
     encoders: encoders::Encoders,
 }
 
@@ -181,6 +186,7 @@ impl<'a> Run<'a> {
             base: HashMap::new(),
             data: HashMap::new(),
             words: HashMap::new(),
+            vectors: HashMap::new(),
             encoders: encoders::Encoders::default(),
         })
     }

@@ -3,15 +3,19 @@
 //! As in gensim 4: the vocabulary and its order, the chances of subsampling and of negative words, windows
 //! that are drawn from 1 to `window` for each word, first vectors within -1/size..1/size and zeros behind
 //! them, the sigmoid from a table of 1,000 steps from -6 to 6 with nothing learnt outside, the learning rate
-//! that falls in a line to 0.0001. Other than there: the draws (its own generators), the order of words of
-//! equal counts, and a learning rate that falls with every title in the place of every 10,000 words.
+//! that falls to 0.0001 in even steps, one with every batch of at most 10,000 words. Other than there: the
+//! draws (its own generators), and the order of words of equal counts.
 
-use super::vocabulary::Vocabulary;
+use std::ops::Range;
+
+use super::vocabulary::{Sentence, Vocabulary};
 use super::{Kind, Word2VecOptions};
 use crate::random::Rng;
 
 /// Where the learning rate ends.
 const LEAST_ALPHA: f64 = 1e-4;
+/// Words of a batch, in which the learning rate stays, unless one title has more.
+const BATCH_WORDS: usize = 10_000;
 /// Beyond this a prediction counts as settled.
 const SETTLED: f32 = 6.0;
 /// Steps of the sigmoid's table.
@@ -39,7 +43,7 @@ struct Trainer<'a> {
 /// The vectors of all words, one after the other.
 pub(super) fn train(
     vocabulary: &Vocabulary,
-    sentences: &[Vec<u32>],
+    sentences: &[Sentence],
     options: &Word2VecOptions,
 ) -> Vec<f32> {
     let size = options.size;
@@ -57,24 +61,40 @@ pub(super) fn train(
         change: vec![0.0; size],
     };
     let keep = vocabulary.keep(options.sample);
-    let all = (vocabulary.total * options.epochs as u64).max(1) as f64;
-    let mut done = 0u64;
+    let batches = batches(sentences);
     let mut kept: Vec<u32> = Vec::new();
-    for _ in 0..options.epochs {
-        for sentence in sentences {
-            let alpha = options.alpha - (options.alpha - LEAST_ALPHA) * (done as f64 / all);
-            kept.clear();
-            for &word in sentence {
-                let chance = keep[word as usize];
-                if chance >= 1.0 || trainer.rng.unit() < chance {
-                    kept.push(word);
+    for epoch in 0..options.epochs {
+        for batch in &batches {
+            let done = batch.start as f64 / sentences.len() as f64;
+            let done = (epoch as f64 + done) / options.epochs as f64;
+            let alpha = options.alpha - (options.alpha - LEAST_ALPHA) * done;
+            for sentence in &sentences[batch.clone()] {
+                kept.clear();
+                for &word in &sentence.words {
+                    let chance = keep[word as usize];
+                    if chance >= 1.0 || trainer.rng.unit() < chance {
+                        kept.push(word);
+                    }
                 }
+                trainer.sentence(&kept, alpha as f32);
             }
-            trainer.sentence(&kept, alpha as f32);
-            done += sentence.len() as u64;
         }
     }
     trainer.vectors
+}
+
+/// The sentences in runs of at most [`BATCH_WORDS`] words, rare ones included.
+fn batches(sentences: &[Sentence]) -> Vec<Range<usize>> {
+    let (mut batches, mut start, mut words) = (Vec::new(), 0, 0);
+    for (at, sentence) in sentences.iter().enumerate() {
+        if at > start && words + sentence.length > BATCH_WORDS {
+            batches.push(start..at);
+            (start, words) = (at, 0);
+        }
+        words += sentence.length;
+    }
+    batches.push(start..sentences.len());
+    batches
 }
 
 fn sigmoid() -> Vec<f32> {

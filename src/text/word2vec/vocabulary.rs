@@ -4,6 +4,14 @@ use std::collections::HashMap;
 
 use super::Word2VecOptions;
 
+/// A title.
+pub(super) struct Sentence {
+    /// The places of its frequent words.
+    pub words: Vec<u32>,
+    /// How many words it has.
+    pub length: usize,
+}
+
 /// The words that are learnt.
 pub(super) struct Vocabulary {
     /// The most frequent first, then as they sort.
@@ -14,11 +22,11 @@ pub(super) struct Vocabulary {
     pub total: u64,
 }
 
-/// The frequent words of `titles`, and of each title the places of its frequent words.
+/// The frequent words of `titles`, and the titles.
 pub(super) fn learn(
     titles: Vec<Vec<String>>,
     options: &Word2VecOptions,
-) -> (Vocabulary, Vec<Vec<u32>>) {
+) -> (Vocabulary, Vec<Sentence>) {
     let mut counts: HashMap<&str, u64> = HashMap::new();
     for word in titles.iter().flatten() {
         *counts.entry(word).or_insert(0) += 1;
@@ -27,9 +35,12 @@ pub(super) fn learn(
     let mut words: Vec<(&str, u64)> = counts.into_iter().filter(frequent).collect();
     words.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let places: HashMap<&str, u32> = (0..).zip(&words).map(|(i, word)| (word.0, i)).collect();
-    let sentence = |title: &Vec<String>| -> Vec<u32> {
+    let sentence = |title: &Vec<String>| {
         let known = title.iter().filter_map(|word| places.get(word.as_str()));
-        known.copied().collect()
+        Sentence {
+            words: known.copied().collect(),
+            length: title.len(),
+        }
     };
     let sentences = titles.iter().map(sentence).collect();
     let vocabulary = Vocabulary {
