@@ -38,7 +38,7 @@ impl Pairs {
     pub fn rows(&self) -> Result<Matrix> {
         let mut parts = Vec::new();
         for held in &self.parts {
-            parts.push(held.read()?);
+            parts.push(held.rows()?);
         }
         let dims = parts.iter().map(|rows| rows.dims()).sum();
         let count = parts.first().map_or(0, |rows| rows.rows());
@@ -184,7 +184,7 @@ impl Run<'_> {
             self.vectors.insert(space, model);
         }
         self.heed(which, &kept.told);
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(Held::kept(kept)))
     }
 
     /// The colours of each listing's image.
@@ -253,6 +253,6 @@ impl Run<'_> {
             Ok((Made::Rows(Rows::Dense(rows)), told))
         })?;
         self.heed(which, &kept.told);
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(Held::kept(kept)))
     }
 }

@@ -11,6 +11,7 @@ use super::super::spec::Of as Source;
 use super::super::stages::Of;
 use super::super::titles::{TitleWork, embed_titles_into};
 use super::super::work::{Kept, Made, Told};
+use super::held::Fresh;
 use super::{Data, Held, Run, Which, inputs};
 use crate::embed::store;
 use crate::error::{Error, Kind, Result};
@@ -158,7 +159,7 @@ impl Run<'_> {
                 .mend("give one row for each data row of the CSV, rejected ones too")
         };
         match given {
-            Given::Rows(rows) if rows.rows() == wanted => Ok(Held::Shared(rows)),
+            Given::Rows(rows) if rows.rows() == wanted => Ok(Held::shared(rows)),
             Given::Rows(rows) => Err(wrong(rows.rows())),
             Given::File(path) => {
                 let manifest = match store::check(&path)? {
@@ -166,7 +167,7 @@ impl Run<'_> {
                     None => store::Manifest::of(&path, serde_json::Value::Null)?,
                 };
                 match manifest.rows as usize == wanted {
-                    true => Ok(Held::File(path, manifest.sha256)),
+                    true => Ok(Held::file(path, manifest.sha256)),
                     false => Err(wrong(manifest.rows as usize).path(path)),
                 }
             }
@@ -182,21 +183,19 @@ impl Run<'_> {
         })?;
         let items = self.side(which).listings.items.len();
         let (label, file) = (self.label(space, which), self.file(space, which));
-        let device = Arc::clone(&self.job.device);
-        let kept = self.stage(("concat", &label), (&file, &key), items, || {
-            let rows = held.iter().map(|(h, w)| Ok((h.read()?, *w)));
+        let keeper = self.keeper.clone();
+        let joined = self.stage_held(("concat", &label), (&file, &key), items, || {
+            if let Some(keeper) = keeper.as_deref()
+                && let Some(rows) = keeper.concat(&held)?
+            {
+                return Ok(rows);
+            }
+            let rows = held.iter().map(|(h, w)| Ok((h.rows()?, *w)));
             let rows: Vec<(Arc<Rows>, f64)> = rows.collect::<Result<_>>()?;
             let parts: Vec<(&Rows, f64)> = rows.iter().map(|(r, w)| (&**r, *w)).collect();
-            let told = Told {
-                items,
-                ..Told::default()
-            };
-            Ok((
-                Made::Rows(crate::refine::concat_on(&*device, &parts)?),
-                told,
-            ))
+            Ok(Fresh::Host(Made::Rows(crate::refine::concat(&parts)?)))
         })?;
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(joined))
     }
 
     /// Each row's hash: from its cell, else from its image.
@@ -310,7 +309,7 @@ impl Run<'_> {
             self.words.insert(space, model);
         }
         self.heed(which, &kept.told);
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(Held::kept(kept)))
     }
 
     fn images(
@@ -332,6 +331,7 @@ impl Run<'_> {
             return Err(super::encoders::no_folder());
         };
         let folder = ImageFolder::open(folder)?;
+        self.make_room()?;
         let open = self.image_encoder(space)?;
         let work = ImageWork {
             encoder: &open.encoder,
@@ -370,6 +370,7 @@ impl Run<'_> {
             return Ok(self.encoded(which, kept));
         }
         let side = self.side(which).clone();
+        self.make_room()?;
         let open = self.title_encoder(space)?;
         let work = TitleWork {
             decode_escapes,
@@ -396,10 +397,17 @@ impl Run<'_> {
         Ok(self.encoded(which, kept))
     }
 
+    /// Frees the card's memory for an encoder, where that is little.
+    fn make_room(&self) -> Result<()> {
+        self.keeper
+            .as_ref()
+            .map_or(Ok(()), |keeper| keeper.make_room())
+    }
+
     /// What an encoder made, now or in an earlier run.
     fn encoded(&mut self, which: Which, kept: Kept) -> Data {
         self.heed(which, &kept.told);
-        Data::Rows(Held::Kept(kept))
+        Data::Rows(Held::kept(kept))
     }
 }
 
