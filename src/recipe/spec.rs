@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{EncoderSpec, TextSpec};
+use super::{EncoderSpec, Published, TextSpec};
 use crate::limits::MAX_MATCHES;
 use crate::matching::Rule;
 use crate::refine::{Blend, Expand};
@@ -28,6 +28,8 @@ pub struct Recipe {
     pub fusion: Rule,
     /// What the thresholds were chosen on, when that is known.
     pub tuned: Option<Tuned>,
+    /// What was published of it.
+    pub published: Option<Published>,
 }
 
 /// What thresholds were chosen on; thresholds depend on the number of listings.
@@ -48,6 +50,9 @@ pub struct Space {
     pub of: Of,
     /// What is done to them, in this order.
     pub refine: Vec<Step>,
+    /// The rows are compared as they stand, and their distance is the Euclidean one divided by this; else they
+    /// are of unit length, and it is the cosine one.
+    pub euclidean: Option<f64>,
 }
 
 /// Where a space's rows come from.
@@ -116,6 +121,7 @@ impl Space {
             name: name.to_string(),
             of,
             refine: Vec::new(),
+            euclidean: None,
         }
     }
 }
@@ -145,6 +151,7 @@ impl Recipe {
             fusion: Rule::default_fusion(0, 1, image, title),
             spaces,
             tuned: None,
+            published: None,
         }
     }
 }

@@ -4,6 +4,7 @@ mod folds;
 mod jpeg;
 mod phash;
 mod prepare;
+mod recipes;
 mod store;
 mod tfidf;
 mod tokenize;

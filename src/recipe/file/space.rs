@@ -28,13 +28,13 @@ const KINDS: [(&str, &str, &[&str]); 8] = [
     ("tfidf", "a space of TF-IDF", &["refine"]),
     ("image", "a space of images", &IMAGE),
     ("text", "a space of titles", &TEXT),
-    ("file", "a space from a file", &["refine"]),
-    ("given", "a space that is given", &["refine"]),
+    ("file", "a space from a file", &["refine", "euclidean"]),
+    ("given", "a space that is given", &["refine", "euclidean"]),
     ("concat", "a concatenation", &["refine"]),
     ("fused", "a fused space", &["refine", "by", "power"]),
 ];
 
-const IMAGE: [&str; 10] = [
+const IMAGE: [&str; 11] = [
     "weights",
     "size",
     "crop",
@@ -45,9 +45,10 @@ const IMAGE: [&str; 10] = [
     "batch",
     "mmap",
     "refine",
+    "euclidean",
 ];
 
-const TEXT: [&str; 7] = [
+const TEXT: [&str; 8] = [
     "weights",
     "pool",
     "max_tokens",
@@ -55,6 +56,7 @@ const TEXT: [&str; 7] = [
     "decode_escapes",
     "mmap",
     "refine",
+    "euclidean",
 ];
 
 const TFIDF: [&str; 15] = [
@@ -149,9 +151,11 @@ fn path(value: &Value<'_>, folder: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The space of `value`, with the places of other spaces as [`Names::all`] has them; its steps come with
-/// their lines.
-pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<(Of, Vec<(Step, u64)>)> {
+/// Where rows come from, their steps with the lines of these, and the scale of Euclidean distances.
+type Made = (Of, Vec<(Step, u64)>, Option<f64>);
+
+/// The space of `value`, with the places of other spaces as [`Names::all`] has them.
+pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<Made> {
     let keys = Keys::of(value)?;
     let kinds: Vec<_> = KINDS
         .iter()
@@ -201,7 +205,8 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<(Of, Vec<(Step, u64)
         None => Vec::new(),
     };
     let steps = steps.iter().map(|v| Ok((step(v, names)?, v.line())));
-    Ok((made?, steps.collect::<Result<_>>()?))
+    let euclidean = keys.number("euclidean")?;
+    Ok((made?, steps.collect::<Result<_>>()?, euclidean))
 }
 
 /// A key that is either true or not there.

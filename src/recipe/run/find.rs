@@ -126,6 +126,7 @@ fn of(data: &Data) -> Value {
     match data {
         Data::Hashes(kept) => json!(kept.digest),
         Data::Rows(held) => json!(held.digest()),
+        Data::Euclidean(held, scale) => json!({"euclidean": held.digest(), "scale": scale}),
         Data::Fused(parts, by) => {
             let parts: Vec<Value> = parts.iter().map(|(h, w)| json!([h.digest(), w])).collect();
             json!({"fused": parts, "by": format!("{by:?}")})
@@ -157,6 +158,10 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
         }
         (Data::Rows(a), None) => near(card, &*a.read()?, None, &top),
         (Data::Rows(a), Some(Data::Rows(b))) => near(card, &*a.read()?, Some(&*b.read()?), &top),
+        (Data::Euclidean(a, scale), None) => near_as_they_stand(&*a.read()?, None, *scale, &top),
+        (Data::Euclidean(a, scale), Some(Data::Euclidean(b, _))) => {
+            near_as_they_stand(&*a.read()?, Some(&*b.read()?), *scale, &top)
+        }
         (Data::Fused(a, by), None) => near_fused(card, &read(a)?, None, *by, &top),
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
             near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
@@ -195,6 +200,23 @@ fn near(card: Card<'_>, rows: &Rows, gallery: Option<&Rows>, top: &TopK) -> Resu
         _ => Err(
             Error::input("the rows of the listings and of the gallery are of two kinds")
                 .mend("give both as .npy, or both as .npz"),
+        ),
+    }
+}
+
+/// The nearest rows by Euclidean distance; the CPU has the only form of it.
+fn near_as_they_stand(
+    rows: &Rows,
+    gallery: Option<&Rows>,
+    scale: f64,
+    top: &TopK,
+) -> Result<Lists> {
+    match (rows, gallery) {
+        (Rows::Dense(x), None) => search::euclidean(x, None, scale, top),
+        (Rows::Dense(x), Some(Rows::Dense(y))) => search::euclidean(x, Some(y), scale, top),
+        _ => Err(
+            Error::input("Euclidean distances are of dense rows, and these are sparse")
+                .mend("give the rows as .npy"),
         ),
     }
 }

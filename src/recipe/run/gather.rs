@@ -38,6 +38,10 @@ impl Run<'_> {
                 None => self.base(self.like(space), which)?,
             };
             self.base.insert((self.like(space), which), data.clone());
+            let data = match (self.job.recipe.spaces[space].euclidean, data) {
+                (Some(scale), Data::Rows(held)) => Data::Euclidean(held, scale),
+                (_, data) => data,
+            };
             self.data.insert((space, which), data);
         }
         self.refine(space)
@@ -54,7 +58,10 @@ impl Run<'_> {
         if !made || given(space) {
             return space;
         }
-        let same = |&other: &usize| spaces[other].of == spaces[space].of && !given(other);
+        let raw = |space: usize| spaces[space].euclidean.is_some();
+        let same = |&other: &usize| {
+            spaces[other].of == spaces[space].of && raw(other) == raw(space) && !given(other)
+        };
         (0..space).find(same).unwrap_or(space)
     }
 
@@ -321,7 +328,7 @@ impl Run<'_> {
             encoder: &open.encoder,
             prepare: open.prepare,
             orient: open.orient,
-            raw: false,
+            raw: self.job.recipe.spaces[space].euclidean.is_some(),
             ceiling: f32::MAX,
             batch,
         };
@@ -357,6 +364,7 @@ impl Run<'_> {
         let open = self.title_encoder(space)?;
         let work = TitleWork {
             decode_escapes,
+            raw: self.job.recipe.spaces[space].euclidean.is_some(),
             ..TitleWork::new(&open)
         };
         let (rows, dims) = (side.listings.items.len(), open.encoder.dims());

@@ -112,6 +112,8 @@ impl Held {
 enum Data {
     Hashes(Kept),
     Rows(Held),
+    /// Rows as they stand, by Euclidean distance over a scale.
+    Euclidean(Held, f64),
     Fused(Vec<(Held, f64)>, crate::search::Fuse),
 }
 
@@ -282,7 +284,7 @@ impl<'a> Run<'a> {
     /// What the disk says.
     pub(super) fn rows(&self, space: usize) -> Result<Option<Arc<Rows>>> {
         match self.data.get(&(space, Which::Queries)) {
-            Some(Data::Rows(held)) => held.read().map(Some),
+            Some(Data::Rows(held) | Data::Euclidean(held, _)) => held.read().map(Some),
             _ => Ok(None),
         }
     }

@@ -183,6 +183,7 @@ impl Sample {
     ) -> Result<T> {
         let recipe = Recipe {
             tuned: None,
+            published: None,
             ..recipe.clone()
         };
         let job = Job {
