@@ -46,7 +46,7 @@ struct Spot : Corner {
 
 // The work of one block.
 template <class Tile>
-struct Convolution : hopper::Output<Tile> {
+struct Convolution : hopper::Output<__half, Tile> {
   const TensorMap &x, &filters;
   const conv::Shape& s;
   Grid grid;

@@ -34,7 +34,7 @@ using hopper::SHARED_MOST;
 
 // The work of one block.
 template <class Tile>
-struct Product : hopper::Output<Tile> {
+struct Product : hopper::Output<__half, Tile> {
   const TensorMap &a, &b;
   Grid grid;
   int begin, end, stride, steps;

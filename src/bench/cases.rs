@@ -52,10 +52,7 @@ impl Sizes {
     }
 
     fn dtype(&self) -> DType {
-        match self.precision {
-            Precision::F16 => DType::F16,
-            Precision::F32 => DType::F32,
-        }
+        self.precision.dtype()
     }
 }
 

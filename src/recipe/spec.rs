@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{EncoderSpec, PairSpec, TextSpec};
+use super::{EncoderSpec, PairSpec, Published, TextSpec};
 use crate::limits::MAX_MATCHES;
 use crate::matching::Rule;
 use crate::refine::{Blend, Expand};
@@ -30,6 +30,8 @@ pub struct Recipe {
     pub fusion: Rule,
     /// What the thresholds were chosen on, when that is known.
     pub tuned: Option<Tuned>,
+    /// What was published of it.
+    pub published: Option<Published>,
 }
 
 /// What thresholds were chosen on; thresholds depend on the number of listings.
@@ -52,6 +54,9 @@ pub struct Space {
     pub clean: Vec<CleanStep>,
     /// What is done to them, in this order.
     pub refine: Vec<Step>,
+    /// The rows are compared as they stand, and their distance is the Euclidean one divided by this; else they
+    /// are of unit length, and it is the cosine one.
+    pub euclidean: Option<f64>,
 }
 
 /// Where a space's rows come from.
@@ -168,6 +173,7 @@ impl Space {
             of,
             clean: Vec::new(),
             refine: Vec::new(),
+            euclidean: None,
         }
     }
 }
@@ -197,6 +203,7 @@ impl Recipe {
             fusion: Rule::default_fusion(0, 1, image, title),
             spaces,
             tuned: None,
+            published: None,
         }
     }
 }

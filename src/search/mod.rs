@@ -9,6 +9,7 @@ mod dense;
 mod dense_join;
 mod dense_keep;
 mod dense_rows;
+mod euclidean;
 mod hamming;
 mod on;
 mod options;
@@ -20,6 +21,7 @@ pub use combined::{Fuse, Space, combined, combined_against, fused, fused_against
 pub use dense::{cosine, dense, dense_against};
 #[doc(hidden)]
 pub use dense_join::Tuning;
+pub use euclidean::euclidean;
 pub use hamming::{equal_hashes, hamming, hamming_against};
 pub use on::{dense_on, fused_on, hamming_on, sparse_on};
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 
 use doppel::device::{Act, DType, Desc, Epilogue, NaiveDevice, Op, Window, bytes_of, values_of};
 
-use crate::harness::{allowed, paired, run};
+use crate::harness::{allowed, paired, rounding, run};
 
 /// The unit roundoff of f32.
 const U: f64 = 1.0 / (1u64 << 24) as f64;
@@ -63,9 +63,8 @@ pub fn sizes(op: &Op, ins: &Filled) -> Option<Vec<f64>> {
         }
         Op::Attention { heads, scale } => {
             let qkv = [&ins[0], &ins[1], &ins[2]].map(floats);
-            let half = descs[0].dtype == DType::F16;
             let scale = f64::from(scale.get());
-            attention(n, heads, scale, &qkv, &indices(&ins[3]), half)
+            attention(n, heads, scale, &qkv, &indices(&ins[3]), descs[0].dtype)
         }
         _ => {
             let (x, offsets) = (floats(&ins[0]), indices(&ins[1]));
@@ -115,21 +114,24 @@ fn layer_norm(x: &[f64], lost: f64, eps: f64, [gamma, beta]: &[Vec<f64>; 2]) -> 
 /// `e^(2 s)`; exponentials, their sum, the division and the sum of weighted values lose `2 rows + 8`
 /// units more.
 ///
-/// In half precision, matrix units take the weights as such too, which are at most 1: each is off by
-/// 2^-11 of it, or by 2^-25 below the normal range, as are the values that they multiply and the sum that
-/// divides.
+/// In 16 bits, matrix units take the weights as such too, which are at most 1: each is off by one unit
+/// roundoff of it, or by half of the smallest subnormal below the normal range, as are the values that they
+/// multiply and the sum that divides.
 fn attention(
     n: usize,
     heads: usize,
     scale: f64,
     [q, k, v]: &[Vec<f64>; 3],
     offsets: &[usize],
-    half: bool,
+    dtype: DType,
 ) -> Vec<f64> {
     let width = n / heads;
-    let (share, least) = match half {
-        true => (2f64.powi(-10), 2f64.powi(-24)),
-        false => (0.0, 0.0),
+    let (share, least) = match dtype {
+        DType::F32 | DType::U32 => (0.0, 0.0),
+        DType::F16 | DType::BF16 => {
+            let (unit, least) = rounding(dtype);
+            (2.0 * unit, least)
+        }
     };
     let mut bounds = vec![0.0; q.len()];
     for (pair, head) in offsets

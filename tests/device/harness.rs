@@ -17,13 +17,10 @@ use crate::bounds;
 /// the sum's bound is the classical one, `terms * 2^-24 * sum |a||b|` (Higham, Accuracy and Stability,
 /// 3.5); activations of the catalogue stretch an error by at most 1.13.
 pub fn allowed(dtype: DType, terms: usize, value: f64, size: f64) -> f64 {
-    let stored = match dtype {
-        // Both results were rounded when they were stored: half a unit in the last place each, and
-        // half the smallest subnormal each.
-        DType::F16 => value.abs() * 2f64.powi(-10) + 2f64.powi(-24),
-        DType::F32 => value.abs() * 2f64.powi(-23) + 2f64.powi(-149),
-        DType::U32 => 0.0,
-    };
+    // Both results were rounded when they were stored: half a unit in the last place each, and half the
+    // smallest subnormal each.
+    let (unit, least) = rounding(dtype);
+    let stored = 2.0 * unit * value.abs() + least;
     // Exponentials and divisions of the pointwise operations are good to a few units.
     1.13 * (terms as f64 + 4.0) * 2f64.powi(-24) * size + 1.01 * stored
 }
@@ -69,6 +66,17 @@ fn slip(op: &Op, ins: &[(Desc, Vec<u8>)]) -> (f64, f64) {
     (1.13 * share, 1.13 * least * f64::from(scale))
 }
 
+/// The unit roundoff of a type, half the distance from 1 to the next number, and its smallest subnormal.
+pub fn rounding(dtype: DType) -> (f64, f64) {
+    let (unit, least) = match dtype {
+        DType::F16 => (-11, -24),
+        DType::BF16 => (-8, -133),
+        DType::F32 => (-24, -149),
+        DType::U32 => return (0.0, 0.0),
+    };
+    (2f64.powi(unit), 2f64.powi(least))
+}
+
 /// How many products one result of `op` sums.
 fn terms(op: &Op, ins: &[Desc]) -> usize {
     if let Some(terms) = bounds::terms(op, ins) {
@@ -78,10 +86,15 @@ fn terms(op: &Op, ins: &[Desc]) -> usize {
         Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
         Op::ColumnSum | Op::ColumnDot => ins[0].dims[0],
         Op::RowNormalize | Op::RowProducts | Op::SoftmaxCrossEntropy => ins[0].dims[1],
-        // In half precision a gated value is rounded as if it were stored: 2^-11 of each product.
+        // In 16 bits a gated value is rounded as if it were stored: one unit roundoff of each product, in
+        // units of f32's.
         Op::Conv { gate, .. } => {
-            let rounded = gate && ins[0].dtype == DType::F16;
-            ins[1].dims[1..].iter().product::<usize>() + (usize::from(rounded) << 13)
+            let rounded = match (gate, ins[0].dtype) {
+                (false, _) | (_, DType::F32 | DType::U32) => 0,
+                (true, DType::F16) => 1 << 13,
+                (true, DType::BF16) => 1 << 16,
+            };
+            ins[1].dims[1..].iter().product::<usize>() + rounded
         }
         Op::Standardize { .. } => ins[0].dims[1..].iter().product(),
         Op::Pool { window, .. } => window.kernel[0] * window.kernel[1],

@@ -5,6 +5,7 @@ mod jpeg;
 mod pair;
 mod phash;
 mod prepare;
+mod recipes;
 mod store;
 mod tfidf;
 mod tokenize;

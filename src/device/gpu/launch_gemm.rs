@@ -178,10 +178,19 @@ impl Product {
             (DType::F16, _, false, true) => "gemm_f16_nt_64",
             (DType::F16, _, true, false) => "gemm_f16_tn_64",
             (DType::F16, _, true, true) => "gemm_f16_tt_64",
-            (_, _, false, false) => "gemm_f32_nn",
-            (_, _, false, true) => "gemm_f32_nt",
-            (_, _, true, false) => "gemm_f32_tn",
-            (_, _, true, true) => "gemm_f32_tt",
+            (DType::BF16, 256, ..) => "gemm_bf16_nt_256",
+            (DType::BF16, 128, false, false) => "gemm_bf16_nn_128",
+            (DType::BF16, 128, false, true) => "gemm_bf16_nt_128",
+            (DType::BF16, 128, true, false) => "gemm_bf16_tn_128",
+            (DType::BF16, 128, true, true) => "gemm_bf16_tt_128",
+            (DType::BF16, _, false, false) => "gemm_bf16_nn_64",
+            (DType::BF16, _, false, true) => "gemm_bf16_nt_64",
+            (DType::BF16, _, true, false) => "gemm_bf16_tn_64",
+            (DType::BF16, _, true, true) => "gemm_bf16_tt_64",
+            (DType::F32 | DType::U32, _, false, false) => "gemm_f32_nn",
+            (DType::F32 | DType::U32, _, false, true) => "gemm_f32_nt",
+            (DType::F32 | DType::U32, _, true, false) => "gemm_f32_tn",
+            (DType::F32 | DType::U32, _, true, true) => "gemm_f32_tt",
         };
         Kernel {
             family: "gemm",
@@ -336,7 +345,7 @@ fn twin(card: &Card, product: &Product, ins: &[&Buf], out: &Buf, stream: Stream)
         .address(ins[0].address())
         .address(ins[1].address());
     let mut args = epilogue(args, product, ins, out)?;
-    if product.dtype == DType::F16 {
+    if product.dtype != DType::F32 {
         args = args.int(width(ins[0]))?.int(width(ins[1]))?;
         args = args.int(out_width(out, &ins[2..]))?;
     }

@@ -43,11 +43,37 @@ pub fn recipe(recipe: &Recipe) -> Checked {
             return Err((Place::Space(i), error.mend("give each a name of its own")));
         }
         of(space, i, &recipe.spaces).map_err(told)?;
+        euclidean(space).map_err(told)?;
         clean(space).map_err(told)?;
         steps(space, i).map_err(|(place, e)| (place, of_space(space, &e)))?;
     }
     key("fusion", fusion(recipe))?;
-    key("tuned", tuned(recipe))
+    key("tuned", tuned(recipe))?;
+    key("published", super::published::check(recipe))
+}
+
+/// Checks how a space's rows are compared.
+fn euclidean(space: &Space) -> Result<()> {
+    let Some(scale) = space.euclidean else {
+        return Ok(());
+    };
+    if !scale.is_finite() || scale <= 0.0 {
+        return Err(Error::input(format!("euclidean is {scale}"))
+            .mend("give a number above 0, by which distances are divided"));
+    }
+    let rows = matches!(
+        space.of,
+        Of::Image { .. } | Of::Text { .. } | Of::File(_) | Of::Given
+    );
+    if !rows || !space.refine.is_empty() {
+        let mend = "compare the rows of an encoder or a file, as they stand";
+        let why = match rows {
+            true => "steps refine rows of unit length, and it is compared by Euclidean distance",
+            false => "it has no rows of its own to compare by Euclidean distance",
+        };
+        return Err(Error::input(why).mend(mend));
+    }
+    Ok(())
 }
 
 /// An error of a space, with its name.
@@ -122,6 +148,7 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
             parts
                 .iter()
                 .try_for_each(|&(part, _)| match &spaces[part].of {
+                    _ if spaces[part].euclidean.is_some() => Err(not_unit(&spaces[part])),
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused, and has no rows")),
                     Of::Pair { .. } => Err(no_rows(&spaces[part], "judges pairs, and has no rows")),
@@ -134,6 +161,7 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
             parts
                 .iter()
                 .try_for_each(|&(part, _)| match &spaces[part].of {
+                    _ if spaces[part].euclidean.is_some() => Err(not_unit(&spaces[part])),
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused itself")),
                     Of::Pair { .. } => Err(no_rows(&spaces[part], "judges pairs, and has no rows")),
@@ -176,6 +204,13 @@ fn fused(parts: &[(usize, f64)], by: Fuse, spaces: &[Space]) -> Result<()> {
     }
     let weights: Vec<f64> = parts.iter().map(|&(_, weight)| weight).collect();
     by.check(&weights)
+}
+
+fn not_unit(part: &Space) -> Error {
+    no_rows(
+        part,
+        "is compared by Euclidean distance, and its rows are not of unit length",
+    )
 }
 
 fn no_rows(part: &Space, why: &str) -> Error {

@@ -27,20 +27,23 @@ pub fn recipe(recipe: &Recipe) -> String {
         out.put("listings", tuned.listings);
         out.put_some("f1", tuned.f1.map(float));
     }
+    if let Some(published) = &recipe.published {
+        super::published::print(published, &mut out);
+    }
     out.text
 }
 
 #[derive(Default)]
-struct Lines {
+pub struct Lines {
     text: String,
 }
 
 impl Lines {
-    fn put(&mut self, key: &str, value: impl std::fmt::Display) {
+    pub fn put(&mut self, key: &str, value: impl std::fmt::Display) {
         let _ = writeln!(self.text, "{key} = {value}");
     }
 
-    fn put_some(&mut self, key: &str, value: Option<impl std::fmt::Display>) {
+    pub fn put_some(&mut self, key: &str, value: Option<impl std::fmt::Display>) {
         if let Some(value) = value {
             self.put(key, value);
         }
@@ -51,13 +54,13 @@ impl Lines {
         self.put_some(key, (value != default).then_some(value));
     }
 
-    fn section(&mut self, name: &str) {
+    pub fn section(&mut self, name: &str) {
         let _ = writeln!(self.text, "\n[{name}]");
     }
 }
 
 /// A string of TOML.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
@@ -76,7 +79,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A key of TOML: bare where it may be.
-fn key(name: &str) -> String {
+pub fn key(name: &str) -> String {
     match !name.is_empty() && name.chars().all(super::expression::named) {
         true => name.to_string(),
         false => quoted(name),
@@ -84,7 +87,7 @@ fn key(name: &str) -> String {
 }
 
 /// A number of TOML; a whole one without a fraction.
-pub(super) fn float(x: f64) -> String {
+pub fn float(x: f64) -> String {
     match x == x.trunc() && x.abs() < 1e15 {
         true => format!("{x}"),
         false => format!("{x:?}"),
@@ -173,6 +176,7 @@ fn space(space: &Space, names: &[&str], out: &mut Lines) {
             }
         }
     }
+    out.put_some("euclidean", space.euclidean.map(float));
     if !space.clean.is_empty() {
         let steps: Vec<String> = space.clean.iter().map(|s| quoted(s.name())).collect();
         out.put("clean", format!("[{}]", steps.join(", ")));

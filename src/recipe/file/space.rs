@@ -31,8 +31,8 @@ const KINDS: [(&str, &str, &[&str]); 11] = [
     ("colours", "a space of colours", &["refine"]),
     ("image", "a space of images", &IMAGE),
     ("text", "a space of titles", &TEXT),
-    ("file", "a space from a file", &["refine"]),
-    ("given", "a space that is given", &["refine"]),
+    ("file", "a space from a file", &["refine", "euclidean"]),
+    ("given", "a space that is given", &["refine", "euclidean"]),
     ("concat", "a concatenation", &["refine"]),
     (
         "pair",
@@ -42,7 +42,7 @@ const KINDS: [(&str, &str, &[&str]); 11] = [
     ("fused", "a fused space", &["refine", "by", "power"]),
 ];
 
-const IMAGE: [&str; 10] = [
+const IMAGE: [&str; 11] = [
     "weights",
     "size",
     "crop",
@@ -53,9 +53,10 @@ const IMAGE: [&str; 10] = [
     "batch",
     "mmap",
     "refine",
+    "euclidean",
 ];
 
-const TEXT: [&str; 8] = [
+const TEXT: [&str; 9] = [
     "weights",
     "pool",
     "max_tokens",
@@ -64,6 +65,7 @@ const TEXT: [&str; 8] = [
     "mmap",
     "clean",
     "refine",
+    "euclidean",
 ];
 
 const TFIDF: [&str; 15] = [
@@ -166,6 +168,8 @@ pub struct Read {
     pub clean: Vec<CleanStep>,
     /// The steps, with the lines that they stand on.
     pub refine: Vec<(Step, u64)>,
+    /// The scale of Euclidean distances.
+    pub euclidean: Option<f64>,
 }
 
 /// The space of `value`, with the places of other spaces as [`Names::all`] has them.
@@ -226,6 +230,7 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<Read> {
         of: made?,
         clean: keys.get("clean").map_or(Ok(Vec::new()), |v| clean(&v))?,
         refine: steps.collect::<Result<_>>()?,
+        euclidean: keys.number("euclidean")?,
     })
 }
 

@@ -137,6 +137,7 @@ fn of(data: &Data) -> Value {
     match data {
         Data::Hashes(kept) => json!(kept.digest),
         Data::Rows(held) => json!(held.digest()),
+        Data::Euclidean(held, scale) => json!({"euclidean": held.digest(), "scale": scale}),
         Data::Fused(parts, by) => {
             let parts: Vec<Value> = parts.iter().map(|(h, w)| json!([h.digest(), w])).collect();
             json!({"fused": parts, "by": format!("{by:?}")})
@@ -169,6 +170,10 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
         }
         (Data::Rows(a), None) => return near_rows(card, a, None, &top),
         (Data::Rows(a), Some(Data::Rows(b))) => return near_rows(card, a, Some(b), &top),
+        (Data::Euclidean(a, scale), None) => near_as_they_stand(&*a.rows()?, None, *scale, &top),
+        (Data::Euclidean(a, scale), Some(Data::Euclidean(b, _))) => {
+            near_as_they_stand(&*a.rows()?, Some(&*b.rows()?), *scale, &top)
+        }
         (Data::Fused(a, by), None) => near_fused(card, &read(a)?, None, *by, &top),
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
             near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
@@ -231,6 +236,23 @@ fn judged(card: Card<'_>, a: &Pairs, b: Option<&Pairs>, top: &TopK) -> Result<Li
     let (rows, gallery) = (a.rows()?, b.map(Pairs::rows).transpose()?);
     let classifier = &a.classifier;
     card.search(|on| search::classified_on(on, &rows, gallery.as_ref(), classifier, top))
+}
+
+/// The nearest rows by Euclidean distance; the CPU has the only form of it.
+fn near_as_they_stand(
+    rows: &Rows,
+    gallery: Option<&Rows>,
+    scale: f64,
+    top: &TopK,
+) -> Result<Lists> {
+    match (rows, gallery) {
+        (Rows::Dense(x), None) => search::euclidean(x, None, scale, top),
+        (Rows::Dense(x), Some(Rows::Dense(y))) => search::euclidean(x, Some(y), scale, top),
+        _ => Err(
+            Error::input("Euclidean distances are of dense rows, and these are sparse")
+                .mend("give the rows as .npy"),
+        ),
+    }
 }
 
 fn read(parts: &[(Held, f64)]) -> Result<Vec<(Arc<Rows>, f64)>> {

@@ -39,6 +39,10 @@ impl Run<'_> {
                 None => self.base(self.like(space), which)?,
             };
             self.base.insert((self.like(space), which), data.clone());
+            let data = match (self.job.recipe.spaces[space].euclidean, data) {
+                (Some(scale), Data::Rows(held)) => Data::Euclidean(held, scale),
+                (_, data) => data,
+            };
             self.data.insert((space, which), data);
         }
         self.refine(space)
@@ -60,10 +64,11 @@ impl Run<'_> {
         if !made || given(space) {
             return space;
         }
-        let same = |&other: &usize| {
-            let (one, other_) = (&spaces[space], &spaces[other]);
-            one.of == other_.of && one.clean == other_.clean && !given(other)
+        let source = |space: usize| {
+            let it = &spaces[space];
+            (&it.of, &it.clean, it.euclidean.is_some())
         };
+        let same = |&other: &usize| source(other) == source(space) && !given(other);
         (0..space).find(same).unwrap_or(space)
     }
 
@@ -337,7 +342,7 @@ impl Run<'_> {
             encoder: &open.encoder,
             prepare: open.prepare,
             orient: open.orient,
-            raw: false,
+            raw: self.job.recipe.spaces[space].euclidean.is_some(),
             ceiling: f32::MAX,
             batch,
         };
@@ -374,6 +379,7 @@ impl Run<'_> {
         let open = self.title_encoder(space)?;
         let work = TitleWork {
             decode_escapes,
+            raw: self.job.recipe.spaces[space].euclidean.is_some(),
             clean: &self.job.recipe.spaces[space].clean,
             ..TitleWork::new(&open)
         };

@@ -79,6 +79,8 @@ enum Which {
 enum Data {
     Hashes(Kept),
     Rows(Held),
+    /// Rows as they stand, by Euclidean distance over a scale.
+    Euclidean(Held, f64),
     Fused(Vec<(Held, f64)>, crate::search::Fuse),
     Pairs(Arc<classic::Pairs>),
 }
@@ -295,7 +297,7 @@ impl<'a> Run<'a> {
     /// What the disk says.
     pub(super) fn rows(&self, space: usize) -> Result<Option<Arc<Rows>>> {
         match self.data.get(&(space, Which::Queries)) {
-            Some(Data::Rows(held)) => held.rows().map(Some),
+            Some(Data::Rows(held) | Data::Euclidean(held, _)) => held.rows().map(Some),
             _ => Ok(None),
         }
     }

@@ -184,6 +184,7 @@ impl Sample {
     ) -> Result<T> {
         let recipe = Recipe {
             tuned: None,
+            published: None,
             ..recipe.clone()
         };
         let job = Job {
