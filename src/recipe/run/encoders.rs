@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::spec::Of;
 use super::super::work::{Kept, Key};
@@ -123,6 +123,14 @@ impl Run<'_> {
         let side = self.side(which);
         let items = &side.listings.items;
         let kind = self.job.device.info().kind;
+        // Rows that are not of unit length are others.
+        let raw = self.job.recipe.spaces[space].euclidean.is_some();
+        let lengths = |mut key: Value| {
+            if raw {
+                key["raw"] = json!(true);
+            }
+            key
+        };
         match &self.job.recipe.spaces[space].of {
             Of::Image { encoder, .. } => {
                 has_weights(name, &encoder.weights)?;
@@ -134,12 +142,12 @@ impl Run<'_> {
                         .map(|l| l.image.as_deref().filter(|_| image(l)))
                 };
                 let key = self.key(|| {
-                    Ok(json!({
+                    Ok(lengths(json!({
                         "stage": "embed",
                         "encoder": encoder.settings(None)?,
                         "files": inputs::files(&folder, names()),
                         "device": kind,
-                    }))
+                    })))
                 });
                 key.map(Some)
             }
@@ -155,14 +163,14 @@ impl Run<'_> {
                         .map(|l| l.title.as_deref().filter(|_| title(l)))
                 };
                 let key = self.key(|| {
-                    Ok(json!({
+                    Ok(lengths(json!({
                         "stage": "titles",
                         "encoder": encoder.read()?.settings()?,
                         "titles": inputs::column(titles()),
                         "decode_escapes": decode_escapes,
                         "clean": clean,
                         "device": kind,
-                    }))
+                    })))
                 });
                 key.map(Some)
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::work::Made;
+use super::classic::Pairs;
 use super::held::{Fresh, Keeper};
 use super::{Data, Held, Run, Which};
 use crate::device::{CpuDevice, Device};
@@ -81,6 +82,12 @@ impl Run<'_> {
         };
         let items = items.listings.items.len();
         let name = ("search", search.label.as_str());
+        if let Data::Pairs(pairs) = queries {
+            let gallery = gallery
+                .is_some()
+                .then(|| self.side(Which::Gallery).listings.items.len());
+            self.tell_cost(pairs, &search.label, items, gallery)?;
+        }
         let (insist, mut left) = (self.job.insist, None);
         let keeper = self.keeper.clone();
         let found = self.stage_held(name, (&search.file, &key), items, || {
@@ -130,10 +137,12 @@ fn of(data: &Data) -> Value {
     match data {
         Data::Hashes(kept) => json!(kept.digest),
         Data::Rows(held) => json!(held.digest()),
+        Data::Euclidean(held, scale) => json!({"euclidean": held.digest(), "scale": scale}),
         Data::Fused(parts, by) => {
             let parts: Vec<Value> = parts.iter().map(|(h, w)| json!([h.digest(), w])).collect();
             json!({"fused": parts, "by": format!("{by:?}")})
         }
+        Data::Pairs(pairs) => pairs.key(),
     }
 }
 
@@ -161,10 +170,16 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
         }
         (Data::Rows(a), None) => return near_rows(card, a, None, &top),
         (Data::Rows(a), Some(Data::Rows(b))) => return near_rows(card, a, Some(b), &top),
+        (Data::Euclidean(a, scale), None) => near_as_they_stand(&*a.rows()?, None, *scale, &top),
+        (Data::Euclidean(a, scale), Some(Data::Euclidean(b, _))) => {
+            near_as_they_stand(&*a.rows()?, Some(&*b.rows()?), *scale, &top)
+        }
         (Data::Fused(a, by), None) => near_fused(card, &read(a)?, None, *by, &top),
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
             near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
         }
+        (Data::Pairs(a), None) => judged(card, a, None, &top),
+        (Data::Pairs(a), Some(Data::Pairs(b))) => judged(card, a, Some(b), &top),
         _ => Err(Error::internal("the two sides of a search differ in kind")),
     };
     found.map(|lists| Fresh::Host(Made::Lists(lists)))
@@ -212,6 +227,30 @@ fn near(card: Card<'_>, rows: &Rows, gallery: Option<&Rows>, top: &TopK) -> Resu
         _ => Err(
             Error::input("the rows of the listings and of the gallery are of two kinds")
                 .mend("give both as .npy, or both as .npz"),
+        ),
+    }
+}
+
+/// The likeliest rows by a classifier of pairs.
+fn judged(card: Card<'_>, a: &Pairs, b: Option<&Pairs>, top: &TopK) -> Result<Lists> {
+    let (rows, gallery) = (a.rows()?, b.map(Pairs::rows).transpose()?);
+    let classifier = &a.classifier;
+    card.search(|on| search::classified_on(on, &rows, gallery.as_ref(), classifier, top))
+}
+
+/// The nearest rows by Euclidean distance; the CPU has the only form of it.
+fn near_as_they_stand(
+    rows: &Rows,
+    gallery: Option<&Rows>,
+    scale: f64,
+    top: &TopK,
+) -> Result<Lists> {
+    match (rows, gallery) {
+        (Rows::Dense(x), None) => search::euclidean(x, None, scale, top),
+        (Rows::Dense(x), Some(Rows::Dense(y))) => search::euclidean(x, Some(y), scale, top),
+        _ => Err(
+            Error::input("Euclidean distances are of dense rows, and these are sparse")
+                .mend("give the rows as .npy"),
         ),
     }
 }
