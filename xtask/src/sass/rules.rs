@@ -16,10 +16,10 @@ const HOPPER: &[&str] = &["HGMMA", "UTMALDG"];
 const AMPERE: &[&str] = &["HMMA", "LDGSTS"];
 /// Warp products of what threads load themselves: too small, or not aligned, for copies.
 const WARP: &[&str] = &["HMMA"];
-/// Products of pairs of halves.
-const PAIRS: &[&str] = &["HFMA2"];
+/// Products of pairs of halves: the first of each row. (HFMA2 moves constants too, and says nothing.)
+const PAIRS: &[&str] = &["HMUL2"];
 /// Both.
-const AMPERE_PAIRS: &[&str] = &["HMMA", "LDGSTS", "HFMA2"];
+const AMPERE_PAIRS: &[&str] = &["HMMA", "LDGSTS", "HMUL2"];
 /// Products of single values, sums, comparisons.
 const PLAIN: &[&str] = &[];
 
