@@ -253,7 +253,9 @@ fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
         _ => (0.0, 0.0),
     };
     let scale = match epilogue.scale {
-        true => values(3 + extra).iter().fold(0.0, |m: f32, v| m.max(v.abs())),
+        true => values(3 + extra)
+            .iter()
+            .fold(0.0, |m: f32, v| m.max(v.abs())),
         false => 1.0,
     };
     let lost = least * f64::from(scale);

@@ -478,7 +478,8 @@ fn within(
                 true => 0.0,
                 false => (f64::from(x) - f64::from(y)).abs(),
             };
-            let limit = allowed(desc.dtype, terms, f64::from(y), sizes[i]) + share * sizes[i] + least;
+            let limit =
+                allowed(desc.dtype, terms, f64::from(y), sizes[i]) + share * sizes[i] + least;
             assert!(
                 error <= limit,
                 "{what}: {op:?} at {i}: {x} for {y}: {error:e} > {limit:e}"

@@ -190,7 +190,7 @@ fn check_groups(job: &Job<'_>) -> Result<()> {
 }
 
 /// The spaces that a recipe's rule rests on, each behind those that it is made of.
-fn reached(recipe: &Recipe, side: &Side<'_>) -> Result<Vec<usize>> {
+pub(super) fn reached(recipe: &Recipe, side: &Side<'_>) -> Result<Vec<usize>> {
     let mut order = Vec::new();
     let mut open: Vec<(usize, bool)> = recipe
         .fusion
