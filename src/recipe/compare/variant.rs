@@ -112,8 +112,7 @@ fn plain(recipe: &Recipe) -> Recipe {
     }
     plain.tuned = None;
     if let Some(published) = &mut plain.published {
-        published.score = None;
-        published.also.clear();
+        published.unscored();
     }
     plain
 }
@@ -267,8 +266,7 @@ pub fn without(recipe: &Recipe, name: &str) -> Option<Recipe> {
     less.fusion = reduced(&recipe.fusion, &gone)?;
     less.tuned = None;
     if let Some(published) = &mut less.published {
-        published.score = None;
-        published.also.clear();
+        published.unscored();
     }
     Some(less)
 }

@@ -125,6 +125,9 @@ pub fn tune(job: &Job<'_>, opt: &TuneOptions, watch: &dyn Watch) -> Result<TuneO
         listings: kept.len(),
         f1: Some(chosen.after.f1),
     });
+    if let Some(published) = &mut recipe.published {
+        published.unscored();
+    }
     let sized = opt
         .for_size
         .map(|size| size::extrapolate(&mut leaves, (&kept, opt.seed), &recipe, &only, size))
