@@ -134,6 +134,7 @@ pub mod lists;
 pub mod matching;
 pub mod nn;
 mod quiet;
+mod random;
 pub mod recipe;
 pub mod refine;
 pub mod search;

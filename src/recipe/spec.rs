@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::{EncoderSpec, Published, TextSpec};
+use super::{EncoderSpec, PairSpec, Published, TextSpec};
 use crate::limits::MAX_MATCHES;
 use crate::matching::Rule;
 use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
 use crate::text::clean::CleanStep;
 use crate::text::tfidf::{StopWords, TfidfOptions};
+use crate::text::word2vec::Word2VecOptions;
 
 /// A pipeline from listings to matches.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +71,21 @@ pub enum Of {
         /// Turn literal `\xNN` escapes into text first.
         decode_escapes: bool,
     },
+    /// word2vec: the sums of the titles' words' vectors, learnt from the titles or read from a file.
+    Word2Vec {
+        /// How they are learnt, or the file.
+        options: Word2VecOptions,
+        /// Turn literal `\xNN` escapes into text first.
+        decode_escapes: bool,
+    },
+    /// The colours of the images: [`descriptor`](crate::image::descriptor)s of their
+    /// [`palette`](crate::image::palette)s.
+    Colours {
+        /// How many colours a palette has.
+        clusters: usize,
+        /// What the starts of k-means are drawn by.
+        seed: u64,
+    },
     /// An encoder of images: dense unit rows.
     Image {
         /// The encoder, its weights and how images are prepared.
@@ -99,6 +115,14 @@ pub enum Of {
         /// How the similarities become one.
         by: Fuse,
     },
+    /// The probability that a classifier gives to each pair, by the difference of the two listings' vectors
+    /// in other spaces, each of unit length, side by side. It has no rows of its own.
+    Pair {
+        /// Places of the spaces in [`Recipe::spaces`].
+        spaces: Vec<usize>,
+        /// The classifier.
+        classifier: PairSpec,
+    },
 }
 
 /// A change of a space's rows by their own neighbourhoods. Each step searches the rows as the step before
@@ -120,7 +144,24 @@ pub enum Step {
 impl Of {
     /// Whether the rows are made of titles, which can be cleaned first.
     pub fn reads_titles(&self) -> bool {
-        matches!(self, Of::Tfidf { .. } | Of::Text { .. })
+        matches!(
+            self,
+            Of::Tfidf { .. } | Of::Word2Vec { .. } | Of::Text { .. }
+        )
+    }
+
+    /// Whether the rows are learnt from all listings, so that some of them have other rows alone.
+    pub fn is_learnt(&self) -> bool {
+        match self {
+            Of::Tfidf { .. } => true,
+            Of::Word2Vec { options, .. } => options.vectors.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether there are pairs' scores and no rows.
+    pub fn is_scores(&self) -> bool {
+        matches!(self, Of::Fused { .. } | Of::Pair { .. })
     }
 }
 

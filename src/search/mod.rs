@@ -3,6 +3,7 @@
 //! Every search gives [`Lists`](crate::lists::Lists): higher score first, then lower row, the same
 //! whatever the number of threads, and equal to brute force over all pairs in f64.
 
+mod classifier;
 mod combined;
 mod dense;
 mod dense_join;
@@ -15,6 +16,7 @@ mod options;
 mod output;
 mod sparse;
 
+pub use classifier::{PairClassifier, PairCost, classified, classified_on};
 pub use combined::{Fuse, Space, combined, combined_against, fused, fused_against};
 pub use dense::{cosine, dense, dense_against};
 #[doc(hidden)]

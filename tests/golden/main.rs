@@ -2,6 +2,7 @@
 
 mod folds;
 mod jpeg;
+mod pair;
 mod phash;
 mod prepare;
 mod recipes;

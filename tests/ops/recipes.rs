@@ -1,6 +1,7 @@
 //! Recipe files and fusion expressions: what they say, and that what is printed reads back.
 
 mod beyond;
+mod classic;
 mod expression;
 mod refused;
 

@@ -1,11 +1,11 @@
 //! Whether a recipe makes sense, before anything runs.
 
-use super::{KEYWORDS, expression, rule_to_text};
+use super::{KEYWORDS, classic, expression, rule_to_text};
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::limits::{
-    MAX_CLEAN_STEPS, MAX_EXPRESSION_BYTES, MAX_K, MAX_MATCHES, MAX_POSITIONS, MAX_ROWS,
-    MAX_SPACE_NAME, MAX_SPACES, MAX_STEPS,
+    MAX_CLEAN_STEPS, MAX_COLOURS, MAX_EXPRESSION_BYTES, MAX_K, MAX_MATCHES, MAX_POSITIONS,
+    MAX_ROWS, MAX_SPACE_NAME, MAX_SPACES, MAX_STEPS,
 };
 use crate::recipe::{Of, Recipe, Space, Step};
 use crate::search::Fuse;
@@ -125,6 +125,8 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
     match &space.of {
         Of::Phash | Of::Given => Ok(()),
         Of::Tfidf { options, .. } => options.validate(),
+        Of::Word2Vec { options, .. } => classic::check_word2vec(options),
+        Of::Colours { clusters, .. } => within("clusters of colours", *clusters, 1, MAX_COLOURS),
         Of::Image { encoder, batch } => {
             embed::batch_for(*batch, 1)?;
             encoder.prepare().map(drop)
@@ -149,6 +151,7 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
                     _ if spaces[part].euclidean.is_some() => Err(not_unit(&spaces[part])),
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused, and has no rows")),
+                    Of::Pair { .. } => Err(no_rows(&spaces[part], "judges pairs, and has no rows")),
                     _ => Ok(()),
                 })
         }
@@ -161,8 +164,23 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
                     _ if spaces[part].euclidean.is_some() => Err(not_unit(&spaces[part])),
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused itself")),
+                    Of::Pair { .. } => Err(no_rows(&spaces[part], "judges pairs, and has no rows")),
                     _ => Ok(()),
                 })
+        }
+        Of::Pair {
+            spaces: parts,
+            classifier,
+        } => {
+            let weighted: Vec<(usize, f64)> = parts.iter().map(|&part| (part, 1.0)).collect();
+            members(&weighted, i, spaces)?;
+            classic::check_pairs(classifier)?;
+            parts.iter().try_for_each(|&part| match &spaces[part].of {
+                Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
+                Of::Tfidf { .. } => Err(no_rows(&spaces[part], "has sparse rows")),
+                of if of.is_scores() => Err(no_rows(&spaces[part], "has no rows")),
+                _ => Ok(()),
+            })
         }
     }
 }
@@ -228,6 +246,7 @@ fn steps(space: &Space, i: usize) -> Checked {
     let none = match space.of {
         Of::Phash => Some("hashes are not rows, which alone can be refined"),
         Of::Fused { .. } => Some("a fused space has no rows to refine"),
+        Of::Pair { .. } => Some("a classifier of pairs has no rows to refine"),
         _ => None,
     };
     match none {

@@ -1,6 +1,7 @@
 //! Recipes as files: TOML to [`Recipe`] and back. The format is described in `docs/recipes.md`.
 
 mod check;
+mod classic;
 mod expression;
 mod print;
 mod published;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::rule_to_text;
 use super::space::{ACCENTS, ACTIVATIONS, ANALYZERS, CROPS, IMAGE_POOLS, NORMS, TEXT_POOLS};
-use crate::recipe::{Framing, Of, Recipe, Space, Step};
+use super::{classic, rule_to_text};
+use crate::recipe::{DEFAULT_PAIRS, Framing, Of, Recipe, Space, Step};
 use crate::search::Fuse;
 use crate::text::tfidf::{Df, StopWords, TfidfOptions, TokenPattern};
 
@@ -94,7 +94,7 @@ pub fn float(x: f64) -> String {
     }
 }
 
-fn name_in<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> Option<String> {
+pub(super) fn name_in<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> Option<String> {
     let found = names.iter().find(|(_, meaning)| meaning == value);
     found.map(|(name, _)| quoted(name))
 }
@@ -113,6 +113,23 @@ fn space(space: &Space, names: &[&str], out: &mut Lines) {
             options,
             decode_escapes,
         } => out.put("tfidf", tfidf(options, *decode_escapes)),
+        Of::Word2Vec {
+            options,
+            decode_escapes,
+        } => out.put("word2vec", classic::word2vec(options, *decode_escapes)),
+        Of::Colours { clusters, seed } => out.put("colours", classic::colours(*clusters, *seed)),
+        Of::Pair { spaces, classifier } => {
+            let parts: Vec<String> = spaces
+                .iter()
+                .map(|&s| quoted(names.get(s).unwrap_or(&"")))
+                .collect();
+            out.put("pair", format!("[{}]", parts.join(", ")));
+            weights(&classifier.weights, out);
+            out.put_some(
+                "pairs",
+                (classifier.pairs != DEFAULT_PAIRS).then_some(classifier.pairs),
+            );
+        }
         Of::Image { encoder, batch } => {
             let options = &encoder.options;
             out.put("image", quoted(&format!("timm:{}", options.arch)));
@@ -177,7 +194,7 @@ fn weights(path: &std::path::Path, out: &mut Lines) {
     }
 }
 
-fn braced(entries: &[String]) -> String {
+pub(super) fn braced(entries: &[String]) -> String {
     match entries.is_empty() {
         true => "{}".to_string(),
         false => format!("{{ {} }}", entries.join(", ")),

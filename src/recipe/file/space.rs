@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::no_space;
 use super::table::{Table, Value, cut};
+use super::{classic, no_space};
 use crate::device::Act;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_CLEAN_STEPS, MAX_STEPS};
@@ -24,14 +24,21 @@ pub struct Names<'a> {
 }
 
 /// The kinds of spaces: the key that makes a space one, what errors call it, and its other keys.
-const KINDS: [(&str, &str, &[&str]); 8] = [
+const KINDS: [(&str, &str, &[&str]); 11] = [
     ("phash", "a space of hashes", &["refine"]),
     ("tfidf", "a space of TF-IDF", &["clean", "refine"]),
+    ("word2vec", "a space of word2vec", &["clean", "refine"]),
+    ("colours", "a space of colours", &["refine"]),
     ("image", "a space of images", &IMAGE),
     ("text", "a space of titles", &TEXT),
     ("file", "a space from a file", &["refine", "euclidean"]),
     ("given", "a space that is given", &["refine", "euclidean"]),
     ("concat", "a concatenation", &["refine"]),
+    (
+        "pair",
+        "a classifier of pairs",
+        &["refine", "weights", "pairs"],
+    ),
     ("fused", "a fused space", &["refine", "by", "power"]),
 ];
 
@@ -104,49 +111,49 @@ pub const IMAGE_POOLS: [(&str, GlobalPool); 2] =
 pub const TEXT_POOLS: [(&str, TextPool); 2] = [("cls", TextPool::Cls), ("mean", TextPool::Mean)];
 
 /// A table, and the way to its keys.
-struct Keys<'a> {
+pub struct Keys<'a> {
     table: Table<'a>,
     at: String,
 }
 
 impl<'a> Keys<'a> {
-    fn of(value: &Value<'a>) -> Result<Self> {
+    pub fn of(value: &Value<'a>) -> Result<Self> {
         Ok(Keys {
             table: value.table()?,
             at: format!("{}.", value.key),
         })
     }
 
-    fn only(&self, of: &str, known: &[&str]) -> Result<()> {
+    pub fn only(&self, of: &str, known: &[&str]) -> Result<()> {
         self.table.only(&self.at, of, known)
     }
 
-    fn get(&self, key: &str) -> Option<Value<'a>> {
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
         self.table.get(&self.at, key)
     }
 
-    fn flag(&self, key: &str, default: bool) -> Result<bool> {
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
         self.get(key).map_or(Ok(default), |v| v.boolean())
     }
 
-    fn count(&self, key: &str) -> Result<Option<usize>> {
+    pub fn count(&self, key: &str) -> Result<Option<usize>> {
         self.get(key).map(|v| v.count()).transpose()
     }
 
-    fn number(&self, key: &str) -> Result<Option<f64>> {
+    pub fn number(&self, key: &str) -> Result<Option<f64>> {
         self.get(key).map(|v| v.number()).transpose()
     }
 
-    fn one_of<T: Copy>(&self, key: &str, names: &[(&str, T)]) -> Result<Option<T>> {
+    pub fn one_of<T: Copy>(&self, key: &str, names: &[(&str, T)]) -> Result<Option<T>> {
         self.get(key).map(|v| v.one_of(names)).transpose()
     }
 
-    fn path(&self, key: &str, folder: &Path) -> Result<Option<PathBuf>> {
+    pub fn path(&self, key: &str, folder: &Path) -> Result<Option<PathBuf>> {
         self.get(key).map(|v| path(&v, folder)).transpose()
     }
 }
 
-fn path(value: &Value<'_>, folder: &Path) -> Result<PathBuf> {
+pub fn path(value: &Value<'_>, folder: &Path) -> Result<PathBuf> {
     match value.string()? {
         "" => Err(value.wrong("is empty").mend("name a file or a folder")),
         text => Ok(folder.join(text)),
@@ -197,6 +204,9 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<Read> {
         "phash" => switch(of).map(|()| Of::Phash),
         "given" => switch(of).map(|()| Of::Given),
         "tfidf" => tfidf(of),
+        "word2vec" => classic::read_word2vec(of, names.folder),
+        "colours" => classic::read_colours(of),
+        "pair" => classic::read_pair(of, &keys, names),
         "image" => image(of, &keys, names.folder),
         "text" => text(of, &keys, names.folder),
         "file" => path(of, names.folder).map(Of::File),
@@ -372,7 +382,7 @@ fn parts(value: &Value<'_>, names: &Names<'_>) -> Result<Vec<(usize, f64)>> {
 }
 
 /// The place of the space `name`, which stands at `value`.
-fn place(name: &str, value: &Value<'_>, names: &Names<'_>) -> Result<usize> {
+pub fn place(name: &str, value: &Value<'_>, names: &Names<'_>) -> Result<usize> {
     let found = names.all.iter().position(|&other| other == name);
     found.ok_or_else(|| {
         let message = format!("{}: there is no space {:?}", value.key, cut(name));

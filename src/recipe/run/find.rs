@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::work::Made;
+use super::classic::Pairs;
 use super::held::{Fresh, Keeper};
 use super::{Data, Held, Run, Which};
 use crate::device::{CpuDevice, Device};
@@ -81,6 +82,12 @@ impl Run<'_> {
         };
         let items = items.listings.items.len();
         let name = ("search", search.label.as_str());
+        if let Data::Pairs(pairs) = queries {
+            let gallery = gallery
+                .is_some()
+                .then(|| self.side(Which::Gallery).listings.items.len());
+            self.tell_cost(pairs, &search.label, items, gallery)?;
+        }
         let (insist, mut left) = (self.job.insist, None);
         let keeper = self.keeper.clone();
         let found = self.stage_held(name, (&search.file, &key), items, || {
@@ -135,6 +142,7 @@ fn of(data: &Data) -> Value {
             let parts: Vec<Value> = parts.iter().map(|(h, w)| json!([h.digest(), w])).collect();
             json!({"fused": parts, "by": format!("{by:?}")})
         }
+        Data::Pairs(pairs) => pairs.key(),
     }
 }
 
@@ -170,6 +178,8 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
             near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
         }
+        (Data::Pairs(a), None) => judged(card, a, None, &top),
+        (Data::Pairs(a), Some(Data::Pairs(b))) => judged(card, a, Some(b), &top),
         _ => Err(Error::internal("the two sides of a search differ in kind")),
     };
     found.map(|lists| Fresh::Host(Made::Lists(lists)))
@@ -219,6 +229,13 @@ fn near(card: Card<'_>, rows: &Rows, gallery: Option<&Rows>, top: &TopK) -> Resu
                 .mend("give both as .npy, or both as .npz"),
         ),
     }
+}
+
+/// The likeliest rows by a classifier of pairs.
+fn judged(card: Card<'_>, a: &Pairs, b: Option<&Pairs>, top: &TopK) -> Result<Lists> {
+    let (rows, gallery) = (a.rows()?, b.map(Pairs::rows).transpose()?);
+    let classifier = &a.classifier;
+    card.search(|on| search::classified_on(on, &rows, gallery.as_ref(), classifier, top))
 }
 
 /// The nearest rows by Euclidean distance; the CPU has the only form of it.

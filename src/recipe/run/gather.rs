@@ -54,7 +54,12 @@ impl Run<'_> {
         let given = |space: usize| self.sides().iter().any(|&w| self.given(space, w).is_some());
         let made = matches!(
             spaces[space].of,
-            Source::Phash | Source::Tfidf { .. } | Source::Image { .. } | Source::Text { .. }
+            Source::Phash
+                | Source::Tfidf { .. }
+                | Source::Word2Vec { .. }
+                | Source::Colours { .. }
+                | Source::Image { .. }
+                | Source::Text { .. }
         );
         if !made || given(space) {
             return space;
@@ -75,6 +80,7 @@ impl Run<'_> {
         let mut of: Vec<usize> = match &it.of {
             Source::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
             Source::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
+            Source::Pair { spaces, .. } => spaces.clone(),
             _ => Vec::new(),
         };
         let by = it.refine.iter().filter_map(|step| match step {
@@ -105,7 +111,7 @@ impl Run<'_> {
         let recipe = self.job.recipe;
         let it = &recipe.spaces[space];
         if let Some(given) = self.given(space, which) {
-            if matches!(it.of, Source::Phash | Source::Fused { .. }) {
+            if matches!(it.of, Source::Phash) || it.of.is_scores() {
                 let message = format!("the space {} has no rows that could be given", it.name);
                 return Err(Error::input(message).mend("leave it out of --embeddings"));
             }
@@ -118,6 +124,11 @@ impl Run<'_> {
                 options,
                 decode_escapes,
             } => self.words(space, which, options, *decode_escapes),
+            Source::Word2Vec {
+                options,
+                decode_escapes,
+            } => self.word_vectors(space, which, options, *decode_escapes),
+            Source::Colours { clusters, seed } => self.colours(space, which, *clusters, *seed),
             Source::Image { encoder, batch } => self.images(space, which, encoder, *batch),
             Source::Text { decode_escapes, .. } => self.titles(space, which, *decode_escapes),
             Source::File(path) if self.job.against.is_none() || which == Which::Gallery => {
@@ -137,6 +148,7 @@ impl Run<'_> {
                 let held = spaces.iter().map(|&(s, w)| Ok((self.held(s, which)?, w)));
                 Ok(Data::Fused(held.collect::<Result<_>>()?, *by))
             }
+            Source::Pair { spaces, classifier } => self.pairs(which, spaces, classifier),
         }
     }
 
@@ -407,7 +419,7 @@ impl Run<'_> {
 
 /// A side's titles as they are read, of listings that were not rejected: whether escapes are decoded, and how
 /// titles are cleaned.
-fn titles<'a>(
+pub(super) fn titles<'a>(
     side: &Side<'a>,
     (decode, steps): (bool, &[CleanStep]),
 ) -> Vec<Option<std::borrow::Cow<'a, str>>> {

@@ -9,6 +9,7 @@
 //! all that it depends on, and kept there when it had to be made. On a card what a stage made stays there
 //! for the next (`held`).
 
+mod classic;
 mod encoders;
 mod find;
 mod gather;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::listings::Ledger;
 use crate::tensor::Rows;
 use crate::text::tfidf::Tfidf;
+use crate::text::word2vec::Word2Vec;
 use held::{Fresh, Held, Keeper};
 
 /// How much larger or smaller than the gallery that they were tuned on listings may be, before a note says
@@ -80,6 +82,7 @@ enum Data {
     /// Rows as they stand, by Euclidean distance over a scale.
     Euclidean(Held, f64),
     Fused(Vec<(Held, f64)>, crate::search::Fuse),
+    Pairs(Arc<classic::Pairs>),
 }
 
 /// A recipe's run over its spaces; `tune` uses it to look at them one by one.
@@ -95,6 +98,8 @@ pub struct Run<'a> {
     data: HashMap<(usize, Which), Data>,
     /// Vocabularies of the gallery.
     words: HashMap<usize, Arc<Tfidf>>,
+    /// Word vectors of the gallery.
+    vectors: HashMap<usize, Arc<Word2Vec>>,
     encoders: encoders::Encoders,
     /// What stays on the card, where the run has one.
     keeper: Option<Arc<Keeper>>,
@@ -150,6 +155,7 @@ impl<'a> Run<'a> {
             base: HashMap::new(),
             data: HashMap::new(),
             words: HashMap::new(),
+            vectors: HashMap::new(),
             encoders: encoders::Encoders::default(),
             keeper: Keeper::of(&job.device),
         })
