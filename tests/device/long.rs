@@ -66,14 +66,14 @@ fn products_of_thousands() {
     if cards.is_empty() {
         return;
     }
-    let ins = factors(full(Act::None), [136, 264, 3072], 5);
+    let ins = factors(full(Act::None), [136, 264, 3072], DType::F16, 5);
     check(
         &cards,
         &gemm(full(Act::None)),
         &ins,
         "gemm 136 x 264 x 3,072",
     );
-    let ins = factors(Epilogue::BARE, [8, 136, 6144], 6);
+    let ins = factors(Epilogue::BARE, [8, 136, 6144], DType::F16, 6);
     check(&cards, &gemm(Epilogue::BARE), &ins, "gemm 8 x 136 x 6,144");
     let single = |(desc, bytes): &(Desc, Vec<u8>)| {
         let values = values_of(bytes, desc.dtype);
@@ -82,7 +82,7 @@ fn products_of_thousands() {
             bytes_of(&values, DType::F32),
         )
     };
-    let ins: Filled = factors(Epilogue::BARE, [40, 72, 3072], 7)
+    let ins: Filled = factors(Epilogue::BARE, [40, 72, 3072], DType::F16, 7)
         .iter()
         .map(single)
         .collect();

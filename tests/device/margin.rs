@@ -8,7 +8,7 @@ use doppel::device::{
 };
 use doppel::error::Kind;
 
-use crate::harness::{cards, devices, run, run_at, test, thin, values};
+use crate::harness::{FLOATS, cards, devices, run, run_at, test, thin, values};
 use crate::text::{Filled, floats, words};
 
 pub const KINDS: [MarginKind; 3] = [MarginKind::Arc, MarginKind::Cos, MarginKind::Curricular];
@@ -283,7 +283,7 @@ fn products_of_rows_are_f32() {
     ])
     .enumerate()
     {
-        for dtype in [DType::F16, DType::F32] {
+        for dtype in FLOATS {
             let ins = [Desc::new(&[m, k], dtype), Desc::new(&[n, k], dtype)];
             let out = Op::RowProducts.infer(&ins).unwrap();
             assert_eq!(out[0], Desc::new(&[m, n], DType::F32));
