@@ -6,6 +6,7 @@
 //! encoder's vectors of listings.
 
 pub mod catalogue;
+pub mod compare;
 mod embed;
 mod encoder;
 mod file;

@@ -3,6 +3,7 @@
 mod bench;
 mod classify;
 mod common;
+mod compare;
 mod demo;
 mod embed;
 mod encoder;
@@ -59,6 +60,8 @@ enum Verb {
     Tune(tune::Arguments),
     /// List the built-in recipes, or show one: the published systems
     Recipes(recipes::Arguments),
+    /// Run several recipes on labelled listings: a table and a chart
+    Compare(compare::Arguments),
     /// Split labelled listings into folds that share no product
     Split(split::Arguments),
     /// Make up a marketplace, pictures and titles, to try things on
@@ -82,6 +85,7 @@ impl Verb {
             Verb::Evaluate(a) => &a.common,
             Verb::Tune(a) => &a.common,
             Verb::Recipes(a) => &a.common,
+            Verb::Compare(a) => &a.common,
             Verb::Split(a) => &a.common,
             Verb::Synth(a) => &a.common,
             Verb::Bench(a) => &a.common,
@@ -101,6 +105,7 @@ impl Verb {
             Verb::Evaluate(a) => evaluate::run(a),
             Verb::Tune(a) => tune::run(a),
             Verb::Recipes(a) => recipes::run(a),
+            Verb::Compare(a) => compare::run(a),
             Verb::Split(a) => split::run(a),
             Verb::Synth(a) => synth::run(a),
             Verb::Bench(a) => bench::run(a),
