@@ -6,6 +6,7 @@
 //! encoder's vectors of listings.
 
 pub mod catalogue;
+pub mod compare;
 mod embed;
 mod encoder;
 mod file;
@@ -14,6 +15,7 @@ mod job;
 mod pair;
 mod program;
 mod published;
+mod rows;
 mod run;
 mod spec;
 mod stages;
@@ -32,6 +34,7 @@ pub use job::{Given, Job, Outcome, Side};
 pub use pair::{DEFAULT_PAIRS, PAIR_TENSORS, PairSpec};
 pub use program::program;
 pub use published::{Published, PublishedWeights};
+pub use rows::{SpaceRows, space_rows};
 pub use run::{Run, run};
 pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};

@@ -37,6 +37,12 @@ pub struct PublishedWeights {
 }
 
 impl Published {
+    /// Takes the scores away: they are not those of other settings.
+    pub fn unscored(&mut self) {
+        self.score = None;
+        self.also.clear();
+    }
+
     /// The weights of `space`.
     pub fn weights_of(&self, space: &str) -> Option<&PublishedWeights> {
         self.weights.iter().find(|weights| weights.space == space)

@@ -125,10 +125,37 @@ fn text_recipes_run_on_seeded_weights_end_to_end() {
         "yang-mbert-inb",
         "gupta-text",
     ] {
-        let line = format!("match l.csv --recipe {name} --weights weights --out m.csv --json");
-        let ran = bench.engine(&line).ends(0);
+        // The small encoder has fewer positions; what `show` prints can be changed.
+        let shown = bench.engine(&format!("recipes show {name}")).ends(0).out;
+        bench.write(
+            "r.toml",
+            shown.replace("max_tokens = 128", "max_tokens = 64"),
+        );
+        let line = "match l.csv --recipe r.toml --weights weights --out m.csv --json";
+        let ran = bench.engine(line).ends(0);
+        assert_eq!(ran.json()["recipe"], name);
         let stages: Vec<Value> = ran.json()["stages"].as_array().unwrap().clone();
         assert!(stages.iter().any(|s| s["name"] == "titles"), "{stages:?}");
         assert_eq!(bench.read("m.csv").lines().count(), 7);
     }
+}
+
+#[test]
+fn an_image_recipe_runs_on_seeded_weights_end_to_end() {
+    let bench = Bench::new();
+    let weights = std::fs::read(crate::embed::weights()).unwrap();
+    bench.write("weights/resnet18/model.safetensors", weights);
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo");
+    let text = std::fs::read_to_string(format!("{demo}/listings.csv")).unwrap();
+    let some: Vec<&str> = text.lines().take(5).collect();
+    bench.write("l.csv", some.join("\n") + "\n");
+    let images = format!("{demo}/images");
+    let line = format!(
+        "match l.csv --images {images} --recipe gupta-image --weights weights --out m.csv --json"
+    );
+    let ran = bench.engine(&line).ends(0);
+    let stages: Vec<Value> = ran.json()["stages"].as_array().unwrap().clone();
+    let embed = stages.iter().find(|s| s["name"] == "embed").unwrap();
+    assert_eq!(embed["items"], 4);
+    assert_eq!(bench.read("m.csv").lines().count(), 5);
 }

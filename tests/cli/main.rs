@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod catalogue;
+mod compare;
 mod demo;
 mod embed;
 mod matching;

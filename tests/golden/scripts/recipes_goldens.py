@@ -15,8 +15,8 @@ import pathlib
 
 import numpy as np
 
-SEED = 3
-ROWS = 72
+SEED = 44
+ROWS = 120
 DIMS = 16
 NEAR = 2e-6
 SPREAD = [0.15, 0.35, 0.6, 0.9, 1.3]
