@@ -57,6 +57,15 @@ pub const MAX_SPACES: usize = 64;
 pub const MAX_SPACE_NAME: usize = 40;
 /// The most steps that refine one space.
 pub const MAX_STEPS: usize = 32;
+/// The most steps that clean the titles of one space.
+pub const MAX_CLEAN_STEPS: usize = 32;
+/// The most floors of an agglomeration.
+pub const MAX_FLOORS: usize = 32;
+/// The most listings of a component whose bridges are sought; a larger one is first taken apart along its
+/// weakest pairs.
+pub const MAX_CUT_NODES: usize = 256;
+/// The most steps (listings times pairs, over all rounds) that seeking bridges in one component takes.
+pub const MAX_CUT_WORK: usize = 1 << 26;
 /// The most passes over the numbers of a rule that is tuned.
 pub const MAX_TUNE_PASSES: usize = 8;
 /// The most different numbers that a rule is tried with while it is tuned.

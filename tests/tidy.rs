@@ -44,6 +44,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     // Matching works on (row, row, score) alone: no tensor, no device.
     ("matching", BASE),
+    ("groups", BASE),
     (
         "evaluate",
         &["error", "limits", "lists", "files", "matching"],
@@ -52,7 +53,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "recipe",
         &[
             "error", "limits", "lists", "files", "tensor", "device", "listings", "image", "text",
-            "embed", "search", "refine", "matching", "evaluate", "nn",
+            "embed", "search", "refine", "matching", "groups", "evaluate", "nn",
         ],
     ),
 ];

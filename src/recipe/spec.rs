@@ -7,6 +7,7 @@ use crate::limits::MAX_MATCHES;
 use crate::matching::Rule;
 use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
+use crate::text::clean::CleanStep;
 use crate::text::tfidf::{StopWords, TfidfOptions};
 
 /// A pipeline from listings to matches.
@@ -46,6 +47,8 @@ pub struct Space {
     pub name: String,
     /// Where its rows come from.
     pub of: Of,
+    /// What is done to titles first, in this order; for spaces of titles alone.
+    pub clean: Vec<CleanStep>,
     /// What is done to them, in this order.
     pub refine: Vec<Step>,
 }
@@ -109,12 +112,20 @@ pub enum Step {
     },
 }
 
+impl Of {
+    /// Whether the rows are made of titles, which can be cleaned first.
+    pub fn reads_titles(&self) -> bool {
+        matches!(self, Of::Tfidf { .. } | Of::Text { .. })
+    }
+}
+
 impl Space {
     /// A space that nothing refines.
     pub fn new(name: &str, of: Of) -> Self {
         Space {
             name: name.to_string(),
             of,
+            clean: Vec::new(),
             refine: Vec::new(),
         }
     }

@@ -4,6 +4,7 @@ pub mod clean;
 pub mod python;
 pub mod tfidf;
 pub mod tokenize;
+pub mod units;
 
 /// The 318 English stop words of scikit-learn's `ENGLISH_STOP_WORDS`, sorted.
 pub fn english_stop_words() -> impl Iterator<Item = &'static str> {

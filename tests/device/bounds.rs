@@ -3,7 +3,7 @@
 
 use doppel::device::{Act, DType, Desc, Epilogue, NaiveDevice, Op, Window, bytes_of, values_of};
 
-use crate::harness::{allowed, rounding, run};
+use crate::harness::{allowed, paired, rounding, run};
 
 /// The unit roundoff of f32.
 const U: f64 = 1.0 / (1u64 << 24) as f64;
@@ -179,7 +179,8 @@ fn indices((desc, bytes): &(Desc, Vec<u8>)) -> Vec<usize> {
 }
 
 /// What the sums of the second convolution may lose (`unit` of their size), and what its window makes of what
-/// the wide images may be apart: that is what a 1x1 convolution may by itself, two roundings included.
+/// the wide images may be apart: that is what a 1x1 convolution may by itself, two roundings included. 5x5
+/// windows are summed in pairs of halves.
 fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
     let Op::ExpandDepthwise {
         window,
@@ -247,8 +248,19 @@ fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
     };
     let sums = each(linear(epilogue), size);
     let carried = each(scaled, apart);
+    let (share, least) = match window.kernel {
+        [5, 5] => paired(5),
+        _ => (0.0, 0.0),
+    };
+    let scale = match epilogue.scale {
+        true => values(3 + extra)
+            .iter()
+            .fold(0.0, |m: f32, v| m.max(v.abs())),
+        false => 1.0,
+    };
+    let lost = least * f64::from(scale);
     sums.iter()
         .zip(&carried)
-        .map(|(sum, far)| unit * sum + far)
+        .map(|(sum, far)| (unit + share) * sum + far + lost)
         .collect()
 }

@@ -36,7 +36,7 @@ pub fn hoppers() -> Vec<Arc<GpuDevice>> {
         .collect()
 }
 
-fn gemm(epilogue: Epilogue) -> Op {
+pub fn gemm(epilogue: Epilogue) -> Op {
     Op::Gemm {
         trans_a: false,
         trans_b: true,
@@ -53,9 +53,9 @@ pub fn full(act: Act) -> Epilogue {
     }
 }
 
-type Filled = Vec<(Desc, Vec<u8>)>;
+pub type Filled = Vec<(Desc, Vec<u8>)>;
 
-fn factors(epilogue: Epilogue, [m, n, k]: [usize; 3], dtype: DType, seed: u64) -> Filled {
+pub fn factors(epilogue: Epilogue, [m, n, k]: [usize; 3], dtype: DType, seed: u64) -> Filled {
     let mut dims = vec![vec![m, k], vec![n, k]];
     dims.extend(epilogue.scale.then(|| vec![n]));
     dims.extend(epilogue.bias.then(|| vec![n]));

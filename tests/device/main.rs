@@ -16,6 +16,7 @@ mod gemm_sm90;
 mod harness;
 mod images;
 mod images_half;
+mod long;
 mod margin;
 mod miniature;
 mod modes;

@@ -1,5 +1,6 @@
 //! Recipe files and fusion expressions: what they say, and that what is printed reads back.
 
+mod beyond;
 mod expression;
 mod refused;
 

@@ -4,8 +4,8 @@ use super::{KEYWORDS, expression, rule_to_text};
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::limits::{
-    MAX_EXPRESSION_BYTES, MAX_K, MAX_MATCHES, MAX_POSITIONS, MAX_ROWS, MAX_SPACE_NAME, MAX_SPACES,
-    MAX_STEPS,
+    MAX_CLEAN_STEPS, MAX_EXPRESSION_BYTES, MAX_K, MAX_MATCHES, MAX_POSITIONS, MAX_ROWS,
+    MAX_SPACE_NAME, MAX_SPACES, MAX_STEPS,
 };
 use crate::recipe::{Of, Recipe, Space, Step};
 use crate::search::Fuse;
@@ -43,6 +43,7 @@ pub fn recipe(recipe: &Recipe) -> Checked {
             return Err((Place::Space(i), error.mend("give each a name of its own")));
         }
         of(space, i, &recipe.spaces).map_err(told)?;
+        clean(space).map_err(told)?;
         steps(space, i).map_err(|(place, e)| (place, of_space(space, &e)))?;
     }
     key("fusion", fusion(recipe))?;
@@ -136,6 +137,14 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
                 })
         }
     }
+}
+
+fn clean(space: &Space) -> Result<()> {
+    if !space.clean.is_empty() && !space.of.reads_titles() {
+        let error = Error::input("it is cleaned, and does not read titles");
+        return Err(error.mend("clean spaces of titles alone"));
+    }
+    within("steps of cleaning", space.clean.len(), 0, MAX_CLEAN_STEPS)
 }
 
 /// What [`Fuse::check`] says, with the part's name where it is about one weight.

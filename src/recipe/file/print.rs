@@ -156,6 +156,10 @@ fn space(space: &Space, names: &[&str], out: &mut Lines) {
             }
         }
     }
+    if !space.clean.is_empty() {
+        let steps: Vec<String> = space.clean.iter().map(|s| quoted(s.name())).collect();
+        out.put("clean", format!("[{}]", steps.join(", ")));
+    }
     if !space.refine.is_empty() {
         let steps: Vec<String> = space.refine.iter().map(|s| step(s, names)).collect();
         out.put("refine", format!("[{}]", steps.join(", ")));

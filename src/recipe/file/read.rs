@@ -122,15 +122,16 @@ fn spaces(section: &Value<'_>, folder: &Path) -> Result<(Vec<Space>, Vec<Lines>)
     };
     let mut read = Vec::new();
     for (name, value) in &entries {
-        let (of, refine) = space::read(value, &names)?;
-        let (refine, steps) = refine.into_iter().unzip();
+        let written = space::read(value, &names)?;
+        let (refine, steps) = written.refine.into_iter().unzip();
         let lines = Lines {
             space: value.line(),
             steps,
         };
         let space = Space {
             name: (*name).to_string(),
-            of,
+            of: written.of,
+            clean: written.clean,
             refine,
         };
         read.push((space, lines));

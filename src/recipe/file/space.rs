@@ -6,12 +6,13 @@ use super::no_space;
 use super::table::{Table, Value, cut};
 use crate::device::Act;
 use crate::error::{Error, Result};
-use crate::limits::MAX_STEPS;
+use crate::limits::{MAX_CLEAN_STEPS, MAX_STEPS};
 use crate::nn::text::TextPool;
 use crate::nn::{self, GlobalPool, ImageOptions};
 use crate::recipe::{EncoderSpec, Framing, Of, Step, TextSpec};
 use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
+use crate::text::clean::{CLEAN_STEPS, CleanStep};
 use crate::text::tfidf::{Analyzer, Df, Norm, StopWords, StripAccents, TfidfOptions, TokenPattern};
 
 /// What the names and the paths of a space mean.
@@ -25,7 +26,7 @@ pub struct Names<'a> {
 /// The kinds of spaces: the key that makes a space one, what errors call it, and its other keys.
 const KINDS: [(&str, &str, &[&str]); 8] = [
     ("phash", "a space of hashes", &["refine"]),
-    ("tfidf", "a space of TF-IDF", &["refine"]),
+    ("tfidf", "a space of TF-IDF", &["clean", "refine"]),
     ("image", "a space of images", &IMAGE),
     ("text", "a space of titles", &TEXT),
     ("file", "a space from a file", &["refine"]),
@@ -47,13 +48,14 @@ const IMAGE: [&str; 10] = [
     "refine",
 ];
 
-const TEXT: [&str; 7] = [
+const TEXT: [&str; 8] = [
     "weights",
     "pool",
     "max_tokens",
     "raw",
     "decode_escapes",
     "mmap",
+    "clean",
     "refine",
 ];
 
@@ -149,9 +151,18 @@ fn path(value: &Value<'_>, folder: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The space of `value`, with the places of other spaces as [`Names::all`] has them; its steps come with
-/// their lines.
-pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<(Of, Vec<(Step, u64)>)> {
+/// A space as it is written.
+pub struct Read {
+    /// Where its rows come from.
+    pub of: Of,
+    /// How titles are cleaned.
+    pub clean: Vec<CleanStep>,
+    /// The steps, with the lines that they stand on.
+    pub refine: Vec<(Step, u64)>,
+}
+
+/// The space of `value`, with the places of other spaces as [`Names::all`] has them.
+pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<Read> {
     let keys = Keys::of(value)?;
     let kinds: Vec<_> = KINDS
         .iter()
@@ -201,7 +212,22 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<(Of, Vec<(Step, u64)
         None => Vec::new(),
     };
     let steps = steps.iter().map(|v| Ok((step(v, names)?, v.line())));
-    Ok((made?, steps.collect::<Result<_>>()?))
+    Ok(Read {
+        of: made?,
+        clean: keys.get("clean").map_or(Ok(Vec::new()), |v| clean(&v))?,
+        refine: steps.collect::<Result<_>>()?,
+    })
+}
+
+/// The steps of cleaning, in the order given.
+fn clean(value: &Value<'_>) -> Result<Vec<CleanStep>> {
+    let steps = value.list()?;
+    if steps.len() > MAX_CLEAN_STEPS {
+        let message = format!("{} has {} steps", value.key, steps.len());
+        let error = Error::limit(message).line(value.line());
+        return Err(error.mend(format!("{MAX_CLEAN_STEPS} are the most")));
+    }
+    steps.iter().map(|step| step.one_of(CLEAN_STEPS)).collect()
 }
 
 /// A key that is either true or not there.

@@ -118,6 +118,8 @@ impl Run<'_> {
     /// The key of what a space's encoder makes of a side; none for a space without an encoder.
     fn encoder_key(&self, space: usize, which: Which) -> Result<Option<Key>> {
         let name = &self.job.recipe.spaces[space].name;
+        let clean = self.job.recipe.spaces[space].clean.iter();
+        let clean: Vec<&str> = clean.map(|step| step.name()).collect();
         let side = self.side(which);
         let items = &side.listings.items;
         let kind = self.job.device.info().kind;
@@ -158,6 +160,7 @@ impl Run<'_> {
                         "encoder": encoder.read()?.settings()?,
                         "titles": inputs::column(titles()),
                         "decode_escapes": decode_escapes,
+                        "clean": clean,
                         "device": kind,
                     }))
                 });

@@ -11,13 +11,14 @@ use super::super::spec::Of as Source;
 use super::super::stages::Of;
 use super::super::titles::{TitleWork, embed_titles_into};
 use super::super::work::{Kept, Made, Told};
+use super::held::Fresh;
 use super::{Data, Held, Run, Which, inputs};
 use crate::embed::store;
 use crate::error::{Error, Kind, Result};
 use crate::image::ImageFolder;
 use crate::listings::Listing;
 use crate::tensor::{Csr, Rows};
-use crate::text::clean::decode_escapes;
+use crate::text::clean::{CleanStep, clean, decode_escapes};
 use crate::text::tfidf::{Tfidf, TfidfOptions};
 
 impl Run<'_> {
@@ -54,7 +55,8 @@ impl Run<'_> {
         if !made || given(space) {
             return space;
         }
-        let same = |&other: &usize| spaces[other].of == spaces[space].of && !given(other);
+        let source = |space: usize| (&spaces[space].of, &spaces[space].clean);
+        let same = |&other: &usize| source(other) == source(space) && !given(other);
         (0..space).find(same).unwrap_or(space)
     }
 
@@ -143,7 +145,7 @@ impl Run<'_> {
                 .mend("give one row for each data row of the CSV, rejected ones too")
         };
         match given {
-            Given::Rows(rows) if rows.rows() == wanted => Ok(Held::Shared(rows)),
+            Given::Rows(rows) if rows.rows() == wanted => Ok(Held::shared(rows)),
             Given::Rows(rows) => Err(wrong(rows.rows())),
             Given::File(path) => {
                 let manifest = match store::check(&path)? {
@@ -151,7 +153,7 @@ impl Run<'_> {
                     None => store::Manifest::of(&path, serde_json::Value::Null)?,
                 };
                 match manifest.rows as usize == wanted {
-                    true => Ok(Held::File(path, manifest.sha256)),
+                    true => Ok(Held::file(path, manifest.sha256)),
                     false => Err(wrong(manifest.rows as usize).path(path)),
                 }
             }
@@ -167,21 +169,19 @@ impl Run<'_> {
         })?;
         let items = self.side(which).listings.items.len();
         let (label, file) = (self.label(space, which), self.file(space, which));
-        let device = Arc::clone(&self.job.device);
-        let kept = self.stage(("concat", &label), (&file, &key), items, || {
-            let rows = held.iter().map(|(h, w)| Ok((h.read()?, *w)));
+        let keeper = self.keeper.clone();
+        let joined = self.stage_held(("concat", &label), (&file, &key), items, || {
+            if let Some(keeper) = keeper.as_deref()
+                && let Some(rows) = keeper.concat(&held)?
+            {
+                return Ok(rows);
+            }
+            let rows = held.iter().map(|(h, w)| Ok((h.rows()?, *w)));
             let rows: Vec<(Arc<Rows>, f64)> = rows.collect::<Result<_>>()?;
             let parts: Vec<(&Rows, f64)> = rows.iter().map(|(r, w)| (&**r, *w)).collect();
-            let told = Told {
-                items,
-                ..Told::default()
-            };
-            Ok((
-                Made::Rows(crate::refine::concat_on(&*device, &parts)?),
-                told,
-            ))
+            Ok(Fresh::Host(Made::Rows(crate::refine::concat(&parts)?)))
         })?;
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(joined))
     }
 
     /// Each row's hash: from its cell, else from its image.
@@ -244,6 +244,7 @@ impl Run<'_> {
         decode: bool,
     ) -> Result<Data> {
         let rows = self.side(which).listings.items.len();
+        let decode = (decode, &self.job.recipe.spaces[space].clean[..]);
         let key = self.key(|| {
             let column = |which| {
                 let titles = titles(self.side(which), decode);
@@ -294,7 +295,7 @@ impl Run<'_> {
             self.words.insert(space, model);
         }
         self.heed(which, &kept.told);
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(Held::kept(kept)))
     }
 
     fn images(
@@ -316,6 +317,7 @@ impl Run<'_> {
             return Err(super::encoders::no_folder());
         };
         let folder = ImageFolder::open(folder)?;
+        self.make_room()?;
         let open = self.image_encoder(space)?;
         let work = ImageWork {
             encoder: &open.encoder,
@@ -354,9 +356,11 @@ impl Run<'_> {
             return Ok(self.encoded(which, kept));
         }
         let side = self.side(which).clone();
+        self.make_room()?;
         let open = self.title_encoder(space)?;
         let work = TitleWork {
             decode_escapes,
+            clean: &self.job.recipe.spaces[space].clean,
             ..TitleWork::new(&open)
         };
         let (rows, dims) = (side.listings.items.len(), open.encoder.dims());
@@ -379,21 +383,36 @@ impl Run<'_> {
         Ok(self.encoded(which, kept))
     }
 
+    /// Frees the card's memory for an encoder, where that is little.
+    fn make_room(&self) -> Result<()> {
+        self.keeper
+            .as_ref()
+            .map_or(Ok(()), |keeper| keeper.make_room())
+    }
+
     /// What an encoder made, now or in an earlier run.
     fn encoded(&mut self, which: Which, kept: Kept) -> Data {
         self.heed(which, &kept.told);
-        Data::Rows(Held::Kept(kept))
+        Data::Rows(Held::kept(kept))
     }
 }
 
-/// A side's titles, of listings that were not rejected.
-fn titles<'a>(side: &Side<'a>, decode: bool) -> Vec<Option<std::borrow::Cow<'a, str>>> {
+/// A side's titles as they are read, of listings that were not rejected: whether escapes are decoded, and how
+/// titles are cleaned.
+fn titles<'a>(
+    side: &Side<'a>,
+    (decode, steps): (bool, &[CleanStep]),
+) -> Vec<Option<std::borrow::Cow<'a, str>>> {
     use std::borrow::Cow;
     let title = |l: &'a Listing| {
         let title = l.title.as_deref().filter(|_| !l.rejected)?;
-        Some(match decode {
+        let title = match decode {
             true => Cow::Owned(decode_escapes(title)),
             false => Cow::Borrowed(title),
+        };
+        Some(match steps.is_empty() {
+            true => title,
+            false => Cow::Owned(clean(&title, steps).into_owned()),
         })
     };
     side.listings.items.iter().map(title).collect()

@@ -8,7 +8,7 @@ use crate::listings::{Ledger, Listings};
 use crate::lists::Lists;
 use crate::matching::{Source, resolve_capped};
 use crate::recipe::job::{Given, Job, Side};
-use crate::recipe::run::{self, Run};
+use crate::recipe::run::Run;
 use crate::recipe::spec::{Of, Recipe};
 use crate::recipe::stages::{Clock, Quiet, Stage, Watch};
 use crate::recipe::work::{Made, Work};
@@ -205,7 +205,7 @@ impl Sample {
             let mut all = Vec::new();
             for &(space, below) in spaces {
                 run.gather(space)?;
-                all.push(run::lists(run.neighbours(space, below)?)?);
+                all.push(run.neighbours(space, below)?);
             }
             Ok(all)
         })
