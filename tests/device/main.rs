@@ -25,6 +25,7 @@ mod neighbours_fused;
 mod neighbours_hamming;
 mod neighbours_large;
 mod neighbours_sparse;
+mod overflow;
 mod preprocess;
 mod sweep;
 mod text;

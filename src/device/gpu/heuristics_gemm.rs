@@ -225,7 +225,9 @@ mod tests {
         assert_eq!(SPLIT.shared(), 5 * 16384 + 64 * 68 * 4 + 80);
         for tile in TILES.iter().chain([&SPLIT]) {
             assert!(tile.shared() <= 227 << 10, "{tile:?}");
-            assert!(tile.symbol.starts_with("sm90_f16_gemm_"));
+            let [f16, bf16] = tile.symbols;
+            let same = bf16.strip_prefix("sm90_bf16_gemm_");
+            assert!(same.is_some() && f16.strip_prefix("sm90_f16_gemm_") == same);
         }
         assert_eq!((TILES[0].threads(), SPLIT.threads()), (384, 256));
     }
