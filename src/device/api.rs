@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::desc::{Buf, Desc, Mem};
 use super::fusion::Fusion;
 use super::gpu::driver::Stream;
+use super::lower::Precision;
 use super::op::Op;
 use super::pictures::Pictures;
 use super::spaces::{FusedFound, FusedSearch, SparseSearch};
@@ -342,6 +343,11 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// What the work failed with.
     fn sync(&self, stream: Stream) -> Result<()>;
+
+    /// How encoders store values on it, where nobody says otherwise: a card's are in half precision.
+    fn storage(&self) -> Precision {
+        Precision::F32
+    }
 
     /// Its streams, where work can be put ahead: a card's.
     fn streams(&self) -> Option<&dyn Streams> {

@@ -28,6 +28,7 @@ mod neighbours_hamming;
 mod neighbours_join;
 mod neighbours_large;
 mod neighbours_sparse;
+mod overflow;
 mod preprocess;
 mod search_memory;
 mod sweep;

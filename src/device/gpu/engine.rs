@@ -15,6 +15,7 @@ use super::{
 use crate::device::api::{Chosen, Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::fusion::Fusion;
+use crate::device::lower::Precision;
 use crate::device::op::Op;
 use crate::device::pictures::Pictures;
 use crate::device::spaces::{FusedFound, FusedSearch, SparseSearch};
@@ -59,6 +60,7 @@ impl Choice {
 /// A card behind a driver: a real one, or the simulated one of the tests.
 pub struct GpuDevice {
     info: DeviceInfo,
+    storage: Precision,
     pub(super) card: Arc<Card>,
 }
 
@@ -71,8 +73,14 @@ impl GpuDevice {
                 kind: card.driver,
                 name: card.name.clone(),
             },
+            storage: Precision::F16,
             card: Card::new(driver),
         }
+    }
+
+    /// The same, whose encoders store values in `storage`.
+    pub fn storing(self, storage: Precision) -> Self {
+        GpuDevice { storage, ..self }
     }
 
     /// What its driver says of it.
@@ -429,6 +437,10 @@ impl Device for GpuDevice {
 
     fn sync(&self, stream: Stream) -> Result<()> {
         self.card.driver.sync(stream)
+    }
+
+    fn storage(&self) -> Precision {
+        self.storage
     }
 
     fn streams(&self) -> Option<&dyn Streams> {
