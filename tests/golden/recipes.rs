@@ -9,12 +9,14 @@ use doppel::device;
 use doppel::listings::Listings;
 use doppel::recipe::{Given, Job, Of, Quiet, Recipe, Side, catalogue, run};
 use doppel::tensor::{Matrix, Rows};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 
 #[derive(serde::Deserialize)]
 struct Golden {
     seed: u64,
     rows: usize,
     dims: usize,
+    pair_bias: f32,
     recipes: Vec<Answer>,
 }
 
@@ -66,6 +68,32 @@ impl Golden {
         Matrix::new(self.rows, self.dims, data).unwrap()
     }
 
+    /// The classifier of pairs, as the script makes it.
+    fn pair(&self, path: &Path) {
+        let mut state = self.fnv("pair");
+        let mut draws = |count: usize| -> Vec<u8> {
+            let draw = |_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                ((state >> 40) as f64 / 16_777_216.0 - 0.5) as f32
+            };
+            (0..count).map(draw).flat_map(f32::to_le_bytes).collect()
+        };
+        let (inner, dims) = (24, 2 * self.dims);
+        let tensors = [
+            ("fc1.weight", vec![inner, dims], draws(inner * dims)),
+            ("fc1.bias", vec![inner], draws(inner)),
+            ("fc2.weight", vec![1, inner], draws(inner)),
+            ("fc2.bias", vec![1], self.pair_bias.to_le_bytes().to_vec()),
+        ];
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+            (*name, view)
+        });
+        std::fs::write(path, serialize(views, None).unwrap()).unwrap();
+    }
+
     /// Listings with an id and a hash.
     fn listings(&self, folder: &Path) -> Listings {
         let mut text = String::from("posting_id,image_phash,title\n");
@@ -84,7 +112,7 @@ impl Golden {
 
     /// The vectors of all spaces that have some of their own.
     fn given(&self, recipe: &Recipe) -> Vec<(String, Given)> {
-        let own = |of: &Of| !matches!(of, Of::Phash | Of::Concat(_) | Of::Fused { .. });
+        let own = |of: &Of| !matches!(of, Of::Phash | Of::Concat(_)) && !of.is_scores();
         let spaces = recipe.spaces.iter().filter(|s| own(&s.of));
         let given = spaces.map(|s| {
             let rows = Rows::Dense(self.vectors(&s.name));
@@ -99,6 +127,7 @@ fn every_recipe_answers_as_numpy_does() {
     let golden = golden();
     let folder = tempfile::tempdir().unwrap();
     let listings = golden.listings(folder.path());
+    golden.pair(&folder.path().join("pair.safetensors"));
     let answers: BTreeMap<&str, &Answer> =
         golden.recipes.iter().map(|a| (&a.name[..], a)).collect();
     let names: Vec<&str> = answers.keys().copied().collect();
@@ -106,7 +135,7 @@ fn every_recipe_answers_as_numpy_does() {
     built_in.sort_unstable();
     assert_eq!(names, built_in, "each recipe has its golden");
     for name in catalogue::names() {
-        let recipe = catalogue::parse(name, Path::new("")).unwrap();
+        let recipe = catalogue::parse(name, folder.path()).unwrap();
         let job = Job {
             side: Side {
                 given: golden.given(&recipe),
