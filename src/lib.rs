@@ -121,6 +121,7 @@
 //! ```
 
 pub mod bench;
+pub mod classify;
 pub mod device;
 pub mod embed;
 pub mod error;

@@ -47,6 +47,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "refine",
         &["error", "limits", "lists", "files", "tensor", "device"],
     ),
+    // Rows and labels in, how often the nearest rows' labels are right out.
+    (
+        "classify",
+        &["error", "limits", "lists", "files", "tensor", "random"],
+    ),
     // Matching works on (row, row, score) alone: no tensor, no device.
     ("matching", BASE),
     ("groups", BASE),

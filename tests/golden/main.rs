@@ -2,6 +2,7 @@
 
 mod folds;
 mod jpeg;
+mod knn;
 mod pair;
 mod phash;
 mod prepare;

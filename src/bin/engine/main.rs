@@ -1,6 +1,7 @@
 //! The command line: one file a verb; each parses, calls the library and prints.
 
 mod bench;
+mod classify;
 mod common;
 mod compare;
 mod demo;
@@ -51,6 +52,8 @@ enum Verb {
     Tfidf(tfidf::Arguments),
     /// Find the exact nearest neighbours of each row: dense, sparse, hashes, or several combined
     Search(search::Arguments),
+    /// Label each listing by its nearest others, and say how often that is right
+    Classify(classify::Arguments),
     /// Score matches against labelled listings
     Evaluate(evaluate::Arguments),
     /// Choose a recipe's thresholds on labelled listings
@@ -78,6 +81,7 @@ impl Verb {
             Verb::Embed(a) => &a.common,
             Verb::Tfidf(a) => &a.common,
             Verb::Search(a) => &a.common,
+            Verb::Classify(a) => &a.common,
             Verb::Evaluate(a) => &a.common,
             Verb::Tune(a) => &a.common,
             Verb::Recipes(a) => &a.common,
@@ -97,6 +101,7 @@ impl Verb {
             Verb::Embed(a) => embed::run(a),
             Verb::Tfidf(a) => tfidf::run(a),
             Verb::Search(a) => search::run(a),
+            Verb::Classify(a) => classify::run(a),
             Verb::Evaluate(a) => evaluate::run(a),
             Verb::Tune(a) => tune::run(a),
             Verb::Recipes(a) => recipes::run(a),

@@ -1,7 +1,9 @@
 //! Titles as text: what is done to them before they are tokenised, when it is asked for.
 
+mod lemma;
 mod steps;
 mod words;
+mod words_out;
 
 pub use steps::{CLEAN_STEPS, CleanStep, clean};
 pub use words::PROMO;

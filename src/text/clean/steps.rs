@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use waken_snowball::Algorithm;
 
-use super::{PROMO, decode_escapes};
+use super::{PROMO, decode_escapes, lemma, words_out};
 
 /// One step of cleaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +15,19 @@ pub enum CleanStep {
     Escapes,
     /// Words by which sellers praise an offer ([`PROMO`], in any case) go.
     Promo,
+    /// ASCII punctuation goes.
+    Punctuation,
+    /// Characters that are no letters become spaces.
+    Special,
+    /// White space becomes single spaces, and none at the ends.
+    Whitespace,
+    /// scikit-learn's English stop words go, in any case.
+    StopWordsEnglish,
+    /// Words of fewer than four characters go.
+    FourLetters,
+    /// English plurals and irregular forms become the words of a dictionary, as far as rules and a short list
+    /// tell.
+    LemmatiseEnglish,
     /// English words become their stems, by Snowball's English stemmer.
     StemEnglish,
     /// Indonesian words become their stems, by Snowball's Indonesian stemmer.
@@ -26,6 +39,12 @@ pub const CLEAN_STEPS: &[(&str, CleanStep)] = &[
     ("lower", CleanStep::Lower),
     ("escapes", CleanStep::Escapes),
     ("promo", CleanStep::Promo),
+    ("punctuation", CleanStep::Punctuation),
+    ("special", CleanStep::Special),
+    ("whitespace", CleanStep::Whitespace),
+    ("stop_words_english", CleanStep::StopWordsEnglish),
+    ("four_letters", CleanStep::FourLetters),
+    ("lemmatise_english", CleanStep::LemmatiseEnglish),
     ("stem_english", CleanStep::StemEnglish),
     ("stem_indonesian", CleanStep::StemIndonesian),
 ];
@@ -43,6 +62,14 @@ impl CleanStep {
             CleanStep::Lower => title.to_lowercase(),
             CleanStep::Escapes => decode_escapes(title),
             CleanStep::Promo => without_promo(title),
+            CleanStep::Punctuation => words_out::punctuation(title),
+            CleanStep::Special => words_out::special(title),
+            CleanStep::Whitespace => words_out::whitespace(title),
+            CleanStep::StopWordsEnglish => words_out::stop_words(title),
+            CleanStep::FourLetters => words_out::short_words(title),
+            CleanStep::LemmatiseEnglish => {
+                words(title, |word| Some(Cow::Owned(lemma::lemma(word))))
+            }
             CleanStep::StemEnglish => stemmed(title, Algorithm::English),
             CleanStep::StemIndonesian => stemmed(title, Algorithm::Indonesian),
         }
@@ -159,6 +186,108 @@ mod tests {
         assert_eq!(clean(title, &[Escapes, Lower, Promo]), "café bags");
         // Upper case is not stemmed.
         assert_eq!(clean("BAGS", &[StemEnglish, Lower]), "bags");
+    }
+
+    /// "Original Titles" and "Preprocessed Titles" of the five authors' slides, as they stand there; `...` is
+    /// theirs.
+    const SLIDE: [(&str, &str); 10] = [
+        ("Paper Bag Victoria Secret", "paper victoria secret"),
+        (
+            "Double Tape 3M VHB 12 mm x 4,5 m ORIGINAL / DO...",
+            "doubl tape origin doubl foam tape",
+        ),
+        (
+            "Maling TTS Canned Pork Luncheon Meat 397 gr",
+            "male can pork luncheon meat",
+        ),
+        (
+            "Daster Batik Lengan pendek - Motif Acak / Camp...",
+            "daster batik lengan pendek motif acak campur 1...",
+        ),
+        (r"Nescafe \xc3\x89clair Latte 220ml", "nescaf clair latt"),
+        (
+            "CELANA WANITA (BB 45-84 KG)Harem wanita (bisa...",
+            "celana wanita harem wanita bisa",
+        ),
+        ("Jubah anak size 1-12 thn", "jubah anak size"),
+        (
+            "KULOT PLISKET SALUR /CANDY PLISKET /WISH KULOT...",
+            "kulot plisket salur candi plisket wish kulot p...",
+        ),
+        (
+            "[LOGU] Tempelan kulkas magnet angka, tempelan ...",
+            "logu tempelan kulkas magnet angka tempelan angk...",
+        ),
+        (
+            "BIG SALE SEPATU PANTOFEL KULIT KEREN KERJA KAN...",
+            "sale sepatu pantofel kulit keran kerja kantor ...",
+        ),
+    ];
+
+    /// Their second preprocessing. The slide lists the steps in no order; this one gives its rows.
+    const SECOND: [CleanStep; 7] = [
+        Special,
+        Lower,
+        StopWordsEnglish,
+        FourLetters,
+        LemmatiseEnglish,
+        StemEnglish,
+        Whitespace,
+    ];
+
+    #[test]
+    fn the_slides_rows_come_out() {
+        // What their rows have and no English stemmer makes: Porter's rules take the s of "kulkas", and no
+        // rule makes "keran" of "keren".
+        let theirs = [("kulkas", "kulka"), ("keran", "keren")];
+        let mut differ = Vec::new();
+        for (title, wanted) in SLIDE {
+            // A word that is cut short tells nothing.
+            let whole = |text: &'static str| match text.strip_suffix("...") {
+                Some(cut) => cut.rsplit_once(' ').map_or("", |(whole, _)| whole),
+                None => text,
+            };
+            let cleaned = clean(whole(title), &SECOND);
+            let words: Vec<&str> = cleaned.split(' ').collect();
+            let wanted: Vec<&str> = whole(wanted).split(' ').collect();
+            match title.ends_with("...") {
+                false => assert_eq!(words, wanted),
+                true => assert!(
+                    words.len() >= 3 && words.len() <= wanted.len(),
+                    "{title}: {words:?}"
+                ),
+            }
+            for (word, wanted) in words.iter().zip(&wanted).filter(|(a, b)| a != b) {
+                differ.push((wanted.to_string(), word.to_string()));
+            }
+        }
+        // Of this one another slide has all.
+        let whole = "Double Tape 3M VHB 12 mm x 4,5 m ORIGINAL / DOUBLE FOAM TAPE";
+        assert_eq!(clean(whole, &SECOND), SLIDE[1].1);
+        let theirs = theirs.map(|(theirs, ours)| (theirs.to_string(), ours.to_string()));
+        assert_eq!(differ, theirs);
+    }
+
+    #[test]
+    fn the_first_preprocessing_takes_case_stop_words_punctuation_and_space() {
+        let first = [Lower, StopWordsEnglish, Punctuation, Whitespace];
+        let title = "  The Jubah, for Anak! (size 1-12)\tand more ";
+        assert_eq!(clean(title, &first), "jubah anak size 112");
+        assert_eq!(
+            Punctuation.apply("a!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~z é"),
+            "az é"
+        );
+        assert_eq!(Special.apply("✖a1é[b"), " a é b");
+        assert_eq!(FourLetters.apply("abc abcd ab éééé x"), "abcd éééé");
+        assert_eq!(Whitespace.apply("\u{a0} a \n b "), "a b");
+        assert_eq!(
+            StopWordsEnglish.apply("THE theory of the lamp"),
+            "theory lamp"
+        );
+        assert_eq!(
+            LemmatiseEnglish.apply("women shoes, 3 boxes"),
+            "woman shoe, 3 box"
+        );
     }
 
     #[test]
