@@ -188,6 +188,14 @@ impl Matches {
         self.firing_offsets.push(self.firings.len());
     }
 
+    /// Appends a row with these matches and their evidence, which stand in order.
+    pub(super) fn push_as_they_are(&mut self, matches: &[Match], firings: &[Firing]) {
+        self.matches.extend_from_slice(matches);
+        self.firings.extend_from_slice(firings);
+        self.offsets.push(self.matches.len());
+        self.firing_offsets.push(self.firings.len());
+    }
+
     /// Appends the rows of `next`.
     pub(super) fn append(&mut self, next: &Matches) {
         let (matches, firings) = (self.matches.len(), self.firings.len());

@@ -5,6 +5,7 @@
 //! titles, or both: their neighbours join the sweep. [`embed_images`] and [`embed_titles`] make an
 //! encoder's vectors of listings.
 
+mod after;
 mod embed;
 mod encoder;
 mod file;
@@ -21,6 +22,7 @@ mod titles;
 mod tune;
 pub mod work;
 
+pub use after::{After, Conflicts, GROUP};
 pub use embed::{Embedded, ImageWork, embed_images, embed_images_into};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
 pub use file::{KEYWORDS, rule_from_text, rule_to_text};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::after::{After, Conflicts};
 use super::{EncoderSpec, TextSpec};
 use crate::limits::MAX_MATCHES;
 use crate::matching::Rule;
@@ -27,6 +28,8 @@ pub struct Recipe {
     pub spaces: Vec<Space>,
     /// Which neighbours match. Its sources are places in `spaces`.
     pub fusion: Rule,
+    /// What is done to the matches then.
+    pub after: After,
     /// What the thresholds were chosen on, when that is known.
     pub tuned: Option<Tuned>,
 }
@@ -109,6 +112,8 @@ pub enum Step {
         /// The space whose neighbours are blended (a place in [`Recipe::spaces`]), as it stands when all
         /// of its own steps are done; the space itself, as this step finds it, when there is none.
         by: Option<usize>,
+        /// Neighbours that conflict with the row are none.
+        conflicts: Conflicts,
     },
 }
 
@@ -155,6 +160,7 @@ impl Recipe {
             matches: MAX_MATCHES,
             fusion: Rule::default_fusion(0, 1, image, title),
             spaces,
+            after: After::default(),
             tuned: None,
         }
     }

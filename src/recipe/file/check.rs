@@ -1,6 +1,6 @@
 //! Whether a recipe makes sense, before anything runs.
 
-use super::{KEYWORDS, expression, rule_to_text};
+use super::{KEYWORDS, after, expression, rule_to_text};
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::limits::{
@@ -47,6 +47,10 @@ pub fn recipe(recipe: &Recipe) -> Checked {
         steps(space, i).map_err(|(place, e)| (place, of_space(space, &e)))?;
     }
     key("fusion", fusion(recipe))?;
+    if let Some(groups) = &recipe.after.groups {
+        key("groups", groups.check())?;
+    }
+    key("chisel", after::check_chisel(&recipe.after.chisel))?;
     key("tuned", tuned(recipe))
 }
 
@@ -206,7 +210,7 @@ fn steps(space: &Space, i: usize) -> Checked {
     for (at, one) in space.refine.iter().enumerate() {
         let checked = match *one {
             Step::Expand(expand) => expand.check(),
-            Step::Blend { blend, by } => blend
+            Step::Blend { blend, by, .. } => blend
                 .check()
                 .and_then(|()| by.map_or(Ok(()), |by| earlier(by, i))),
         };

@@ -18,6 +18,9 @@ pub fn recipe(recipe: &Recipe) -> String {
     out.put("neighbours", recipe.neighbours);
     out.put("matches", recipe.matches);
     out.put("fusion", quoted(&rule_to_text(&recipe.fusion, &names)));
+    for (key, value) in super::after::print(&recipe.after) {
+        out.put(key, value);
+    }
     for one in &recipe.spaces {
         out.section(&format!("spaces.{}", key(&one.name)));
         space(one, &names, &mut out);
@@ -84,7 +87,7 @@ fn key(name: &str) -> String {
 }
 
 /// A number of TOML; a whole one without a fraction.
-fn float(x: f64) -> String {
+pub(super) fn float(x: f64) -> String {
     match x == x.trunc() && x.abs() < 1e15 {
         true => format!("{x}"),
         false => format!("{x:?}"),
@@ -173,7 +176,7 @@ fn weights(path: &std::path::Path, out: &mut Lines) {
     }
 }
 
-fn braced(entries: &[String]) -> String {
+pub(super) fn braced(entries: &[String]) -> String {
     match entries.is_empty() {
         true => "{}".to_string(),
         false => format!("{{ {} }}", entries.join(", ")),
@@ -187,11 +190,17 @@ fn step(step: &Step, names: &[&str]) -> String {
             expand.k,
             float(expand.alpha)
         ),
-        Step::Blend { blend, by } => {
+        Step::Blend {
+            blend,
+            by,
+            conflicts,
+        } => {
             let mut entries = vec![format!("distance = {}", float(blend.distance))];
             entries.extend(blend.min2.map(|min2| format!("min2 = {}", float(min2))));
             let by = by.and_then(|by| names.get(by));
             entries.extend(by.map(|by| format!("by = {}", quoted(by))));
+            let named = (!conflicts.is_empty()).then(|| super::after::named(conflicts));
+            entries.extend(named.map(|named| format!("conflicts = {named}")));
             format!("{{ blend = {} }}", braced(&entries))
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+use super::after;
 use super::check::{self, Place};
 use super::expression::rule_from_text;
 use super::space::{self, Names};
@@ -12,13 +13,16 @@ use crate::error::{Error, Result};
 use crate::limits::{MAX_MATCHES, MAX_SPACES};
 use crate::recipe::{Of, Recipe, Space, Step, Tuned};
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 11] = [
     "name",
     "about",
     "source",
     "neighbours",
     "matches",
     "fusion",
+    "conflicts",
+    "groups",
+    "chisel",
     "spaces",
     "tuned",
 ];
@@ -58,6 +62,7 @@ pub fn recipe(text: &str, folder: &Path) -> Result<Recipe> {
         matches: count("matches")?,
         fusion: rule.map_err(|e| e.line(fusion.line()))?,
         spaces,
+        after: after::read(&table)?,
         tuned: table.get("", "tuned").map(|v| tuned(&v)).transpose()?,
     };
     check::recipe(&recipe).map_err(|(place, error)| {

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::no_space;
 use super::table::{Table, Value, cut};
+use super::{after, no_space};
 use crate::device::Act;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_CLEAN_STEPS, MAX_STEPS};
 use crate::nn::text::TextPool;
 use crate::nn::{self, GlobalPool, ImageOptions};
-use crate::recipe::{EncoderSpec, Framing, Of, Step, TextSpec};
+use crate::recipe::{Conflicts, EncoderSpec, Framing, Of, Step, TextSpec};
 use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
 use crate::text::clean::{CLEAN_STEPS, CleanStep};
@@ -102,44 +102,44 @@ pub const IMAGE_POOLS: [(&str, GlobalPool); 2] =
 pub const TEXT_POOLS: [(&str, TextPool); 2] = [("cls", TextPool::Cls), ("mean", TextPool::Mean)];
 
 /// A table, and the way to its keys.
-struct Keys<'a> {
+pub struct Keys<'a> {
     table: Table<'a>,
     at: String,
 }
 
 impl<'a> Keys<'a> {
-    fn of(value: &Value<'a>) -> Result<Self> {
+    pub fn of(value: &Value<'a>) -> Result<Self> {
         Ok(Keys {
             table: value.table()?,
             at: format!("{}.", value.key),
         })
     }
 
-    fn only(&self, of: &str, known: &[&str]) -> Result<()> {
+    pub fn only(&self, of: &str, known: &[&str]) -> Result<()> {
         self.table.only(&self.at, of, known)
     }
 
-    fn get(&self, key: &str) -> Option<Value<'a>> {
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
         self.table.get(&self.at, key)
     }
 
-    fn flag(&self, key: &str, default: bool) -> Result<bool> {
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
         self.get(key).map_or(Ok(default), |v| v.boolean())
     }
 
-    fn count(&self, key: &str) -> Result<Option<usize>> {
+    pub fn count(&self, key: &str) -> Result<Option<usize>> {
         self.get(key).map(|v| v.count()).transpose()
     }
 
-    fn number(&self, key: &str) -> Result<Option<f64>> {
+    pub fn number(&self, key: &str) -> Result<Option<f64>> {
         self.get(key).map(|v| v.number()).transpose()
     }
 
-    fn one_of<T: Copy>(&self, key: &str, names: &[(&str, T)]) -> Result<Option<T>> {
+    pub fn one_of<T: Copy>(&self, key: &str, names: &[(&str, T)]) -> Result<Option<T>> {
         self.get(key).map(|v| v.one_of(names)).transpose()
     }
 
-    fn path(&self, key: &str, folder: &Path) -> Result<Option<PathBuf>> {
+    pub fn path(&self, key: &str, folder: &Path) -> Result<Option<PathBuf>> {
         self.get(key).map(|v| path(&v, folder)).transpose()
     }
 }
@@ -429,7 +429,7 @@ fn step(value: &Value<'_>, names: &Names<'_>) -> Result<Step> {
         }
         (None, Some(blend)) => {
             let keys = Keys::of(&blend)?;
-            keys.only("blend", &["distance", "min2", "by"])?;
+            keys.only("blend", &["distance", "min2", "by", "conflicts"])?;
             let distance = keys.number("distance")?.ok_or_else(|| {
                 let mend = "give blend = { distance = 0.4 }, say";
                 blend.wrong("has no distance").mend(mend)
@@ -444,6 +444,9 @@ fn step(value: &Value<'_>, names: &Names<'_>) -> Result<Step> {
                     min2: keys.number("min2")?,
                 },
                 by,
+                conflicts: keys
+                    .get("conflicts")
+                    .map_or(Ok(Conflicts::default()), |v| after::conflicts(&v))?,
             })
         }
         (None, None) => Err(value

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::after::GROUP;
 use super::job::{Job, Outcome, Side};
 use super::stages::{Clock, Watch};
 use super::sweep::OnCard;
@@ -27,7 +28,7 @@ use crate::embed::store;
 use crate::error::{Error, Result};
 use crate::listings::Ledger;
 use crate::lists::Lists;
-use crate::matching::{self, Rule, Source, Sweeper, Unable};
+use crate::matching::{self, Matches, Rule, Source, Sweeper, Unable};
 use crate::tensor::Rows;
 use crate::text::tfidf::Tfidf;
 
@@ -153,6 +154,9 @@ impl<'a> Run<'a> {
                 Error::input("a reciprocal rule has no meaning against a gallery")
                     .mend("leave `reciprocal` out, or match all listings in one file"),
             );
+        }
+        if job.against.is_some() {
+            job.recipe.after.check_against_gallery()?;
         }
         let mut ledgers = HashMap::from([(Which::Queries, job.side.listings.ledger.clone())]);
         if let Some(gallery) = &job.against {
@@ -308,7 +312,7 @@ impl<'a> Run<'a> {
     fn finish(mut self, used: &[usize], kept: Vec<Kept>, rule: &Rule) -> Result<Outcome> {
         let job = self.job;
         let names = used.iter().map(|&s| job.recipe.spaces[s].name.clone());
-        let names: Vec<String> = names.collect();
+        let mut names: Vec<String> = names.collect();
         let rows = job.side.listings.items.len();
         let matches = self.clock.run("match", rows, || {
             let named = names.iter().zip(kept);
@@ -328,6 +332,7 @@ impl<'a> Run<'a> {
                 }
             }
         })?;
+        let matches = self.after(matches, &mut names)?;
         Ok(Outcome {
             matches,
             sources: names,
@@ -335,6 +340,27 @@ impl<'a> Run<'a> {
             gallery_ledger: self.ledgers.remove(&Which::Gallery).unwrap_or_default(),
             stages: self.clock.stages,
             notes: self.notes,
+        })
+    }
+}
+
+impl Run<'_> {
+    /// What the recipe does to the matches of its rule.
+    fn after(&mut self, matches: Matches, names: &mut Vec<String>) -> Result<Matches> {
+        let (job, after) = (self.job, &self.job.recipe.after);
+        if after.is_empty() {
+            return Ok(matches);
+        }
+        let items = &job.side.listings.items;
+        self.clock.run("group", items.len(), || match &job.against {
+            Some(gallery) => Ok(after.without_conflicts(matches, items, &gallery.listings.items)),
+            None => {
+                let source = names.len() as u16;
+                if after.groups.is_some() {
+                    names.push(GROUP.to_string());
+                }
+                after.apply(matches, items, source, job.recipe.matches)
+            }
         })
     }
 }

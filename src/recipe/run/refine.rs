@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::super::after::quantities;
 use super::super::spec::Step;
 use super::super::work::{Kept, Made, Told};
 use super::find::Search;
-use super::{Data, Held, Run, Which, lists};
+use super::{Data, Held, Run, Which, inputs, lists};
 use crate::error::{Error, Result};
+use crate::listings::Listing;
+use crate::lists::Lists;
 use crate::refine::{self, Blend};
 
 impl Run<'_> {
@@ -49,10 +52,21 @@ impl Run<'_> {
         let (own, among) = (held(rows)?, gallery.map(held).transpose()?);
         let (name, settings) = match step {
             Step::Expand(e) => ("expand", json!({"k": e.k, "alpha": e.alpha})),
-            Step::Blend { blend, .. } => (
-                "blend",
-                json!({"distance": blend.distance, "min2": blend.min2}),
-            ),
+            Step::Blend {
+                blend, conflicts, ..
+            } => {
+                let mut settings = json!({"distance": blend.distance, "min2": blend.min2});
+                if conflicts.units {
+                    let sides = [Some(which), among.as_ref().map(|_| Which::Gallery)];
+                    let sides: Vec<String> = sides
+                        .into_iter()
+                        .flatten()
+                        .map(|w| self.titles_of(w))
+                        .collect();
+                    settings["conflicts"] = json!({"units": sides});
+                }
+                ("blend", settings)
+            }
         };
         let key = self.key(|| {
             Ok(json!({
@@ -65,8 +79,15 @@ impl Run<'_> {
         })?;
         let items = self.side(which).listings.items.len();
         let device = Arc::clone(&self.job.device);
+        let items_own = self.side(which).listings;
+        let items_among = gallery.map(|_| self.side(Which::Gallery).listings);
         let kept = self.stage((name, &label), (&file, &key), items, || {
-            let near = lists(near)?;
+            let mut near = lists(near)?;
+            if let Step::Blend { conflicts, .. } = step
+                && conflicts.units
+            {
+                near = apart(&near, &items_own.items, items_among.map(|l| &l.items[..]));
+            }
             let own = own.read()?;
             let among = among.as_ref().map(Held::read).transpose()?;
             let rows = match step {
@@ -84,6 +105,12 @@ impl Run<'_> {
         Ok(Data::Rows(Held::Kept(kept)))
     }
 
+    /// What stands for a side's titles in a key.
+    fn titles_of(&self, which: Which) -> String {
+        let items = self.side(which).listings.items.iter();
+        inputs::column(items.map(|l| l.title.as_deref().filter(|_| !l.rejected)))
+    }
+
     /// The neighbours that a step averages.
     fn near(
         &mut self,
@@ -95,7 +122,7 @@ impl Run<'_> {
         let recipe = self.job.recipe;
         let (k, below, by) = match step {
             Step::Expand(e) => (e.k, f64::INFINITY, None),
-            Step::Blend { blend, by } => (recipe.neighbours, loosest(blend), *by),
+            Step::Blend { blend, by, .. } => (recipe.neighbours, loosest(blend), *by),
         };
         let search = Search {
             label: self.label(space, which),
@@ -115,6 +142,19 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// The neighbours of listings without those whose titles conflict with theirs in units and quantities; they
+/// are `others`, or listings among themselves.
+fn apart(near: &Lists, items: &[Listing], others: Option<&[Listing]>) -> Lists {
+    let own = quantities(items);
+    let others = others.map(quantities);
+    let others = others.as_ref().unwrap_or(&own);
+    let rows = near.iter().zip(&own).map(|(list, own)| {
+        let agrees = |&(j, _): &(u32, f64)| !own.conflicts(&others[j as usize]);
+        list.iter().filter(agrees).collect::<Vec<_>>()
+    });
+    Lists::from_rows(rows)
 }
 
 /// The farthest that a blend looks.

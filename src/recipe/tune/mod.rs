@@ -138,6 +138,13 @@ pub fn tune(job: &Job<'_>, opt: &TuneOptions, watch: &dyn Watch) -> Result<TuneO
                 .into(),
         );
     }
+    if !recipe.after.is_empty() {
+        notes.push(
+            "thresholds are chosen for the rule alone: conflicts, groups and chisel come behind it, and \
+             count in the folds' figures"
+                .into(),
+        );
+    }
     Ok(TuneOutcome {
         recipe,
         sized,

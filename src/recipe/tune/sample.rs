@@ -235,6 +235,10 @@ impl Sample {
             Some(&self.unable()),
             recipe.matches,
         )?;
+        let items = &self.listings.items;
+        let matches = recipe
+            .after
+            .apply(matches, items, used.len() as u16, recipe.matches)?;
         evaluate(&self.labels, &matches.answers())
     }
 }

@@ -1,0 +1,146 @@
+//! ops: what recipes do behind their rules, run on listings
+
+use std::path::Path;
+use std::sync::Arc;
+
+use doppel::Result;
+use doppel::listings::Listings;
+use doppel::recipe::{self, Given, Job, Outcome, Quiet, Recipe, Side};
+use doppel::tensor::{Matrix, Rows};
+
+fn listings(folder: &Path, titles: &[&str]) -> Listings {
+    let path = folder.join("listings.csv");
+    let mut text = String::from("posting_id,title\n");
+    for (i, title) in titles.iter().enumerate() {
+        text += &format!("p{i},\"{title}\"\n");
+    }
+    std::fs::write(&path, text).unwrap();
+    Listings::read(&path).unwrap()
+}
+
+/// Matches titles, whose rows stand at these angles in degrees, by the recipe of `keys` over the space `a`
+/// and what stands behind it in `spaces`.
+fn run(of: &[(&str, f32)], keys: &str, spaces: &str) -> Result<Outcome> {
+    let folder = tempfile::tempdir().unwrap();
+    let titles: Vec<&str> = of.iter().map(|t| t.0).collect();
+    let listings = listings(folder.path(), &titles);
+    let mut rows = Matrix::zeros(of.len(), 2);
+    for (i, (_, degrees)) in of.iter().enumerate() {
+        let angle = degrees.to_radians();
+        rows.row_mut(i).copy_from_slice(&[angle.cos(), angle.sin()]);
+    }
+    let text = format!("name = 'x'\n{keys}\n[spaces.a]\ngiven = true\n{spaces}\n");
+    let recipe = Recipe::parse(&text, Path::new(""))?;
+    let job = Job {
+        side: Side {
+            given: vec![("a".into(), Given::Rows(Arc::new(Rows::Dense(rows))))],
+            ..Side::new(&listings)
+        },
+        ..Job::new(&listings, &recipe, doppel::device::open("cpu")?)
+    };
+    recipe::run(&job, &Quiet)
+}
+
+#[track_caller]
+fn answers(of: &[(&str, f32)], keys: &str, spaces: &str) -> Vec<Vec<u32>> {
+    run(of, keys, spaces).unwrap().matches.answers()
+}
+
+const SUGAR: [(&str, f32); 4] = [
+    ("gula pasir 200 g", 0.0),
+    ("gula 500gr", 1.5),
+    ("gula pasir", 4.0),
+    ("gula pasir 1/2 kg", 90.0),
+];
+
+#[test]
+fn pairs_of_other_quantities_do_not_match() {
+    let rule = "fusion = 'a < .1'";
+    let plain = answers(&SUGAR, rule, "");
+    assert_eq!(
+        plain,
+        [vec![0, 1, 2], vec![1, 0, 2], vec![2, 1, 0], vec![3]]
+    );
+    let kept = answers(&SUGAR, &format!("{rule}\nconflicts = ['units']"), "");
+    assert_eq!(kept, [vec![0, 2], vec![1, 2], vec![2, 1, 0], vec![3]]);
+}
+
+#[test]
+fn neighbours_of_other_quantities_are_not_blended() {
+    let rows = |conflicts: &str| {
+        let blend = format!("refine = [{{ blend = {{ distance = 0.1{conflicts} }} }}]");
+        // Rows 0 and 1 move to 1 degree together when they blend.
+        let of = [("gula 200 g", 0.0), ("gula 500 g", 20.0)];
+        answers(&of, "fusion = 'a < .01'", &blend)
+    };
+    assert_eq!(rows(""), [vec![0, 1], vec![1, 0]]);
+    assert_eq!(rows(", conflicts = ['units']"), [vec![0], vec![1]]);
+}
+
+/// A chain: each is near the next alone.
+const CHAIN: [(&str, f32); 4] = [("a", 0.0), ("b", 20.0), ("c", 40.0), ("d", 120.0)];
+
+#[test]
+fn a_chain_becomes_one_group() {
+    let rule = "fusion = 'a < .1'";
+    assert_eq!(
+        answers(&CHAIN, rule, ""),
+        [vec![0, 1], vec![1, 0, 2], vec![2, 1], vec![3]]
+    );
+    let grouped = format!("{rule}\ngroups = {{ by = 'components' }}");
+    let outcome = run(&CHAIN, &grouped, "").unwrap();
+    let whole = outcome.matches.answers();
+    assert_eq!(
+        whole,
+        [vec![0, 1, 2], vec![1, 0, 2], vec![2, 0, 1], vec![3]]
+    );
+    assert_eq!(outcome.sources, ["a", "group"]);
+    // The weakest pair of the group stands for the pair that no rule matched.
+    let evidence = outcome.matches.firings(0);
+    let found: Vec<(u32, u16)> = evidence.iter().map(|f| (f.row, f.source)).collect();
+    assert_eq!(found, [(1, 0), (2, 1)]);
+    assert!(evidence[1].score <= evidence[0].score && evidence[1].score > 0.9);
+    let direct = format!("{rule}\ngroups = {{ by = 'components', answer = 'neighbours' }}");
+    assert_eq!(
+        answers(&CHAIN, &direct, ""),
+        [vec![0, 1], vec![1, 0, 2], vec![2, 1], vec![3]]
+    );
+    let strict = format!("{rule}\ngroups = {{ by = 'attach', attach = 0.99 }}");
+    let pairs = answers(&CHAIN, &strict, "");
+    assert_eq!(pairs, [vec![0, 1], vec![1, 0], vec![2], vec![3]]);
+    let capped = answers(&CHAIN, &format!("matches = 2\n{grouped}"), "");
+    assert!(capped.iter().all(|a| a.len() <= 2), "{capped:?}");
+    let both = capped
+        .iter()
+        .enumerate()
+        .all(|(i, a)| a.iter().all(|&j| capped[j as usize].contains(&(i as u32))));
+    assert!(both, "{capped:?}");
+}
+
+#[test]
+fn answers_are_chiselled() {
+    let rule = "fusion = 'a < .3'\nchisel = [[2, 0.5]]";
+    let of = [("a", 0.0), ("b", 10.0), ("c", 21.0), ("d", 120.0)];
+    // Half shall have two: of the three with three, those whose third is farthest.
+    assert_eq!(
+        answers(&of, rule, ""),
+        [vec![0, 1], vec![1, 0, 2], vec![2, 1], vec![3]]
+    );
+}
+
+#[test]
+fn cleaned_titles_and_plain_ones_are_two_spaces() {
+    let of = [
+        ("PROMO sabun", 0.0),
+        ("sabun gratis", 90.0),
+        ("promo gratis", 180.0),
+    ];
+    let spaces =
+        "[spaces.plain]\ntfidf = {}\n[spaces.clean]\ntfidf = {}\nclean = ['lower', 'promo']";
+    let by = |rule: &str| answers(&of, &format!("fusion = '{rule}'"), spaces);
+    assert_eq!(
+        by("clean < .01 or plain < .01"),
+        [vec![0, 1], vec![1, 0], vec![2]]
+    );
+    assert_eq!(by("plain < .01 and clean < 2"), [vec![0], vec![1], vec![2]]);
+}
