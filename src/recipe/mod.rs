@@ -29,7 +29,7 @@ pub use file::{KEYWORDS, rule_from_text, rule_to_text};
 pub use job::{Given, Job, Outcome, Side};
 pub use program::program;
 pub use run::{Run, run};
-pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
+pub use spec::{Expansion, Of, Recipe, Space, Step, Tuned, Weight, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use synth::{SynthJob, Synthesised, synth};
 pub use text::{NEEDED, OpenText, ReadText, TextSpec};

@@ -97,14 +97,20 @@ pub enum Of {
         /// How the similarities become one.
         by: Fuse,
     },
+    /// Another space's neighbours (its place in [`Recipe::spaces`]), with percentiles in the place of their
+    /// scores: the distance of a pair is the share of all kept pairs of neighbours that are more similar. It
+    /// has no rows of its own.
+    Ranked(usize),
 }
 
 /// A change of a space's rows by their own neighbourhoods. Each step searches the rows as the step before
 /// left them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// Query expansion.
+    /// Query expansion: the expanded row takes the row's place.
     Expand(Expand),
+    /// Query expansion in another form.
+    ExpandBy(Expansion),
     /// One stage of neighbourhood blending.
     Blend {
         /// Its thresholds.
@@ -115,6 +121,28 @@ pub enum Step {
         /// Neighbours that conflict with the row are none.
         conflicts: Conflicts,
     },
+}
+
+/// Query expansion in another form than [`Step::Expand`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expansion {
+    /// How many rows, and which power.
+    pub expand: Expand,
+    /// What the power is taken of.
+    pub weight: Weight,
+    /// The expanded row stands beside the row as it was, each of unit length and the whole again; else it
+    /// takes its place.
+    pub beside: bool,
+}
+
+/// What a neighbour's weight is a power of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Weight {
+    /// Its similarity `s`, as in alpha query expansion.
+    #[default]
+    Similarity,
+    /// `1 + s`, which is `2 - d`: the database augmentation of the competition's fifth place.
+    OnePlus,
 }
 
 impl Of {

@@ -144,3 +144,46 @@ fn cleaned_titles_and_plain_ones_are_two_spaces() {
     );
     assert_eq!(by("plain < .01 and clean < 2"), [vec![0], vec![1], vec![2]]);
 }
+
+#[test]
+fn percentiles_take_a_share_of_all_pairs() {
+    let of = [("a", 0.0), ("b", 10.0), ("c", 30.0), ("d", 120.0)];
+    let ranked = "[spaces.r]\nranked = 'a'";
+    // Of the twelve pairs, two are of a and b, and two of b and c.
+    let by = |rule: &str| answers(&of, &format!("fusion = '{rule}'"), ranked);
+    assert_eq!(by("r < .1"), [vec![0, 1], vec![1, 0], vec![2], vec![3]]);
+    assert_eq!(
+        by("r < .17"),
+        [vec![0, 1], vec![1, 0, 2], vec![2, 1], vec![3]]
+    );
+    assert_eq!(by("min2(r < .1, r < 1)")[3], [3, 2]);
+    // Min2 without a condition: the nearest of those that were kept.
+    assert_eq!(
+        by("min2(a < .01, a < 2)"),
+        [vec![0, 1], vec![1, 0], vec![2, 1], vec![3, 2]]
+    );
+}
+
+#[test]
+fn expansions_weigh_and_stand_beside() {
+    let expand = |keys: &str| format!("refine = [{{ expand = {{ k = 2, {keys} }} }}]");
+    let of = [("a", 0.0), ("b", 60.0), ("c", 180.0)];
+    let score = |keys: &str| {
+        let outcome = run(&of, "fusion = 'a < 2'", &expand(keys)).unwrap();
+        let found = outcome.matches.row(0).iter().find(|m| m.row == 1);
+        found.unwrap().score
+    };
+    // Similarity .5: a + .5 b and b + .5 a, whose angles are 19.1 and 40.9 degrees.
+    let degrees = |score: f64| score.acos().to_degrees();
+    let (plain, shifted) = (
+        degrees(score("alpha = 1")),
+        degrees(score("alpha = 1, weight = 'one_plus'")),
+    );
+    assert!((plain - 21.787).abs() < 1e-2, "{plain}");
+    // 1.5 of 2: a + .75 b.
+    assert!((shifted - 9.43).abs() < 1e-2, "{shifted}");
+    // Beside: the mean of the two cosines.
+    let beside = score("alpha = 1, beside = true");
+    let mean = (0.5 + plain.to_radians().cos()) / 2.0;
+    assert!((beside - mean).abs() < 1e-6, "{beside} {mean}");
+}

@@ -12,7 +12,8 @@ use doppel::matching::{Rule, Steps};
 use doppel::nn::text::TextPool;
 use doppel::nn::{GlobalPool, ImageOptions};
 use doppel::recipe::{
-    After, Conflicts, EncoderSpec, Framing, Of, Recipe, Space, Step, TextSpec, Tuned,
+    After, Conflicts, EncoderSpec, Expansion, Framing, Of, Recipe, Space, Step, TextSpec, Tuned,
+    Weight,
 };
 use doppel::refine::{Blend, Expand};
 use doppel::search::Fuse;
@@ -222,11 +223,17 @@ fn everything() -> Recipe {
         };
         spaces.push(Space::new(&format!("f{}", spaces.len()), of));
     }
+    spaces.push(Space::new("rank", Of::Ranked(6)));
     let blend = |distance, min2| Blend { distance, min2 };
     use doppel::text::clean::CleanStep::{Escapes, StemIndonesian};
     spaces[1].clean = vec![Escapes, StemIndonesian];
     spaces[6].refine = vec![
         Step::Expand(Expand { k: 3, alpha: 0.5 }),
+        Step::ExpandBy(Expansion {
+            expand: Expand { k: 2, alpha: 0.5 },
+            weight: Weight::OnePlus,
+            beside: true,
+        }),
         Step::Blend {
             blend: blend(0.5, Some(0.6)),
             by: None,
@@ -313,6 +320,9 @@ fn every_key_comes_back() {
         "conflicts",
         "groups",
         "chisel",
+        "ranked",
+        "weight",
+        "beside",
     ] {
         assert!(
             file.contains(&format!("{key} = ")) || file.contains(key),

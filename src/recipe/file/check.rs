@@ -126,8 +126,19 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
                 .try_for_each(|&(part, _)| match &spaces[part].of {
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused, and has no rows")),
+                    Of::Ranked(_) => Err(no_rows(&spaces[part], "is ranked, and has no rows")),
                     _ => Ok(()),
                 })
+        }
+        Of::Ranked(part) => {
+            earlier(*part, i)?;
+            match &spaces[*part].of {
+                Of::Ranked(_) => {
+                    let error = format!("it ranks {}, which is ranked itself", spaces[*part].name);
+                    Err(Error::input(error).mend("rank the space that this one ranks"))
+                }
+                _ => Ok(()),
+            }
         }
         Of::Fused { spaces: parts, by } => {
             members(parts, i, spaces)?;
@@ -137,6 +148,7 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
                 .try_for_each(|&(part, _)| match &spaces[part].of {
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused itself")),
+                    Of::Ranked(_) => Err(no_rows(&spaces[part], "is ranked, and has no rows")),
                     _ => Ok(()),
                 })
         }
@@ -197,6 +209,7 @@ fn steps(space: &Space, i: usize) -> Checked {
     let none = match space.of {
         Of::Phash => Some("hashes are not rows, which alone can be refined"),
         Of::Fused { .. } => Some("a fused space has no rows to refine"),
+        Of::Ranked(_) => Some("a ranked space has no rows to refine"),
         _ => None,
     };
     match none {
@@ -210,6 +223,7 @@ fn steps(space: &Space, i: usize) -> Checked {
     for (at, one) in space.refine.iter().enumerate() {
         let checked = match *one {
             Step::Expand(expand) => expand.check(),
+            Step::ExpandBy(by) => by.expand.check(),
             Step::Blend { blend, by, .. } => blend
                 .check()
                 .and_then(|()| by.map_or(Ok(()), |by| earlier(by, i))),

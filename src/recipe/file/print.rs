@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use super::rule_to_text;
-use super::space::{ACCENTS, ACTIVATIONS, ANALYZERS, CROPS, IMAGE_POOLS, NORMS, TEXT_POOLS};
-use crate::recipe::{Framing, Of, Recipe, Space, Step};
+use super::space::{
+    ACCENTS, ACTIVATIONS, ANALYZERS, CROPS, IMAGE_POOLS, NORMS, TEXT_POOLS, WEIGHTS,
+};
+use crate::recipe::{Framing, Of, Recipe, Space, Step, Weight};
 use crate::search::Fuse;
 use crate::text::tfidf::{Df, StopWords, TfidfOptions, TokenPattern};
 
@@ -146,6 +148,9 @@ fn space(space: &Space, names: &[&str], out: &mut Lines) {
             out.put_flag("decode_escapes", *decode_escapes, false);
             out.put_flag("mmap", encoder.mmap, true);
         }
+        Of::Ranked(place) => {
+            out.put_some("ranked", names.get(*place).map(|name| quoted(name)));
+        }
         Of::Concat(of) => out.put("concat", parts(of)),
         Of::Fused { spaces, by } => {
             out.put("fused", parts(spaces));
@@ -190,6 +195,16 @@ fn step(step: &Step, names: &[&str]) -> String {
             expand.k,
             float(expand.alpha)
         ),
+        Step::ExpandBy(by) => {
+            let mut entries = vec![format!("k = {}", by.expand.k)];
+            entries.push(format!("alpha = {}", float(by.expand.alpha)));
+            if by.weight != Weight::default() {
+                let weight = name_in(&WEIGHTS, &by.weight);
+                entries.extend(weight.map(|weight| format!("weight = {weight}")));
+            }
+            entries.extend(by.beside.then(|| "beside = true".to_string()));
+            format!("{{ expand = {} }}", braced(&entries))
+        }
         Step::Blend {
             blend,
             by,

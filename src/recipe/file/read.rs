@@ -155,15 +155,17 @@ fn spaces(section: &Value<'_>, folder: &Path) -> Result<(Vec<Space>, Vec<Lines>)
 
 /// The places that a space names.
 fn rests_on(space: &mut Space) -> impl Iterator<Item = &mut usize> {
-    let of = match &mut space.of {
-        Of::Concat(parts) | Of::Fused { spaces: parts, .. } => &mut parts[..],
-        _ => &mut [],
+    let (of, ranked) = match &mut space.of {
+        Of::Concat(parts) | Of::Fused { spaces: parts, .. } => (&mut parts[..], None),
+        Of::Ranked(place) => (&mut [][..], Some(place)),
+        _ => (&mut [][..], None),
     };
     let steps = space.refine.iter_mut().filter_map(|step| match step {
         Step::Blend { by, .. } => by.as_mut(),
-        Step::Expand(_) => None,
+        Step::Expand(_) | Step::ExpandBy(_) => None,
     });
-    of.iter_mut().map(|(place, _)| place).chain(steps)
+    let of = of.iter_mut().map(|(place, _)| place);
+    of.chain(ranked).chain(steps)
 }
 
 /// The spaces in an order that has each behind those it rests on; the order of the file where there is a

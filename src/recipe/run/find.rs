@@ -130,6 +130,7 @@ fn of(data: &Data) -> Value {
             let parts: Vec<Value> = parts.iter().map(|(h, w)| json!([h.digest(), w])).collect();
             json!({"fused": parts, "by": format!("{by:?}")})
         }
+        Data::Ranked(data) => json!({"ranked": of(data)}),
     }
 }
 
@@ -161,8 +162,28 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
             near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
         }
+        (Data::Ranked(a), None) => ranked(card, a, None, search),
+        (Data::Ranked(a), Some(Data::Ranked(b))) => ranked(card, a, Some(&**b), search),
         _ => Err(Error::internal("the two sides of a search differ in kind")),
     }
+}
+
+/// All neighbours, with percentiles in the place of their scores, as far as the search looks.
+fn ranked(
+    card: Card<'_>,
+    queries: &Data,
+    gallery: Option<&Data>,
+    search: &Search,
+) -> Result<Lists> {
+    let all = Search {
+        label: search.label.clone(),
+        file: search.file.clone(),
+        k: search.k,
+        below: Some(f64::INFINITY),
+    };
+    let lists = find(card, queries, gallery, &all)?;
+    let below = search.below.unwrap_or(f64::MIN_POSITIVE);
+    Ok(super::ranked::percentiles(&lists, gallery.is_none(), below))
 }
 
 fn hashes(made: &Made) -> Result<&[Option<u64>]> {

@@ -67,11 +67,12 @@ impl Run<'_> {
         let mut of: Vec<usize> = match &it.of {
             Source::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
             Source::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
+            Source::Ranked(of) => vec![*of],
             _ => Vec::new(),
         };
         let by = it.refine.iter().filter_map(|step| match step {
             Step::Blend { by, .. } => *by,
-            Step::Expand(_) => None,
+            Step::Expand(_) | Step::ExpandBy(_) => None,
         });
         of.extend(by);
         of
@@ -97,7 +98,10 @@ impl Run<'_> {
         let recipe = self.job.recipe;
         let it = &recipe.spaces[space];
         if let Some(given) = self.given(space, which) {
-            if matches!(it.of, Source::Phash | Source::Fused { .. }) {
+            if matches!(
+                it.of,
+                Source::Phash | Source::Fused { .. } | Source::Ranked(_)
+            ) {
                 let message = format!("the space {} has no rows that could be given", it.name);
                 return Err(Error::input(message).mend("leave it out of --embeddings"));
             }
@@ -125,6 +129,7 @@ impl Run<'_> {
                 Which::Gallery => format!("give --against-embeddings {}=FILE", it.name),
             })),
             Source::Concat(parts) => self.concat(space, which, parts),
+            Source::Ranked(of) => Ok(Data::Ranked(Box::new(self.data_of(*of, which)?))),
             Source::Fused { spaces, by } => {
                 let held = spaces.iter().map(|&(s, w)| Ok((self.held(s, which)?, w)));
                 Ok(Data::Fused(held.collect::<Result<_>>()?, *by))

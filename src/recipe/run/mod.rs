@@ -12,6 +12,7 @@ mod encoders;
 mod find;
 mod gather;
 mod inputs;
+mod ranked;
 mod refine;
 
 use std::collections::HashMap;
@@ -114,6 +115,8 @@ enum Data {
     Hashes(Kept),
     Rows(Held),
     Fused(Vec<(Held, f64)>, crate::search::Fuse),
+    /// Percentiles of the similarities of something else.
+    Ranked(Box<Data>),
 }
 
 /// A recipe's run over its spaces; `tune` uses it to look at them one by one.

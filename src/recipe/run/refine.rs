@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::after::quantities;
-use super::super::spec::Step;
+use super::super::spec::{Expansion, Step, Weight};
 use super::super::work::{Kept, Made, Told};
 use super::find::Search;
 use super::{Data, Held, Run, Which, inputs, lists};
 use crate::error::{Error, Result};
 use crate::listings::Listing;
-use crate::lists::Lists;
+use crate::lists::{Lists, best_first};
 use crate::refine::{self, Blend};
 
 impl Run<'_> {
@@ -52,6 +52,16 @@ impl Run<'_> {
         let (own, among) = (held(rows)?, gallery.map(held).transpose()?);
         let (name, settings) = match step {
             Step::Expand(e) => ("expand", json!({"k": e.k, "alpha": e.alpha})),
+            Step::ExpandBy(Expansion {
+                expand: e,
+                weight,
+                beside,
+            }) => {
+                let weight = format!("{weight:?}");
+                let settings =
+                    json!({"k": e.k, "alpha": e.alpha, "weight": weight, "beside": beside});
+                ("expand", settings)
+            }
             Step::Blend {
                 blend, conflicts, ..
             } => {
@@ -92,6 +102,17 @@ impl Run<'_> {
             let among = among.as_ref().map(Held::read).transpose()?;
             let rows = match step {
                 Step::Expand(e) => refine::expand_on(&*device, &own, among.as_deref(), &near, e)?,
+                Step::ExpandBy(by) => {
+                    if by.weight == Weight::OnePlus {
+                        near = one_plus(&near);
+                    }
+                    let e = &by.expand;
+                    let made = refine::expand_on(&*device, &own, among.as_deref(), &near, e)?;
+                    match by.beside {
+                        true => refine::concat_on(&*device, &[(&*own, 1.0), (&made, 1.0)])?,
+                        false => made,
+                    }
+                }
                 Step::Blend { blend, .. } => {
                     refine::blend_on(&*device, &own, among.as_deref(), &near, blend)?
                 }
@@ -122,6 +143,7 @@ impl Run<'_> {
         let recipe = self.job.recipe;
         let (k, below, by) = match step {
             Step::Expand(e) => (e.k, f64::INFINITY, None),
+            Step::ExpandBy(by) => (by.expand.k, f64::INFINITY, None),
             Step::Blend { blend, by, .. } => (recipe.neighbours, loosest(blend), *by),
         };
         let search = Search {
@@ -155,6 +177,17 @@ fn apart(near: &Lists, items: &[Listing], others: Option<&[Listing]>) -> Lists {
         list.iter().filter(agrees).collect::<Vec<_>>()
     });
     Lists::from_rows(rows)
+}
+
+/// Neighbours with `(1 + s) / 2` in the place of each similarity `s`: powers of it weigh as those of `1 + s`.
+fn one_plus(near: &Lists) -> Lists {
+    Lists::from_rows(near.iter().map(|list| {
+        let shifted = list.iter().map(|(row, score)| (row, (1.0 + score) / 2.0));
+        let mut shifted: Vec<(u32, f64)> = shifted.collect();
+        // Scores that differed by a rounding may be equal now.
+        shifted.sort_by(best_first);
+        shifted
+    }))
 }
 
 /// The farthest that a blend looks.

@@ -225,11 +225,12 @@ fn made_of(recipe: &Recipe, side: &Side<'_>, space: usize) -> Vec<usize> {
     let mut of: Vec<usize> = match &it.of {
         Of::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
         Of::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
+        Of::Ranked(of) => vec![*of],
         _ => Vec::new(),
     };
     of.extend(it.refine.iter().filter_map(|step| match step {
         Step::Blend { by, .. } => *by,
-        Step::Expand(_) => None,
+        Step::Expand(_) | Step::ExpandBy(_) => None,
     }));
     of
 }

@@ -44,7 +44,7 @@ impl<'a> Leaves<'a> {
             let given = job.side.given.iter();
             let mut given = given.filter(|(name, _)| *name == bare.spaces[*space].name);
             match bare.spaces[*space].of {
-                Of::Fused { .. } => false,
+                Of::Fused { .. } | Of::Ranked(_) => false,
                 Of::Concat(_) => given.next().is_some(),
                 _ => true,
             }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use doppel::groups::{Agglomerate, Answer, Attach, Cut, Grouping};
-use doppel::recipe::{Conflicts, Recipe, Step};
+use doppel::recipe::{Conflicts, Expansion, Of, Recipe, Step, Weight};
+use doppel::refine::Expand;
 use doppel::text::clean::{CLEAN_STEPS, CleanStep};
 
 use super::{comes_back, parsed};
@@ -186,4 +187,58 @@ fn chisel_takes_sizes_and_shares() {
     ] {
         key_refused(&format!("chisel = {shares}"), said);
     }
+}
+
+#[test]
+fn expansion_beside_the_row_and_by_one_plus() {
+    let step = |keys: &str| {
+        let recipe = parsed(&with(&format!(
+            "[spaces.a]\ngiven = true\nrefine = [{{ expand = {keys} }}]"
+        )));
+        comes_back(&recipe);
+        recipe.spaces[0].refine[0]
+    };
+    let expand = Expand { k: 2, alpha: 0.5 };
+    assert_eq!(step("{ k = 2, alpha = 0.5 }"), Step::Expand(expand));
+    let plain = "{ k = 2, alpha = 0.5, weight = 'similarity', beside = false }";
+    assert_eq!(step(plain), Step::Expand(expand));
+    let by = |weight, beside| {
+        Step::ExpandBy(Expansion {
+            expand,
+            weight,
+            beside,
+        })
+    };
+    assert_eq!(
+        step("{ k = 2, alpha = 0.5, beside = true }"),
+        by(Weight::Similarity, true)
+    );
+    assert_eq!(
+        step("{ k = 2, alpha = 0.5, weight = 'one_plus' }"),
+        by(Weight::OnePlus, false)
+    );
+    let refine = |keys: &str| format!("[spaces.a]\ngiven = true\nrefine = [{{ expand = {keys} }}]");
+    refused(
+        &refine("{ k = 2, alpha = 1, weight = 'two' }"),
+        "weight is \"two\"; give \"similarity\" or",
+    );
+    refused(&refine("{ k = 0, alpha = 1, beside = true }"), "k is 0");
+}
+
+#[test]
+fn ranked_spaces_rank_another() {
+    let recipe = parsed(&with("[spaces.a]\nranked = 'b'\n[spaces.b]\ngiven = true"));
+    assert_eq!(recipe.spaces[1].of, Of::Ranked(0));
+    comes_back(&recipe);
+    refused(
+        "[spaces.a]\nranked = 'c'\n[spaces.b]\ngiven = true",
+        "there is no space \"c\"",
+    );
+    refused("[spaces.a]\nranked = 'a'", "spaces.a rests on itself");
+    let twice = "[spaces.a]\nranked = 'b'\n[spaces.b]\nranked = 'c'\n[spaces.c]\ngiven = true";
+    refused(twice, "it ranks b, which is ranked itself");
+    let part = "[spaces.a]\nconcat = { b = 1 }\n[spaces.b]\nranked = 'c'\n[spaces.c]\ngiven = true";
+    refused(part, "its part b is ranked, and has no rows");
+    let refined = "[spaces.a]\nranked = 'c'\nrefine = [{ expand = { k = 2, alpha = 1 } }]\n[spaces.c]\ngiven = true";
+    refused(refined, "a ranked space has no rows to refine");
 }
