@@ -133,6 +133,7 @@ pub mod listings;
 pub mod lists;
 pub mod matching;
 pub mod nn;
+pub mod pairs;
 mod quiet;
 pub mod recipe;
 pub mod refine;
