@@ -1,5 +1,6 @@
 //! What is done to matches behind the fusion rule: options beyond the papers.
 
+use super::pairs::PairRule;
 use crate::error::{Error, Result};
 use crate::groups::{self, Answer, Grouping};
 use crate::listings::Listing;
@@ -9,6 +10,8 @@ use crate::text::units::Quantities;
 /// What is done to the matches that the rule finds, in this order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct After {
+    /// Pairs are judged by a model.
+    pub pair_model: Option<PairRule>,
     /// Pairs that conflict go.
     pub conflicts: Conflicts,
     /// Matches become consistent groups.
@@ -46,16 +49,17 @@ impl After {
     /// # Errors
     /// Groups, and sizes of groups.
     pub fn check_against_gallery(&self) -> Result<()> {
-        let what = match (&self.groups, &self.chisel[..]) {
-            (Some(_), _) => "groups have",
-            (_, [_, ..]) => "chisel has",
+        let what = match self {
+            _ if self.pair_model.is_some() => "a pair model has",
+            _ if self.groups.is_some() => "groups have",
+            _ if !self.chisel.is_empty() => "chisel has",
             _ => return Ok(()),
         };
         Err(Error::input(format!("{what} no meaning against a gallery"))
             .mend("leave it out of the recipe, or match all listings in one file"))
     }
 
-    /// The matches of listings among one another after all that is asked, at most `cap` a listing. Evidence
+    /// The matches of listings among one another after all that is asked but the model, at most `cap` a listing. Evidence
     /// that is a group's own has the number `source`.
     ///
     /// # Errors

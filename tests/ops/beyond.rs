@@ -187,3 +187,100 @@ fn expansions_weigh_and_stand_beside() {
     let mean = (0.5 + plain.to_radians().cos()) / 2.0;
     assert!((beside - mean).abs() < 1e-6, "{beside} {mean}");
 }
+
+/// Labelled listings of made-up products, each under two or three titles that words alone do not tell apart.
+fn market(folder: &Path, products: usize) -> Listings {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let kinds = ["sabun mandi", "gula pasir", "kopi bubuk", "teh hijau"];
+    let mut text = String::from("posting_id,title,label_group\n");
+    let mut id = 0;
+    for product in 0..products {
+        let kind = kinds[product % 4];
+        let code = format!("{}{}", char::from(b'a' + rng.u8(0..26)), 100 + product);
+        for _ in 0..rng.usize(1..4) {
+            let extra = ["murah", "promo", "asli", "baru", "grosir"][rng.usize(0..5)];
+            let grams = 100 * (1 + product % 7);
+            text += &format!("p{id},{kind} {extra} {grams} gr {code},g{product}\n");
+            id += 1;
+        }
+    }
+    let path = folder.join("market.csv");
+    std::fs::write(&path, text).unwrap();
+    Listings::read(&path).unwrap()
+}
+
+#[test]
+fn a_model_of_pairs_is_trained_and_used() {
+    use doppel::pairs::BoostOptions;
+    use doppel::recipe::{PairOptions, PairRule, train_pairs};
+    let folder = tempfile::tempdir().unwrap();
+    let listings = market(folder.path(), 60);
+    let text = "name = 'x'\nfusion = 'a < .8'\n[spaces.a]\ntfidf = {}";
+    let mut recipe = Recipe::parse(text, Path::new("")).unwrap();
+    let boost = BoostOptions {
+        trees: 20,
+        ..BoostOptions::default()
+    };
+    let options = PairOptions {
+        folds: 3,
+        twin: true,
+        calibrated: true,
+        boost,
+    };
+    let device = doppel::device::open("cpu").unwrap();
+    let trained = {
+        let job = Job::new(&listings, &recipe, Arc::clone(&device));
+        train_pairs(&job, &options, &Quiet).unwrap()
+    };
+    let mean =
+        |of: &dyn Fn(&recipe::PairFold) -> f64| trained.folds.iter().map(of).sum::<f64>() / 3.0;
+    let (before, after) = (mean(&|f| f.before), mean(&|f| f.f1));
+    assert!(after > before + 0.2 && after > 0.9, "{before} {after}");
+    let (all, same) = trained.pairs;
+    assert!(same > 20 && all > 2 * same, "{all} {same}");
+
+    let file = folder.path().join("pairs.json");
+    trained.model.write(&file).unwrap();
+    let rule = PairRule {
+        file: file.clone(),
+        above: None,
+        calibrated: true,
+    };
+    recipe.after.pair_model = Some(rule);
+    let run = |recipe: &Recipe| {
+        let job = Job::new(&listings, recipe, Arc::clone(&device));
+        recipe::run(&job, &Quiet)
+    };
+    let outcome = run(&recipe).unwrap();
+    assert_eq!(outcome.sources, ["a", "pairs"]);
+    let answers = outcome.matches.answers();
+    let f1 = doppel::evaluate::evaluate(&listings.labels(), &answers)
+        .unwrap()
+        .f1;
+    assert!(f1 > 0.95, "{f1}");
+    let both =
+        |(i, a): (usize, &Vec<u32>)| a.iter().all(|&j| answers[j as usize].contains(&(i as u32)));
+    assert!(answers.iter().enumerate().all(both));
+    // Groups of what the model found.
+    recipe.after.groups = Some(doppel::groups::Grouping::ATTACH);
+    assert_eq!(run(&recipe).unwrap().sources, ["a", "pairs", "group"]);
+    // A recipe of another space gives other features.
+    recipe.spaces[0].name = "b".into();
+    let error = run(&recipe).err().unwrap().to_string();
+    assert!(
+        error.contains("expects the feature \"a similarity\" where the recipe gives"),
+        "{error}"
+    );
+    let job = Job::new(&listings, &recipe, Arc::clone(&device));
+    assert!(
+        train_pairs(
+            &job,
+            &PairOptions {
+                folds: 2,
+                ..options
+            },
+            &Quiet
+        )
+        .is_err()
+    );
+}

@@ -12,8 +12,8 @@ use doppel::matching::{Rule, Steps};
 use doppel::nn::text::TextPool;
 use doppel::nn::{GlobalPool, ImageOptions};
 use doppel::recipe::{
-    After, Conflicts, EncoderSpec, Expansion, Framing, Of, Recipe, Space, Step, TextSpec, Tuned,
-    Weight,
+    After, Conflicts, EncoderSpec, Expansion, Framing, Of, PairRule, Recipe, Space, Step, TextSpec,
+    Tuned, Weight,
 };
 use doppel::refine::{Blend, Expand};
 use doppel::search::Fuse;
@@ -256,6 +256,11 @@ fn everything() -> Recipe {
             .or(Rule::sweep().over(8, Steps::BERT).rule())
             .min2(9, 0.5),
         after: After {
+            pair_model: Some(PairRule {
+                file: "m/pairs.json".into(),
+                above: Some(0.25),
+                calibrated: true,
+            }),
             conflicts: Conflicts { units: true },
             groups: Some(Grouping::Attach(Attach {
                 start: 0.25,
@@ -318,6 +323,7 @@ fn every_key_comes_back() {
         "min2",
         "clean",
         "conflicts",
+        "pair_model",
         "groups",
         "chisel",
         "ranked",

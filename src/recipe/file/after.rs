@@ -1,12 +1,14 @@
 //! The keys of what is done behind the fusion rule.
 
-use super::print::{braced, float};
+use std::path::Path;
+
+use super::print::{braced, float, quoted};
 use super::space::Keys;
 use super::table::{Table, Value};
 use crate::error::{Error, Result};
 use crate::groups::{Agglomerate, Answer, Attach, Cut, Grouping};
 use crate::limits::MAX_MATCHES;
-use crate::recipe::{After, Conflicts};
+use crate::recipe::{After, Conflicts, PairRule};
 
 const ANSWERS: [(&str, Answer); 2] = [("group", Answer::Group), ("neighbours", Answer::Neighbours)];
 const BY: [(&str, By); 3] = [
@@ -23,9 +25,12 @@ enum By {
 }
 
 /// What the file asks for.
-pub fn read(table: &Table<'_>) -> Result<After> {
+pub fn read(table: &Table<'_>, folder: &Path) -> Result<After> {
     let get = |key| table.get("", key);
     Ok(After {
+        pair_model: get("pair_model")
+            .map(|v| pair_model(&v, folder))
+            .transpose()?,
         conflicts: get("conflicts").map_or(Ok(Conflicts::default()), |v| conflicts(&v))?,
         groups: get("groups").map(|v| groups(&v)).transpose()?,
         chisel: get("chisel").map_or(Ok(Vec::new()), |v| shares(&v))?,
@@ -35,6 +40,12 @@ pub fn read(table: &Table<'_>) -> Result<After> {
 /// The keys that are off their defaults, with their values.
 pub fn print(after: &After) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
+    out.extend(after.pair_model.as_ref().map(|rule| {
+        let mut entries = vec![format!("file = {}", quoted(&rule.file.to_string_lossy()))];
+        entries.extend(rule.above.map(|above| format!("above = {}", float(above))));
+        entries.extend(rule.calibrated.then(|| "calibrated = true".to_string()));
+        ("pair_model", braced(&entries))
+    }));
     if !after.conflicts.is_empty() {
         out.push(("conflicts", named(&after.conflicts)));
     }
@@ -59,6 +70,33 @@ pub fn named(conflicts: &Conflicts) -> String {
     match conflicts.units {
         true => "[\"units\"]".to_string(),
         false => "[]".to_string(),
+    }
+}
+
+fn pair_model(value: &Value<'_>, folder: &Path) -> Result<PairRule> {
+    let keys = Keys::of(value)?;
+    keys.only("a pair model", &["file", "above", "calibrated"])?;
+    let missing = || {
+        value
+            .wrong("has no file")
+            .mend("give file = \"pairs.json\", say")
+    };
+    Ok(PairRule {
+        file: keys.path("file", folder)?.ok_or_else(missing)?,
+        above: keys.number("above")?,
+        calibrated: keys.flag("calibrated", false)?,
+    })
+}
+
+/// A file, and a probability.
+pub fn check_pair_model(rule: &PairRule) -> Result<()> {
+    if rule.file.as_os_str().is_empty() {
+        return Err(Error::input("the file has no name").mend("give the model's file"));
+    }
+    match rule.above.filter(|above| !(0.0..=1.0).contains(above)) {
+        Some(above) => Err(Error::input(format!("a pair matches above {above}"))
+            .mend("give a probability from 0 to 1")),
+        None => Ok(()),
     }
 }
 

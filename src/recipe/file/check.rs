@@ -47,6 +47,9 @@ pub fn recipe(recipe: &Recipe) -> Checked {
         steps(space, i).map_err(|(place, e)| (place, of_space(space, &e)))?;
     }
     key("fusion", fusion(recipe))?;
+    if let Some(rule) = &recipe.after.pair_model {
+        key("pair_model", after::check_pair_model(rule))?;
+    }
     if let Some(groups) = &recipe.after.groups {
         key("groups", groups.check())?;
     }

@@ -13,13 +13,14 @@ use crate::error::{Error, Result};
 use crate::limits::{MAX_MATCHES, MAX_SPACES};
 use crate::recipe::{Of, Recipe, Space, Step, Tuned};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "name",
     "about",
     "source",
     "neighbours",
     "matches",
     "fusion",
+    "pair_model",
     "conflicts",
     "groups",
     "chisel",
@@ -62,7 +63,7 @@ pub fn recipe(text: &str, folder: &Path) -> Result<Recipe> {
         matches: count("matches")?,
         fusion: rule.map_err(|e| e.line(fusion.line()))?,
         spaces,
-        after: after::read(&table)?,
+        after: after::read(&table, folder)?,
         tuned: table.get("", "tuned").map(|v| tuned(&v)).transpose()?,
     };
     check::recipe(&recipe).map_err(|(place, error)| {

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::after::GROUP;
 use super::job::{Job, Outcome, Side};
+use super::pairs::{self, PAIRS};
 use super::stages::{Clock, Watch};
 use super::sweep::OnCard;
 use super::work::{Kept, Key, Made, Told, Work};
@@ -55,9 +56,12 @@ pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
         run.gather(space)?;
     }
     let mut kept = Vec::new();
+    // A model of pairs is told of all neighbours.
+    let all = job.recipe.after.pair_model.is_some();
     for &space in &used {
-        let reach = rule.reach(space).unwrap_or_default();
-        kept.push(run.neighbours(space, reach.below)?);
+        let below = rule.reach(space).unwrap_or_default().below;
+        let below = below.map(|below| if all { f64::INFINITY } else { below });
+        kept.push(run.neighbours(space, below)?);
     }
     let place = |space: usize| used.binary_search(&space).unwrap_or(0);
     let rule = rule.map_sources(&place);
@@ -317,6 +321,7 @@ impl<'a> Run<'a> {
         let names = used.iter().map(|&s| job.recipe.spaces[s].name.clone());
         let mut names: Vec<String> = names.collect();
         let rows = job.side.listings.items.len();
+        let evidence = job.recipe.after.pair_model.as_ref().map(|_| kept.clone());
         let matches = self.clock.run("match", rows, || {
             let named = names.iter().zip(kept);
             let sources = named.map(|(name, kept)| Ok(Source::new(name.as_str(), lists(kept)?)));
@@ -335,6 +340,7 @@ impl<'a> Run<'a> {
                 }
             }
         })?;
+        let matches = self.judged(matches, (used, evidence), &mut names)?;
         let matches = self.after(matches, &mut names)?;
         Ok(Outcome {
             matches,
@@ -347,7 +353,41 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// The matches of the rule as the recipe's model of pairs sees them, where there is one.
+    fn judged(
+        &mut self,
+        matches: Matches,
+        (used, evidence): (&[usize], Option<Vec<Kept>>),
+        names: &mut Vec<String>,
+    ) -> Result<Matches> {
+        let recipe = self.job.recipe;
+        let (Some(rule), Some(evidence)) = (&recipe.after.pair_model, evidence) else {
+            return Ok(matches);
+        };
+        let source = names.len() as u16;
+        names.push(PAIRS.to_string());
+        self.clock.begin();
+        let judged = pairs::judge(
+            self,
+            (used, evidence),
+            &matches,
+            (rule, source, recipe.matches),
+        )?;
+        self.clock.note("pairs", matches.len());
+        Ok(judged)
+    }
+
+    /// The listings that are matched.
+    pub(super) fn listings(&self) -> &'a [crate::listings::Listing] {
+        &self.job.side.listings.items
+    }
+
+    /// What a space is called.
+    pub(super) fn name(&self, space: usize) -> &'a str {
+        &self.job.recipe.spaces[space].name
+    }
+
     /// What the recipe does to the matches of its rule.
     fn after(&mut self, matches: Matches, names: &mut Vec<String>) -> Result<Matches> {
         let (job, after) = (self.job, &self.job.recipe.after);

@@ -242,3 +242,31 @@ fn ranked_spaces_rank_another() {
     let refined = "[spaces.a]\nranked = 'c'\nrefine = [{ expand = { k = 2, alpha = 1 } }]\n[spaces.c]\ngiven = true";
     refused(refined, "a ranked space has no rows to refine");
 }
+
+#[test]
+fn a_pair_model_is_a_file_and_a_probability() {
+    let recipe = parsed(&keyed(
+        "pair_model = { file = 'p.json', above = 0.5, calibrated = true }",
+    ));
+    comes_back(&recipe);
+    let rule = recipe.after.pair_model.unwrap();
+    assert_eq!((rule.above, rule.calibrated), (Some(0.5), true));
+    let folder = Path::new("/models");
+    let recipe = Recipe::parse(&keyed("pair_model = { file = 'p.json' }"), folder).unwrap();
+    let rule = recipe.after.pair_model.unwrap();
+    assert_eq!(rule.file, Path::new("/models/p.json"));
+    assert_eq!((rule.above, rule.calibrated), (None, false));
+    key_refused(
+        "pair_model = {}",
+        "line 3: pair_model has no file; give file =",
+    );
+    key_refused("pair_model = { file = '' }", "pair_model.file is empty");
+    key_refused(
+        "pair_model = { file = 'p', above = 2 }",
+        "line 3: a pair matches above 2",
+    );
+    key_refused(
+        "pair_model = 'p'",
+        "pair_model is text in quotes; give a table",
+    );
+}
