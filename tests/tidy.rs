@@ -10,6 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lists", &["error", "limits"]),
     ("files", &["error", "limits"]),
     ("quiet", &[]),
+    ("random", &[]),
     ("tensor", BASE),
     ("device", &["error", "limits", "lists", "files", "tensor"]),
     // Encoders: graphs for a device and the files that their weights come from.
@@ -19,15 +20,19 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     // What is measured: the shapes of encoders and searches, on a device.
     ("bench", &["error", "lists", "device", "nn"]),
-    ("listings", BASE),
+    ("listings", &["error", "limits", "lists", "files", "random"]),
     // What a card needs to prepare pictures: their pixels and weights.
     (
         "image",
-        &["error", "limits", "lists", "files", "quiet", "device"],
+        &[
+            "error", "limits", "lists", "files", "quiet", "random", "device",
+        ],
     ),
     (
         "text",
-        &["error", "limits", "lists", "files", "quiet", "tensor"],
+        &[
+            "error", "limits", "lists", "files", "quiet", "random", "tensor",
+        ],
     ),
     (
         "embed",

@@ -17,50 +17,34 @@
 // Launch       blocks of 128 threads: (ceil(c / 8 / lanes), tiles, images); 128 x 8 f32 of dynamic shared
 //              memory where there is `partial`, else none
 //
-// Every product is summed in f32: a sum of 25 products in half precision loses up to 2^-11 of the largest
-// partial sum at each step, which is more than its own rounding where terms cancel. A value is converted once
-// for all the results of a strip that it goes into; rows overlap in the cache.
+// 3x3 windows are summed in f32, 5x5 ones in pairs of halves row by row: why, and what that may lose, says
+// strip.h. Rows overlap in the cache.
 
-#include "conv/shape.h"
+#include "conv/strip.h"
 
 namespace {
 
 constexpr int THREADS = 128, STRIP = 4, ROWS = 2;
 
-
 // A strip of results of one row, from `column` on.
-template <int K, int STEP>
+template <class Row, int K, int STEP, bool ALIGNED>
 __device__ __forceinline__ void strip(float (&acc)[STRIP][conv::VECTOR], const __half* image, const __half* filters,
                                       const conv::Shape& s, int y, int column, int channel) {
   constexpr int COLUMNS = (STRIP - 1) * STEP + K;
+  int first = column * STEP - s.pad_x;
 #pragma unroll 1
   for (int i = 0; i < K; i++) {
-    int row = y * STEP - s.pad_y + i;
-    if (row < 0 || row >= s.h) continue;
-    float weights[K][conv::VECTOR];
+    int line = y * STEP - s.pad_y + i;
+    if (line < 0 || line >= s.h) continue;
+    Row row;
+    const __half* places = filters + i * K * s.c + channel;
 #pragma unroll
-    for (int j = 0; j < K; j++) {
-      auto packed = load_vector<conv::Halves>(filters + static_cast<long long>(i * K + j) * s.c + channel);
-#pragma unroll
-      for (int e = 0; e < conv::VECTOR; e++) weights[j][e] = to_float(packed.at[e]);
-    }
-    const __half* line = image + static_cast<long long>(row) * s.w * s.c + channel;
+    for (int j = 0; j < K; j++) row.weight(j, conv::load_pairs(places + static_cast<unsigned>(j * s.c)));
+    const __half* from = image + (static_cast<long long>(line) * s.w + first) * s.c + channel;
 #pragma unroll
     for (int at = 0; at < COLUMNS; at++) {
-      int place = column * STEP - s.pad_x + at;
-      bool there = place >= 0 && place < s.w;
-      auto packed = conv::load_halves(line + static_cast<long long>(place) * s.c, there ? conv::VECTOR : 0,
-                                      (s.aligned & conv::X) != 0);
-      float value[conv::VECTOR];
-#pragma unroll
-      for (int e = 0; e < conv::VECTOR; e++) value[e] = to_float(packed.at[e]);
-#pragma unroll
-      for (int p = 0; p < STRIP; p++) {
-        int j = at - p * STEP;
-        if (j < 0 || j >= K) continue;
-#pragma unroll
-        for (int e = 0; e < conv::VECTOR; e++) acc[p][e] += value[e] * weights[j][e];
-      }
+      bool there = first + at >= 0 && first + at < s.w;
+      row.pixel(acc, at, conv::load_pairs<ALIGNED>(from + static_cast<unsigned>(at * s.c), there));
     }
   }
 }
@@ -85,9 +69,10 @@ __device__ __forceinline__ void add_strips(const float (&sums)[conv::VECTOR], fl
   }
 }
 
-template <int K, int STEP>
+template <template <int, int, int> class Form, int K, int STEP>
 __device__ __forceinline__ void depthwise(const __half* x, const __half* filters, __half* out, const conv::Tail& tail,
                                           float* partial, const conv::Shape& s, int lanes, int across) {
+  using Row = Form<K, STEP, STRIP>;
   int thread = static_cast<int>(threadIdx.x), strips = THREADS / lanes / across * across;
   int lane = thread % lanes, mine = thread / lanes, down = strips / across;
   int tiles_x = (s.ow - 1) / (across * STRIP) + 1;
@@ -95,18 +80,31 @@ __device__ __forceinline__ void depthwise(const __half* x, const __half* filters
   int channel = (static_cast<int>(blockIdx.x) * lanes + lane) * conv::VECTOR;
   int column = (tile_x * across + mine % across) * STRIP, image = static_cast<int>(blockIdx.z);
   bool there = mine < strips && channel < s.c && column < s.ow;
-  float sums[conv::VECTOR] = {};
+  const conv::Tail rest = {nullptr, nullptr, tail.residual, tail.activation};
+  float sums[conv::VECTOR] = {}, scales[conv::VECTOR], biases[conv::VECTOR];
+#pragma unroll
+  for (int e = 0; e < conv::VECTOR; e++) {
+    scales[e] = there && tail.scale != nullptr ? to_float(tail.scale[channel + e]) : 1.0f;
+    biases[e] = there && tail.bias != nullptr ? to_float(tail.bias[channel + e]) : 0.0f;
+  }
 #pragma unroll 1
   for (int r = 0; r < ROWS; r++) {
     int y = (tile_y * ROWS + r) * down + mine / across;
     if (!there || y >= s.oh) continue;
     float acc[STRIP][conv::VECTOR] = {};
-    strip<K, STEP>(acc, x + static_cast<long long>(image) * s.h * s.w * s.c, filters, s, y, column, channel);
+    const __half* from = x + static_cast<long long>(image) * s.h * s.w * s.c;
+    if ((s.aligned & conv::X) != 0) {
+      strip<Row, K, STEP, true>(acc, from, filters, s, y, column, channel);
+    } else {
+      strip<Row, K, STEP, false>(acc, from, filters, s, y, column, channel);
+    }
 #pragma unroll
     for (int p = 0; p < STRIP; p++) {
       if (column + p >= s.ow) continue;
+#pragma unroll
+      for (int e = 0; e < conv::VECTOR; e++) acc[p][e] = acc[p][e] * scales[e] + biases[e];
       long long at = ((static_cast<long long>(image) * s.oh + y) * s.ow + column + p) * s.c + channel;
-      auto result = tail.apply(acc[p], channel, at, conv::VECTOR, (s.aligned & conv::RESIDUAL) != 0);
+      auto result = rest.apply(acc[p], channel, at, conv::VECTOR, (s.aligned & conv::RESIDUAL) != 0);
       conv::store_halves(out + at, result, conv::VECTOR, (s.aligned & conv::OUT) != 0);
 #pragma unroll
       for (int e = 0; e < conv::VECTOR; e++) sums[e] += to_float(result.at[e]);
@@ -121,23 +119,23 @@ extern "C" __global__ void __launch_bounds__(128, 2)
 conv_depthwise_f16_3x3_1(const __half* x, const __half* filters, __half* out, const __half* scale, const __half* bias,
                          const __half* residual, float* partial, conv::Shape shape, int lanes, int across,
                          int activation) {
-  depthwise<3, 1>(x, filters, out, {scale, bias, residual, activation}, partial, shape, lanes, across);
+  depthwise<conv::Exact, 3, 1>(x, filters, out, {scale, bias, residual, activation}, partial, shape, lanes, across);
 }
 extern "C" __global__ void __launch_bounds__(128, 2)
 conv_depthwise_f16_3x3_2(const __half* x, const __half* filters, __half* out, const __half* scale, const __half* bias,
                          const __half* residual, float* partial, conv::Shape shape, int lanes, int across,
                          int activation) {
-  depthwise<3, 2>(x, filters, out, {scale, bias, residual, activation}, partial, shape, lanes, across);
+  depthwise<conv::Exact, 3, 2>(x, filters, out, {scale, bias, residual, activation}, partial, shape, lanes, across);
 }
 extern "C" __global__ void __launch_bounds__(128, 2)
 conv_depthwise_f16_5x5_1(const __half* x, const __half* filters, __half* out, const __half* scale, const __half* bias,
                          const __half* residual, float* partial, conv::Shape shape, int lanes, int across,
                          int activation) {
-  depthwise<5, 1>(x, filters, out, {scale, bias, residual, activation}, partial, shape, lanes, across);
+  depthwise<conv::Paired, 5, 1>(x, filters, out, {scale, bias, residual, activation}, partial, shape, lanes, across);
 }
 extern "C" __global__ void __launch_bounds__(128, 2)
 conv_depthwise_f16_5x5_2(const __half* x, const __half* filters, __half* out, const __half* scale, const __half* bias,
                          const __half* residual, float* partial, conv::Shape shape, int lanes, int across,
                          int activation) {
-  depthwise<5, 2>(x, filters, out, {scale, bias, residual, activation}, partial, shape, lanes, across);
+  depthwise<conv::Paired, 5, 2>(x, filters, out, {scale, bias, residual, activation}, partial, shape, lanes, across);
 }

@@ -19,9 +19,10 @@
 //              c + 8 halves each (c rounded up to 16), and Cut::PIXELS pixels of 72 halves
 //
 // A block copies the pixels under its windows once, widens them to 64 channels by mma.sync, and takes the
-// windows from there in f32. Neighbouring tiles widen the pixels between them twice: cheap while c is small.
+// windows from there, 3x3 in f32 and 5x5 in pairs of halves row by row (strip.h). Neighbouring tiles widen the
+// pixels between them twice: cheap while c is small.
 
-#include "conv/shape.h"
+#include "conv/strip.h"
 
 namespace {
 
@@ -32,9 +33,10 @@ constexpr int HALF = CHANNELS / 2;    // channels of a warp
 static_assert(LINE / 8 % 2 == 1, "8 neighbouring pixels begin in 8 different groups of 4 banks");
 
 // How results are cut into tiles, and a tile into strips of one row, one for each 8 threads.
-template <int K_, int STEP_>
+template <template <int, int, int> class Form, int K_, int STEP_>
 struct Cut {
   static constexpr int K = K_, STEP = STEP_, DOWN = STEP == 1 ? 8 : 4, ACROSS = 8, STRIP = STEP == 1 ? 4 : 2;
+  using Row = Form<K, STEP, STRIP>;
   static constexpr int STRIPS = ACROSS / STRIP;  // of a row
   static constexpr int HEIGHT = (DOWN - 1) * STEP + K, WIDTH = (ACROSS - 1) * STEP + K, PIXELS = HEIGHT * WIDTH;
   static constexpr int FRAGMENTS = (PIXELS + 15) / 16, PADDED = FRAGMENTS * 16;
@@ -135,27 +137,11 @@ __device__ __forceinline__ void strip(float (&acc)[C::STRIP][conv::VECTOR], cons
   constexpr int COLUMNS = (C::STRIP - 1) * C::STEP + C::K;
 #pragma unroll 1
   for (int i = 0; i < C::K; i++) {
-    float weights[C::K][conv::VECTOR];
+    typename C::Row row;
 #pragma unroll
-    for (int j = 0; j < C::K; j++) {
-      auto packed = load_vector<conv::Halves>(filters + static_cast<long long>(i * C::K + j) * o);
+    for (int j = 0; j < C::K; j++) row.weight(j, conv::load_pairs(filters + (i * C::K + j) * o));
 #pragma unroll
-      for (int e = 0; e < conv::VECTOR; e++) weights[j][e] = to_float(packed.at[e]);
-    }
-#pragma unroll
-    for (int at = 0; at < COLUMNS; at++) {
-      auto packed = load_vector<conv::Halves>(wide + (i * C::WIDTH + at) * LINE);
-      float value[conv::VECTOR];
-#pragma unroll
-      for (int e = 0; e < conv::VECTOR; e++) value[e] = to_float(packed.at[e]);
-#pragma unroll
-      for (int p = 0; p < C::STRIP; p++) {
-        int j = at - p * C::STEP;
-        if (j < 0 || j >= C::K) continue;
-#pragma unroll
-        for (int e = 0; e < conv::VECTOR; e++) acc[p][e] += value[e] * weights[j][e];
-      }
-    }
+    for (int at = 0; at < COLUMNS; at++) row.pixel(acc, at, conv::load_pairs(wide + (i * C::WIDTH + at) * LINE));
   }
 }
 
@@ -214,27 +200,27 @@ extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_f16_3x3_1(const __half* x, const __half* wide_filters, const __half* filters, __half* out,
                         const __half* wide_scale, const __half* wide_bias, const __half* scale, const __half* bias,
                         float* partial, conv::Shape shape, int wide_activation, int activation) {
-  expand<Cut<3, 1>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
+  expand<Cut<conv::Exact, 3, 1>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
                     {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_f16_3x3_2(const __half* x, const __half* wide_filters, const __half* filters, __half* out,
                         const __half* wide_scale, const __half* wide_bias, const __half* scale, const __half* bias,
                         float* partial, conv::Shape shape, int wide_activation, int activation) {
-  expand<Cut<3, 2>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
+  expand<Cut<conv::Exact, 3, 2>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
                     {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_f16_5x5_1(const __half* x, const __half* wide_filters, const __half* filters, __half* out,
                         const __half* wide_scale, const __half* wide_bias, const __half* scale, const __half* bias,
                         float* partial, conv::Shape shape, int wide_activation, int activation) {
-  expand<Cut<5, 1>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
+  expand<Cut<conv::Paired, 5, 1>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
                     {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_f16_5x5_2(const __half* x, const __half* wide_filters, const __half* filters, __half* out,
                         const __half* wide_scale, const __half* wide_bias, const __half* scale, const __half* bias,
                         float* partial, conv::Shape shape, int wide_activation, int activation) {
-  expand<Cut<5, 2>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
+  expand<Cut<conv::Paired, 5, 2>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
                     {scale, bias, nullptr, activation}, partial, shape);
 }

@@ -14,7 +14,7 @@
 // out          images x oh x ow x o; overlaps nothing that is read. Its map, of pixels x o: boxes of 64 lines
 //              x 64 filters, swizzled likewise; used where `store` is BULK alone
 // gate         images x c; scale, bias: o values each, or null; residual: like out, or null
-// store        as in sm90_f16_gemm.cu
+// store        as in gemm/sm90_gemm.h
 // activation   a number of pointwise/activation.h
 // Alignment    x, the filters and their lines begin at multiples of 16 bytes, all else at 4; c is a multiple
 //              of 8, o is even. With several groups, channels and filters of each are multiples of 64 and of N
@@ -46,7 +46,7 @@ struct Spot : Corner {
 
 // The work of one block.
 template <class Tile>
-struct Convolution : hopper::Output<Tile> {
+struct Convolution : hopper::Output<__half, Tile> {
   const TensorMap &x, &filters;
   const conv::Shape& s;
   Grid grid;

@@ -6,13 +6,16 @@
 //! encoder's vectors of listings.
 
 mod after;
+pub mod catalogue;
 mod embed;
 mod encoder;
 mod file;
 mod hashes;
 mod job;
+mod pair;
 mod pairs;
 mod program;
+mod published;
 mod run;
 mod spec;
 mod stages;
@@ -26,10 +29,13 @@ pub mod work;
 pub use after::{After, Conflicts, GROUP};
 pub use embed::{Embedded, ImageWork, embed_images, embed_images_into};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
+use file::near;
 pub use file::{KEYWORDS, rule_from_text, rule_to_text};
 pub use job::{Given, Job, Outcome, Side};
+pub use pair::{DEFAULT_PAIRS, PAIR_TENSORS, PairSpec};
 pub use pairs::{PAIRS, PairFold, PairOptions, PairOutcome, PairRule, train_pairs};
 pub use program::program;
+pub use published::{Published, PublishedWeights};
 pub use run::{Run, run};
 pub use spec::{Expansion, Of, Recipe, Space, Step, Tuned, Weight, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use super::after::{After, Conflicts};
-use super::{EncoderSpec, TextSpec};
+use super::{EncoderSpec, PairSpec, Published, TextSpec};
 use crate::limits::MAX_MATCHES;
 use crate::matching::Rule;
 use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
 use crate::text::clean::CleanStep;
 use crate::text::tfidf::{StopWords, TfidfOptions};
+use crate::text::word2vec::Word2VecOptions;
 
 /// A pipeline from listings to matches.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,8 @@ pub struct Recipe {
     pub after: After,
     /// What the thresholds were chosen on, when that is known.
     pub tuned: Option<Tuned>,
+    /// What was published of it.
+    pub published: Option<Published>,
 }
 
 /// What thresholds were chosen on; thresholds depend on the number of listings.
@@ -54,6 +57,9 @@ pub struct Space {
     pub clean: Vec<CleanStep>,
     /// What is done to them, in this order.
     pub refine: Vec<Step>,
+    /// The rows are compared as they stand, and their distance is the Euclidean one divided by this; else they
+    /// are of unit length, and it is the cosine one.
+    pub euclidean: Option<f64>,
 }
 
 /// Where a space's rows come from.
@@ -67,6 +73,21 @@ pub enum Of {
         options: TfidfOptions,
         /// Turn literal `\xNN` escapes into text first.
         decode_escapes: bool,
+    },
+    /// word2vec: the sums of the titles' words' vectors, learnt from the titles or read from a file.
+    Word2Vec {
+        /// How they are learnt, or the file.
+        options: Word2VecOptions,
+        /// Turn literal `\xNN` escapes into text first.
+        decode_escapes: bool,
+    },
+    /// The colours of the images: [`descriptor`](crate::image::descriptor)s of their
+    /// [`palette`](crate::image::palette)s.
+    Colours {
+        /// How many colours a palette has.
+        clusters: usize,
+        /// What the starts of k-means are drawn by.
+        seed: u64,
     },
     /// An encoder of images: dense unit rows.
     Image {
@@ -101,6 +122,14 @@ pub enum Of {
     /// scores: the distance of a pair is the share of all kept pairs of neighbours that are more similar. It
     /// has no rows of its own.
     Ranked(usize),
+    /// The probability that a classifier gives to each pair, by the difference of the two listings' vectors
+    /// in other spaces, each of unit length, side by side. It has no rows of its own.
+    Pair {
+        /// Places of the spaces in [`Recipe::spaces`].
+        spaces: Vec<usize>,
+        /// The classifier.
+        classifier: PairSpec,
+    },
 }
 
 /// A change of a space's rows by their own neighbourhoods. Each step searches the rows as the step before
@@ -148,7 +177,24 @@ pub enum Weight {
 impl Of {
     /// Whether the rows are made of titles, which can be cleaned first.
     pub fn reads_titles(&self) -> bool {
-        matches!(self, Of::Tfidf { .. } | Of::Text { .. })
+        matches!(
+            self,
+            Of::Tfidf { .. } | Of::Word2Vec { .. } | Of::Text { .. }
+        )
+    }
+
+    /// Whether the rows are learnt from all listings, so that some of them have other rows alone.
+    pub fn is_learnt(&self) -> bool {
+        match self {
+            Of::Tfidf { .. } => true,
+            Of::Word2Vec { options, .. } => options.vectors.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether there are pairs' scores and no rows.
+    pub fn is_scores(&self) -> bool {
+        matches!(self, Of::Fused { .. } | Of::Pair { .. } | Of::Ranked(_))
     }
 }
 
@@ -160,6 +206,7 @@ impl Space {
             of,
             clean: Vec::new(),
             refine: Vec::new(),
+            euclidean: None,
         }
     }
 }
@@ -190,6 +237,7 @@ impl Recipe {
             spaces,
             after: After::default(),
             tuned: None,
+            published: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Operations on images in half precision: what cards have kernels of their own for, by kernel.
 
 use doppel::device::{
-    Act, DType, Desc, Device, Epilogue, NaiveDevice, Op, PoolKind, Support, Window,
+    Act, DType, Desc, Device, Epilogue, NaiveDevice, Op, PoolKind, Support, Window, bytes_of,
+    values_of,
 };
 
 use crate::harness::{
@@ -201,4 +202,49 @@ fn depthwise_convolutions_with_the_average_of_their_result() {
         }
     }
     assert!(fused >= cards().len(), "{fused}");
+}
+
+/// One 5x5 window of ones over `pixels`, on every card: 8 equal channels.
+fn window_of_ones(pixels: &[f32; 25]) -> Vec<(f32, f64)> {
+    let op = plain(Window::square(5, 1, 0), 8, false, Epilogue::BARE);
+    let x: Vec<f32> = pixels.iter().flat_map(|&v| [v; 8]).collect();
+    let half = |dims: &[usize], values: &[f32]| {
+        let bytes = bytes_of(values, DType::F16);
+        (Desc::new(dims, DType::F16), bytes)
+    };
+    let ins = [half(&[1, 5, 5, 8], &x), half(&[8, 1, 5, 5], &[1.0; 200])];
+    let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
+    let mut results = Vec::new();
+    for card in cards() {
+        let have = run(&*card, &op, &ins).unwrap();
+        let value = values_of(&have[0].1, DType::F16)[7];
+        let used = match value.is_finite() {
+            true => compare(&op, &ins, &have, &want, "a window of ones"),
+            false => f64::INFINITY,
+        };
+        results.push((value, used));
+    }
+    results
+}
+
+/// 5x5 windows are summed in pairs of halves row by row: a row that has room for no more than its first
+/// value takes nothing from the others.
+#[test]
+fn rows_of_large_windows_are_summed_by_themselves() {
+    let mut pixels = [0.75; 25];
+    pixels[0] = 2048.0;
+    for (value, used) in window_of_ones(&pixels) {
+        assert!((value - 2066.0).abs() <= 5.0 && used < 1.0, "{value}");
+    }
+}
+
+/// What does not fit into half precision is no number in the result, even if a later row takes it back.
+#[test]
+fn a_row_beyond_half_precision_shows() {
+    let mut pixels = [0.0; 25];
+    pixels[..2].fill(40_000.0);
+    pixels[5..7].fill(-20_000.0);
+    for (value, _) in window_of_ones(&pixels) {
+        assert!(!value.is_finite(), "{value}");
+    }
 }

@@ -328,7 +328,7 @@ impl Conv {
             (Form::Bundles(8), _) => "conv_grouped_f16_8",
             (Form::Bundles(16), _) => "conv_grouped_f16_16",
             (Form::Bundles(_), _) => "conv_grouped_f16_32",
-            (Form::Direct, _) => by_type(self.dtype, "conv_direct_f16", "conv_direct_f32"),
+            (Form::Direct, _) => by_type!(self.dtype, "conv_direct"),
         };
         Kernel {
             family: "conv",

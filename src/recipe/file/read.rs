@@ -7,13 +7,14 @@ use toml::de::DeTable;
 use super::after;
 use super::check::{self, Place};
 use super::expression::rule_from_text;
+use super::published;
 use super::space::{self, Names};
 use super::table::{Table, Value, line_of};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_MATCHES, MAX_SPACES};
 use crate::recipe::{Of, Recipe, Space, Step, Tuned};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "name",
     "about",
     "source",
@@ -26,6 +27,7 @@ const KEYS: [&str; 12] = [
     "chisel",
     "spaces",
     "tuned",
+    "published",
 ];
 
 /// The recipe of `text`, with relative paths taken from `folder`.
@@ -65,6 +67,10 @@ pub fn recipe(text: &str, folder: &Path) -> Result<Recipe> {
         spaces,
         after: after::read(&table, folder)?,
         tuned: table.get("", "tuned").map(|v| tuned(&v)).transpose()?,
+        published: table
+            .get("", "published")
+            .map(|v| published::read(&v))
+            .transpose()?,
     };
     check::recipe(&recipe).map_err(|(place, error)| {
         let line = match place {
@@ -139,6 +145,7 @@ fn spaces(section: &Value<'_>, folder: &Path) -> Result<(Vec<Space>, Vec<Lines>)
             of: written.of,
             clean: written.clean,
             refine,
+            euclidean: written.euclidean,
         };
         read.push((space, lines));
     }

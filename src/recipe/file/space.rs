@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::table::{Table, Value, cut};
-use super::{after, no_space};
+use super::{after, classic, no_space};
 use crate::device::Act;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_CLEAN_STEPS, MAX_STEPS};
@@ -24,19 +24,26 @@ pub struct Names<'a> {
 }
 
 /// The kinds of spaces: the key that makes a space one, what errors call it, and its other keys.
-const KINDS: [(&str, &str, &[&str]); 9] = [
+const KINDS: [(&str, &str, &[&str]); 12] = [
     ("phash", "a space of hashes", &["refine"]),
     ("tfidf", "a space of TF-IDF", &["clean", "refine"]),
+    ("word2vec", "a space of word2vec", &["clean", "refine"]),
+    ("colours", "a space of colours", &["refine"]),
     ("image", "a space of images", &IMAGE),
     ("text", "a space of titles", &TEXT),
-    ("file", "a space from a file", &["refine"]),
-    ("given", "a space that is given", &["refine"]),
+    ("file", "a space from a file", &["refine", "euclidean"]),
+    ("given", "a space that is given", &["refine", "euclidean"]),
     ("concat", "a concatenation", &["refine"]),
+    (
+        "pair",
+        "a classifier of pairs",
+        &["refine", "weights", "pairs"],
+    ),
     ("fused", "a fused space", &["refine", "by", "power"]),
     ("ranked", "a ranked space", &["refine"]),
 ];
 
-const IMAGE: [&str; 10] = [
+const IMAGE: [&str; 11] = [
     "weights",
     "size",
     "crop",
@@ -47,9 +54,10 @@ const IMAGE: [&str; 10] = [
     "batch",
     "mmap",
     "refine",
+    "euclidean",
 ];
 
-const TEXT: [&str; 8] = [
+const TEXT: [&str; 9] = [
     "weights",
     "pool",
     "max_tokens",
@@ -58,6 +66,7 @@ const TEXT: [&str; 8] = [
     "mmap",
     "clean",
     "refine",
+    "euclidean",
 ];
 
 const TFIDF: [&str; 15] = [
@@ -149,7 +158,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-fn path(value: &Value<'_>, folder: &Path) -> Result<PathBuf> {
+pub fn path(value: &Value<'_>, folder: &Path) -> Result<PathBuf> {
     match value.string()? {
         "" => Err(value.wrong("is empty").mend("name a file or a folder")),
         text => Ok(folder.join(text)),
@@ -164,6 +173,8 @@ pub struct Read {
     pub clean: Vec<CleanStep>,
     /// The steps, with the lines that they stand on.
     pub refine: Vec<(Step, u64)>,
+    /// The scale of Euclidean distances.
+    pub euclidean: Option<f64>,
 }
 
 /// The space of `value`, with the places of other spaces as [`Names::all`] has them.
@@ -198,6 +209,9 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<Read> {
         "phash" => switch(of).map(|()| Of::Phash),
         "given" => switch(of).map(|()| Of::Given),
         "tfidf" => tfidf(of),
+        "word2vec" => classic::read_word2vec(of, names.folder),
+        "colours" => classic::read_colours(of),
+        "pair" => classic::read_pair(of, &keys, names),
         "image" => image(of, &keys, names.folder),
         "text" => text(of, &keys, names.folder),
         "file" => path(of, names.folder).map(Of::File),
@@ -222,6 +236,7 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<Read> {
         of: made?,
         clean: keys.get("clean").map_or(Ok(Vec::new()), |v| clean(&v))?,
         refine: steps.collect::<Result<_>>()?,
+        euclidean: keys.number("euclidean")?,
     })
 }
 
@@ -373,7 +388,7 @@ fn parts(value: &Value<'_>, names: &Names<'_>) -> Result<Vec<(usize, f64)>> {
 }
 
 /// The place of the space `name`, which stands at `value`.
-fn place(name: &str, value: &Value<'_>, names: &Names<'_>) -> Result<usize> {
+pub fn place(name: &str, value: &Value<'_>, names: &Names<'_>) -> Result<usize> {
     let found = names.all.iter().position(|&other| other == name);
     found.ok_or_else(|| {
         let message = format!("{}: there is no space {:?}", value.key, cut(name));

@@ -9,8 +9,7 @@ use crate::error::Result;
 use crate::listings::Listing;
 use crate::lists::Lists;
 use crate::pairs::Table;
-use crate::recipe::run::{Run, lists};
-use crate::recipe::work::Kept;
+use crate::recipe::run::Run;
 use crate::tensor::Rows;
 use crate::text::units::Quantities;
 
@@ -42,11 +41,11 @@ pub(in crate::recipe) struct Facts {
 
 impl SpaceFacts {
     /// Those of gathered spaces and their neighbours.
-    pub fn all(run: &Run<'_>, used: &[usize], kept: Vec<Kept>) -> Result<Vec<SpaceFacts>> {
-        let spaces = used.iter().zip(kept);
+    pub fn all(run: &Run<'_>, used: &[usize], lists: Vec<Lists>) -> Result<Vec<SpaceFacts>> {
+        let spaces = used.iter().zip(lists);
         spaces
-            .map(|(&space, kept)| {
-                let (lists, rows) = (lists(kept)?, run.rows(space)?);
+            .map(|(&space, lists)| {
+                let rows = run.rows(space)?;
                 let lengths = rows.as_deref().map(lengths).unwrap_or_default();
                 Ok(SpaceFacts {
                     name: run.name(space).to_string(),

@@ -10,8 +10,8 @@ pub(super) use features::{SpaceFacts, facts, features};
 pub use train::{PairFold, PairOptions, PairOutcome, train_pairs};
 
 use super::run::Run;
-use super::work::Kept;
 use crate::error::{Error, Result};
+use crate::lists::Lists;
 use crate::matching::{Firing, ITSELF, Matches};
 use crate::pairs::{PairModel, calibrated};
 
@@ -49,13 +49,13 @@ pub(super) fn candidates(matches: &Matches) -> Vec<(u32, u32)> {
 /// The model cannot be read, or expects other features than the recipe gives; what the disk says.
 pub(super) fn judge(
     run: &Run<'_>,
-    (used, kept): (&[usize], Vec<Kept>),
+    (used, lists): (&[usize], Vec<Lists>),
     matches: &Matches,
     (rule, source, cap): (&PairRule, u16, usize),
 ) -> Result<Matches> {
     let model = PairModel::read(&rule.file)?;
     let pairs = candidates(matches);
-    let spaces = SpaceFacts::all(run, used, kept)?;
+    let spaces = SpaceFacts::all(run, used, lists)?;
     let titles = facts(run.listings());
     let (names, table) = features(&spaces, &titles, &pairs)?;
     if names != model.features {

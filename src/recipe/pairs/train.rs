@@ -10,7 +10,7 @@ use crate::listings::folds::{NO_FOLD, label_k_fold};
 use crate::matching::{Source, resolve_capped};
 use crate::pairs::{BoostOptions, PairModel, Table, calibrated};
 use crate::recipe::job::Job;
-use crate::recipe::run::{Run, lists, unable};
+use crate::recipe::run::{Run, unable};
 use crate::recipe::stages::Watch;
 
 /// How a model of pairs is trained.
@@ -132,10 +132,8 @@ fn gather(job: &Job<'_>, watch: &dyn Watch) -> Result<(Vec<String>, Table, Vec<(
         let below = rule.reach(space).and_then(|r| r.below);
         kept.push(run.neighbours(space, below.map(|_| f64::INFINITY))?);
     }
-    let sources = kept
-        .iter()
-        .map(|kept| Ok(Source::new("", lists(kept.clone())?)));
-    let sources = sources.collect::<Result<Vec<_>>>()?;
+    let sources = kept.iter().map(|lists| Source::new("", lists.clone()));
+    let sources: Vec<Source> = sources.collect();
     let place = |space: usize| used.binary_search(&space).unwrap_or(0);
     let rule = rule.map_sources(&place);
     let rows = job.side.listings.items.len();

@@ -11,6 +11,7 @@ use super::super::spec::Of as Source;
 use super::super::stages::Of;
 use super::super::titles::{TitleWork, embed_titles_into};
 use super::super::work::{Kept, Made, Told};
+use super::held::Fresh;
 use super::{Data, Held, Run, Which, inputs};
 use crate::embed::store;
 use crate::error::{Error, Kind, Result};
@@ -38,6 +39,10 @@ impl Run<'_> {
                 None => self.base(self.like(space), which)?,
             };
             self.base.insert((self.like(space), which), data.clone());
+            let data = match (self.job.recipe.spaces[space].euclidean, data) {
+                (Some(scale), Data::Rows(held)) => Data::Euclidean(held, scale),
+                (_, data) => data,
+            };
             self.data.insert((space, which), data);
         }
         self.refine(space)
@@ -49,12 +54,20 @@ impl Run<'_> {
         let given = |space: usize| self.sides().iter().any(|&w| self.given(space, w).is_some());
         let made = matches!(
             spaces[space].of,
-            Source::Phash | Source::Tfidf { .. } | Source::Image { .. } | Source::Text { .. }
+            Source::Phash
+                | Source::Tfidf { .. }
+                | Source::Word2Vec { .. }
+                | Source::Colours { .. }
+                | Source::Image { .. }
+                | Source::Text { .. }
         );
         if !made || given(space) {
             return space;
         }
-        let source = |space: usize| (&spaces[space].of, &spaces[space].clean);
+        let source = |space: usize| {
+            let it = &spaces[space];
+            (&it.of, &it.clean, it.euclidean.is_some())
+        };
         let same = |&other: &usize| source(other) == source(space) && !given(other);
         (0..space).find(same).unwrap_or(space)
     }
@@ -68,6 +81,7 @@ impl Run<'_> {
             Source::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
             Source::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
             Source::Ranked(of) => vec![*of],
+            Source::Pair { spaces, .. } => spaces.clone(),
             _ => Vec::new(),
         };
         let by = it.refine.iter().filter_map(|step| match step {
@@ -98,10 +112,7 @@ impl Run<'_> {
         let recipe = self.job.recipe;
         let it = &recipe.spaces[space];
         if let Some(given) = self.given(space, which) {
-            if matches!(
-                it.of,
-                Source::Phash | Source::Fused { .. } | Source::Ranked(_)
-            ) {
+            if matches!(it.of, Source::Phash) || it.of.is_scores() {
                 let message = format!("the space {} has no rows that could be given", it.name);
                 return Err(Error::input(message).mend("leave it out of --embeddings"));
             }
@@ -114,6 +125,11 @@ impl Run<'_> {
                 options,
                 decode_escapes,
             } => self.words(space, which, options, *decode_escapes),
+            Source::Word2Vec {
+                options,
+                decode_escapes,
+            } => self.word_vectors(space, which, options, *decode_escapes),
+            Source::Colours { clusters, seed } => self.colours(space, which, *clusters, *seed),
             Source::Image { encoder, batch } => self.images(space, which, encoder, *batch),
             Source::Text { decode_escapes, .. } => self.titles(space, which, *decode_escapes),
             Source::File(path) if self.job.against.is_none() || which == Which::Gallery => {
@@ -134,6 +150,7 @@ impl Run<'_> {
                 let held = spaces.iter().map(|&(s, w)| Ok((self.held(s, which)?, w)));
                 Ok(Data::Fused(held.collect::<Result<_>>()?, *by))
             }
+            Source::Pair { spaces, classifier } => self.pairs(which, spaces, classifier),
         }
     }
 
@@ -149,7 +166,7 @@ impl Run<'_> {
                 .mend("give one row for each data row of the CSV, rejected ones too")
         };
         match given {
-            Given::Rows(rows) if rows.rows() == wanted => Ok(Held::Shared(rows)),
+            Given::Rows(rows) if rows.rows() == wanted => Ok(Held::shared(rows)),
             Given::Rows(rows) => Err(wrong(rows.rows())),
             Given::File(path) => {
                 let manifest = match store::check(&path)? {
@@ -157,7 +174,7 @@ impl Run<'_> {
                     None => store::Manifest::of(&path, serde_json::Value::Null)?,
                 };
                 match manifest.rows as usize == wanted {
-                    true => Ok(Held::File(path, manifest.sha256)),
+                    true => Ok(Held::file(path, manifest.sha256)),
                     false => Err(wrong(manifest.rows as usize).path(path)),
                 }
             }
@@ -173,21 +190,19 @@ impl Run<'_> {
         })?;
         let items = self.side(which).listings.items.len();
         let (label, file) = (self.label(space, which), self.file(space, which));
-        let device = Arc::clone(&self.job.device);
-        let kept = self.stage(("concat", &label), (&file, &key), items, || {
-            let rows = held.iter().map(|(h, w)| Ok((h.read()?, *w)));
+        let keeper = self.keeper.clone();
+        let joined = self.stage_held(("concat", &label), (&file, &key), items, || {
+            if let Some(keeper) = keeper.as_deref()
+                && let Some(rows) = keeper.concat(&held)?
+            {
+                return Ok(rows);
+            }
+            let rows = held.iter().map(|(h, w)| Ok((h.rows()?, *w)));
             let rows: Vec<(Arc<Rows>, f64)> = rows.collect::<Result<_>>()?;
             let parts: Vec<(&Rows, f64)> = rows.iter().map(|(r, w)| (&**r, *w)).collect();
-            let told = Told {
-                items,
-                ..Told::default()
-            };
-            Ok((
-                Made::Rows(crate::refine::concat_on(&*device, &parts)?),
-                told,
-            ))
+            Ok(Fresh::Host(Made::Rows(crate::refine::concat(&parts)?)))
         })?;
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(joined))
     }
 
     /// Each row's hash: from its cell, else from its image.
@@ -301,7 +316,7 @@ impl Run<'_> {
             self.words.insert(space, model);
         }
         self.heed(which, &kept.told);
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(Held::kept(kept)))
     }
 
     fn images(
@@ -323,12 +338,13 @@ impl Run<'_> {
             return Err(super::encoders::no_folder());
         };
         let folder = ImageFolder::open(folder)?;
+        self.make_room()?;
         let open = self.image_encoder(space)?;
         let work = ImageWork {
             encoder: &open.encoder,
             prepare: open.prepare,
             orient: open.orient,
-            raw: false,
+            raw: self.job.recipe.spaces[space].euclidean.is_some(),
             ceiling: f32::MAX,
             batch,
         };
@@ -361,9 +377,11 @@ impl Run<'_> {
             return Ok(self.encoded(which, kept));
         }
         let side = self.side(which).clone();
+        self.make_room()?;
         let open = self.title_encoder(space)?;
         let work = TitleWork {
             decode_escapes,
+            raw: self.job.recipe.spaces[space].euclidean.is_some(),
             clean: &self.job.recipe.spaces[space].clean,
             ..TitleWork::new(&open)
         };
@@ -387,16 +405,23 @@ impl Run<'_> {
         Ok(self.encoded(which, kept))
     }
 
+    /// Frees the card's memory for an encoder, where that is little.
+    fn make_room(&self) -> Result<()> {
+        self.keeper
+            .as_ref()
+            .map_or(Ok(()), |keeper| keeper.make_room())
+    }
+
     /// What an encoder made, now or in an earlier run.
     fn encoded(&mut self, which: Which, kept: Kept) -> Data {
         self.heed(which, &kept.told);
-        Data::Rows(Held::Kept(kept))
+        Data::Rows(Held::kept(kept))
     }
 }
 
 /// A side's titles as they are read, of listings that were not rejected: whether escapes are decoded, and how
 /// titles are cleaned.
-fn titles<'a>(
+pub(super) fn titles<'a>(
     side: &Side<'a>,
     (decode, steps): (bool, &[CleanStep]),
 ) -> Vec<Option<std::borrow::Cow<'a, str>>> {

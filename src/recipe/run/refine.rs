@@ -1,18 +1,19 @@
 //! A space's steps, one after the other: each searches the rows as the step before left them.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::super::after::quantities;
 use super::super::spec::{Expansion, Step, Weight};
-use super::super::work::{Kept, Made, Told};
+use super::super::work::Made;
 use super::find::Search;
-use super::{Data, Held, Run, Which, inputs, lists};
+use super::held::Fresh;
+use super::{Data, Held, Run, Which, inputs};
+use crate::device::Mixing;
 use crate::error::{Error, Result};
 use crate::listings::Listing;
 use crate::lists::{Lists, best_first};
 use crate::refine::{self, Blend};
+use crate::tensor::Rows;
 
 impl Run<'_> {
     /// Runs the steps of `space`, whose own rows are there, on every side.
@@ -68,12 +69,8 @@ impl Run<'_> {
                 let mut settings = json!({"distance": blend.distance, "min2": blend.min2});
                 if conflicts.units {
                     let sides = [Some(which), among.as_ref().map(|_| Which::Gallery)];
-                    let sides: Vec<String> = sides
-                        .into_iter()
-                        .flatten()
-                        .map(|w| self.titles_of(w))
-                        .collect();
-                    settings["conflicts"] = json!({"units": sides});
+                    let sides = sides.into_iter().flatten().map(|w| self.titles_of(w));
+                    settings["conflicts"] = json!({"units": sides.collect::<Vec<String>>()});
                 }
                 ("blend", settings)
             }
@@ -84,46 +81,52 @@ impl Run<'_> {
                 "settings": settings,
                 "of": own.digest(),
                 "against": among.as_ref().map(|h| h.digest()),
-                "neighbours": near.digest,
+                "neighbours": near.digest(),
             }))
         })?;
         let items = self.side(which).listings.items.len();
-        let device = Arc::clone(&self.job.device);
+        let keeper = self.keeper.clone();
         let items_own = self.side(which).listings;
         let items_among = gallery.map(|_| self.side(Which::Gallery).listings);
-        let kept = self.stage((name, &label), (&file, &key), items, || {
-            let mut near = lists(near)?;
-            if let Step::Blend { conflicts, .. } = step
-                && conflicts.units
+        let done = self.stage_held((name, &label), (&file, &key), items, || {
+            let how = match step {
+                Step::Expand(e) => e.check().map(|()| Mixing::from(e))?,
+                Step::ExpandBy(by) => by.expand.check().map(|()| Mixing::from(&by.expand))?,
+                Step::Blend { blend, .. } => blend.check().map(|()| Mixing::from(blend))?,
+            };
+            if plain(step)
+                && let Some(keeper) = keeper.as_deref()
+                && let Some(rows) = keeper.mix(&own, among.as_ref(), &near, &how)?
             {
-                near = apart(&near, &items_own.items, items_among.map(|l| &l.items[..]));
+                return Ok(rows);
             }
-            let own = own.read()?;
-            let among = among.as_ref().map(Held::read).transpose()?;
-            let rows = match step {
-                Step::Expand(e) => refine::expand_on(&*device, &own, among.as_deref(), &near, e)?,
-                Step::ExpandBy(by) => {
-                    if by.weight == Weight::OnePlus {
-                        near = one_plus(&near);
-                    }
-                    let e = &by.expand;
-                    let made = refine::expand_on(&*device, &own, among.as_deref(), &near, e)?;
-                    match by.beside {
-                        true => refine::concat_on(&*device, &[(&*own, 1.0), (&made, 1.0)])?,
-                        false => made,
-                    }
+            let (mut near, own) = (near.clone().lists()?, own.rows()?);
+            let among = among.as_ref().map(Held::rows).transpose()?;
+            match step {
+                Step::Blend { conflicts, .. } if conflicts.units => {
+                    near = apart(&near, &items_own.items, items_among.map(|l| &l.items[..]));
                 }
-                Step::Blend { blend, .. } => {
-                    refine::blend_on(&*device, &own, among.as_deref(), &near, blend)?
+                Step::ExpandBy(by) if by.weight == Weight::OnePlus => near = one_plus(&near),
+                _ => {}
+            }
+            let rows = match (step, among.as_deref()) {
+                (Step::Expand(e), None) => refine::expand(&own, &near, e)?,
+                (Step::Expand(e), Some(among)) => refine::expand_against(&own, among, &near, e)?,
+                (Step::ExpandBy(by), None) => {
+                    beside(by, &own, refine::expand(&own, &near, &by.expand)?)?
+                }
+                (Step::ExpandBy(by), Some(among)) => {
+                    let made = refine::expand_against(&own, among, &near, &by.expand)?;
+                    beside(by, &own, made)?
+                }
+                (Step::Blend { blend, .. }, None) => refine::blend(&own, &near, blend)?,
+                (Step::Blend { blend, .. }, Some(among)) => {
+                    refine::blend_against(&own, among, &near, blend)?
                 }
             };
-            let told = Told {
-                items,
-                ..Told::default()
-            };
-            Ok((Made::Rows(rows), told))
+            Ok(Fresh::Host(Made::Rows(rows)))
         })?;
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(done))
     }
 
     /// What stands for a side's titles in a key.
@@ -139,7 +142,7 @@ impl Run<'_> {
         step: &Step,
         rows: &Data,
         gallery: Option<&Data>,
-    ) -> Result<Kept> {
+    ) -> Result<Held> {
         let recipe = self.job.recipe;
         let (k, below, by) = match step {
             Step::Expand(e) => (e.k, f64::INFINITY, None),
@@ -163,6 +166,23 @@ impl Run<'_> {
                 self.search(&rows, gallery.as_ref(), &search)
             }
         }
+    }
+}
+
+/// Whether a card has the step whole; else the host runs it.
+fn plain(step: &Step) -> bool {
+    match step {
+        Step::Expand(_) => true,
+        Step::ExpandBy(_) => false,
+        Step::Blend { conflicts, .. } => conflicts.is_empty(),
+    }
+}
+
+/// Expanded rows, beside the rows as they were where that is asked for.
+fn beside(by: &Expansion, own: &Rows, made: Rows) -> Result<Rows> {
+    match by.beside {
+        true => refine::concat(&[(own, 1.0), (&made, 1.0)]),
+        false => Ok(made),
     }
 }
 

@@ -226,6 +226,7 @@ fn made_of(recipe: &Recipe, side: &Side<'_>, space: usize) -> Vec<usize> {
         Of::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
         Of::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
         Of::Ranked(of) => vec![*of],
+        Of::Pair { spaces, .. } => spaces.clone(),
         _ => Vec::new(),
     };
     of.extend(it.refine.iter().filter_map(|step| match step {

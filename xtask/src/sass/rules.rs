@@ -24,6 +24,7 @@ const RULES: &[Rule] = &[
     rule("gemm", "sm90_*", HOPPER),
     rule("gemm", "sm80_*", AMPERE),
     rule("gemm", "gemm_f16_*", AMPERE),
+    rule("gemm", "gemm_bf16_*", AMPERE),
     rule("gemm", "gemm_f32_*", PLAIN),
     rule("conv", "*depthwise*", PLAIN),
     rule("conv", "sm90_*", HOPPER),
