@@ -49,7 +49,11 @@ fn check(x: &Rows, k: usize, min_score: Option<f64>, what: &str) {
     for card in all {
         let rows = x.put(&*card);
         // Large ones in one way alone.
-        let ways = if x.len() > 150 { vec![Some(2)] } else { vec![None, Some(2)] };
+        let ways = if x.len() > 150 {
+            vec![Some(2)]
+        } else {
+            vec![None, Some(2)]
+        };
         for tuning in thin(ways.into_iter().map(join).collect()) {
             let lists = card.topk_tuned(&rows, None, k, min_score, &tuning).unwrap();
             let arch = card.card().arch;
@@ -89,7 +93,12 @@ fn several_waves_and_an_even_number_of_squares() {
 #[test]
 fn near_ties_come_in_the_order_of_their_exact_scores() {
     for (near, k) in [(60, 50), (100, 50)] {
-        check(&near_ties(300, near, 40), k, None, &format!("{near} near-ties"));
+        check(
+            &near_ties(300, near, 40),
+            k,
+            None,
+            &format!("{near} near-ties"),
+        );
     }
 }
 
@@ -136,7 +145,10 @@ fn a_row_that_is_no_number_is_named() {
         let rows = x.put(&*card);
         let error = card.topk_tuned(&rows, None, 3, None, &join(None));
         let line = error.unwrap_err().to_string();
-        assert!(line.contains("row 18") && line.contains("an embedding"), "{line}");
+        assert!(
+            line.contains("row 18") && line.contains("an embedding"),
+            "{line}"
+        );
     }
 }
 
@@ -168,7 +180,11 @@ fn the_join_of_70_000_rows_is_planned_without_a_launch() {
     assert!(plan.joins() && plan.rows == rows);
     // Beside the embeddings: unit rows in half precision, 512 candidates a row, the lists of a slab.
     let most = rows * (dims * 2 + 512 * 8 + 32) + plan.slab * (k * 12 + 8);
-    assert!(plan.needs() <= most + 2048, "{} of {most}: {plan:?}", plan.needs());
+    assert!(
+        plan.needs() <= most + 2048,
+        "{} of {most}: {plan:?}",
+        plan.needs()
+    );
     // Nothing grows with the square of the rows.
     let twice = plan_dense(2 * rows, None, dims, k, 132, &TopKTuning::default());
     assert!(twice.needs() <= 2 * plan.needs());

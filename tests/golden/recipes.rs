@@ -66,7 +66,7 @@ impl Golden {
         Matrix::new(self.rows, self.dims, data).unwrap()
     }
 
-    /// Listings with an id and a hash.
+    /// Listings with an id, a hash, and a quantity in the title.
     fn listings(&self, folder: &Path) -> Listings {
         let mut text = String::from("posting_id,image_phash,title\n");
         for (i, group) in self.groups().into_iter().enumerate() {
@@ -75,7 +75,8 @@ impl Golden {
                 _ => format!("i{i}"),
             };
             let hash = self.fnv(&named);
-            text.push_str(&format!("p{i},{hash:016x},thing {i}\n"));
+            let grams = if i % 7 == 0 { 200 } else { 100 };
+            text.push_str(&format!("p{i},{hash:016x},kopi {grams} gr\n"));
         }
         let path = folder.join("listings.csv");
         std::fs::write(&path, text).unwrap();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::driver::{Kernel, Launch, Stream};
 use super::launch::{Args, blocks};
 use super::launch_topk::{
-    self, Asked, CAPACITY, DEPTH, LEAST_SLAB, PREPARE, START, Side, THREADS, TILE, TopKTuning, join,
-    kernel, prepare, sm90,
+    self, Asked, CAPACITY, DEPTH, LEAST_SLAB, PREPARE, START, Side, THREADS, TILE, TopKTuning,
+    join, kernel, prepare, sm90,
 };
 use super::memory::{Card, CardMem};
 use super::search_plan::{Found, SearchPlan, fitting, slab};
@@ -153,7 +153,11 @@ pub(super) fn search(
     let left = prepare(card, queries, asked, 1, what, stream)?;
     let right = match gallery {
         Some(g) => {
-            let step = if hopper { join::spread(g.desc.dims[0]) } else { 1 };
+            let step = if hopper {
+                join::spread(g.desc.dims[0])
+            } else {
+                1
+            };
             Some(prepare(card, g, asked, step, "a gallery row", stream)?)
         }
         None => None,

@@ -21,7 +21,10 @@ const SHARED: usize = 3 * 2 * 128 * 40 * 2 + 8 * 160 * 12;
 /// Thresholds are read by whole tiles of this many: the larger of the two kernels'.
 const PLACES: usize = 256;
 const _: () = assert!(PLACES.is_multiple_of(TILE) && PLACES.is_multiple_of(sm90::WIDTH));
-const _: () = assert!(HALVES * CAPACITY >= sm90::WIDTH + MOST_K, "the first wave fits");
+const _: () = assert!(
+    HALVES * CAPACITY >= sm90::WIDTH + MOST_K,
+    "the first wave fits"
+);
 /// Blocks for each multiprocessor that a wave is cut into, so that the last of them leave little idle.
 const ROUNDS: usize = 16;
 
@@ -211,7 +214,11 @@ mod tests {
             for square in [TILE, sm90::WIDTH] {
                 let waves = waves(rows, square, 50);
                 assert_eq!(waves[0], [0, 1]);
-                assert!(waves.windows(2).all(|w| w[0][1] == w[1][0] && w[1][0] < w[1][1]));
+                assert!(
+                    waves
+                        .windows(2)
+                        .all(|w| w[0][1] == w[1][0] && w[1][0] < w[1][1])
+                );
                 let end = rows.div_ceil(square) / 2 + 1;
                 assert_eq!(waves.last().unwrap()[1], end, "{rows} {square}");
                 assert!(waves.len() <= 10, "{rows} {square}: {waves:?}");

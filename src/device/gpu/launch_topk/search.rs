@@ -106,9 +106,13 @@ pub(super) fn run(
                 counts: work.counts.at() + (first * plan.chunks * 4) as u64,
                 chunks: plan.chunks,
             },
-            false => scan(card, &left, first, count, right, asked, &work, tuning, stream)?,
+            false => scan(
+                card, &left, first, count, right, asked, &work, tuning, stream,
+            )?,
         };
-        rescore(card, &left, first, count, right, asked, &pass, &work, stream)?;
+        rescore(
+            card, &left, first, count, right, asked, &pass, &work, stream,
+        )?;
         each(first, count, &work.found)?;
     }
     Ok(())

@@ -135,7 +135,11 @@ impl Wave<'_> {
     ) -> Result<()> {
         let ([left, right], (first, count)) = (self.sides, self.queries);
         let row_tiles = count.div_ceil(TILE);
-        let cluster = if self.squares > 0 { 2 } else { cluster(row_tiles) };
+        let cluster = if self.squares > 0 {
+            2
+        } else {
+            cluster(row_tiles)
+        };
         let queries = left.unit.at() + (first * depth * 2) as u64;
         let gallery = unit_map(card, right.unit.at(), right.rows, depth, WIDTH / cluster)?;
         let args = Args::default()
