@@ -55,6 +55,19 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "embed", "search", "refine", "matching", "evaluate", "nn",
         ],
     ),
+    // Pages to look at: of a run, and of listings alone.
+    (
+        "report",
+        &[
+            "error", "limits", "lists", "files", "listings", "image", "matching", "evaluate", "recipe",
+        ],
+    ),
+    (
+        "explore",
+        &[
+            "error", "limits", "lists", "files", "tensor", "listings", "image", "text", "search", "report",
+        ],
+    ),
 ];
 const BASE: &[&str] = &["error", "limits", "lists", "files"];
 

@@ -26,7 +26,7 @@ pub use encoder::{EncoderSpec, Framing, OpenEncoder};
 pub use file::{KEYWORDS, rule_from_text, rule_to_text};
 pub use job::{Given, Job, Outcome, Side};
 pub use program::program;
-pub use run::{Run, run};
+pub use run::{Evidence, Run, run, run_with_evidence};
 pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use synth::{SynthJob, Synthesised, synth};

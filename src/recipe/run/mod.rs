@@ -9,6 +9,7 @@
 //! all that it depends on, and kept there when it had to be made.
 
 mod encoders;
+mod evidence;
 mod find;
 mod gather;
 mod inputs;
@@ -18,6 +19,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+
+pub use evidence::{Evidence, run_with_evidence};
 
 use super::job::{Job, Outcome, Side};
 use super::stages::{Clock, Watch};
@@ -45,6 +48,15 @@ const TUNED_WITHIN: f64 = 1.5;
 /// A recipe that does not check; the image folder cannot be opened, or an image encoder has none; given
 /// rows that are not one a listing; a search refuses its input; whatever an encoder or the disk ends with.
 pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
+    run_on(job, watch, None)
+}
+
+/// [`run`]; what it rests on goes to `told`, with neighbours so much farther away than the rule looks.
+fn run_on(
+    job: &Job<'_>,
+    watch: &dyn Watch,
+    mut told: Option<(f64, &mut Evidence)>,
+) -> Result<Outcome> {
     let mut run = Run::new(job, watch)?;
     let rule = &job.recipe.fusion;
     let used = rule.sources();
@@ -53,13 +65,21 @@ pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
         run.gather(space)?;
     }
     let mut kept = Vec::new();
-    for &space in &used {
-        let reach = rule.reach(space).unwrap_or_default();
-        kept.push(run.neighbours(space, reach.below)?);
+    // What the rule takes by equality alone, as a report wants it.
+    let mut wider = Vec::new();
+    for (place, &space) in used.iter().enumerate() {
+        let mut below = rule.reach(space).unwrap_or_default().below;
+        if let Some((beyond, _)) = &told {
+            match &mut below {
+                Some(below) => *below = (*below + beyond).min(2.0),
+                None => wider.push((place, run.almost_equal(space, *beyond)?)),
+            }
+        }
+        kept.push(run.neighbours(space, below)?);
     }
     let place = |space: usize| used.binary_search(&space).unwrap_or(0);
     let rule = rule.map_sources(&place);
-    run.finish(&used, kept, &rule)
+    run.finish(&used, kept, &rule, wider, told.as_mut().map(|t| &mut *t.1))
 }
 
 /// Which listings.
@@ -305,19 +325,26 @@ impl<'a> Run<'a> {
     }
 
     /// The rule over the neighbours, and all that there is to say.
-    fn finish(mut self, used: &[usize], kept: Vec<Kept>, rule: &Rule) -> Result<Outcome> {
+    fn finish(
+        mut self,
+        used: &[usize],
+        kept: Vec<Kept>,
+        rule: &Rule,
+        wider: Vec<(usize, Source)>,
+        told: Option<&mut Evidence>,
+    ) -> Result<Outcome> {
         let job = self.job;
         let names = used.iter().map(|&s| job.recipe.spaces[s].name.clone());
         let names: Vec<String> = names.collect();
         let rows = job.side.listings.items.len();
-        let matches = self.clock.run("match", rows, || {
+        let (matches, mut sources) = self.clock.run("match", rows, || {
             let named = names.iter().zip(kept);
             let sources = named.map(|(name, kept)| Ok(Source::new(name.as_str(), lists(kept)?)));
             let sources = sources.collect::<Result<Vec<_>>>()?;
             let card = OnCard(&*job.device);
             let sweeper = job.device.info().is_card().then_some(&card as &dyn Sweeper);
             let (unable, cap) = (unable(&job.side), job.recipe.matches);
-            match &job.against {
+            let matches = match &job.against {
                 None => matching::resolve_with(&sources, rule, rows, Some(&unable), cap, sweeper),
                 Some(gallery) => {
                     let both = Unable {
@@ -326,8 +353,13 @@ impl<'a> Run<'a> {
                     };
                     matching::resolve_against(&sources, rule, both, cap, sweeper)
                 }
-            }
+            };
+            matches.map(|matches| (matches, sources))
         })?;
+        if let Some(told) = told {
+            wider.into_iter().for_each(|(place, source)| sources[place] = source);
+            told.tell(&self, used, &matches, sources, rule)?;
+        }
         Ok(Outcome {
             matches,
             sources: names,

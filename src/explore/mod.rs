@@ -1,0 +1,1 @@
+//! Listings alone, looked at.
