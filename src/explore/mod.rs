@@ -1,1 +1,2 @@
 //! Listings alone, looked at.
+pub mod tsne;

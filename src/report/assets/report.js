@@ -231,16 +231,28 @@ function card(g, place) {
       scored && about.loss[g] > 1e-9 && el("span", { class: "soft small num", title: "the sum over its listings of 1 − F1" }, "loses " + fixed(about.loss[g], 2) + " of " + members.length),
       el("span", { class: "verdict" }, ...verdict.flatMap((v, i) => (i ? [" · ", v] : [v])))),
     gallery,
-    members.length > 1 && unfold("Why these match", () => whyTable(members, letter)),
-    unfold("Near misses", () => nearTable(members)),
-    away.length > 0 && unfold("Missed: " + plural(away.length, "listing"), () => missedList(members, away)));
+    unfold([
+      members.length > 1 && ["Why these match", () => whyTable(members, letter)],
+      ["Near misses", () => nearTable(members)],
+      away.length > 0 && ["Missed: " + plural(away.length, "listing"), () => missedList(members, away)],
+    ]));
 }
 
-function unfold(name, make) {
-  const box = el("div", { class: "scroll" });
-  const made = el("details", {}, el("summary", {}, name), box);
-  made.addEventListener("toggle", () => { if (made.open && !box.hasChildNodes()) add(box, [make()]); });
-  return made;
+/** Buttons in a row, and what each of them shows; made when it is first asked for. */
+function unfold(parts) {
+  const row = el("div", { class: "more" }), all = el("div", {}, row);
+  for (const [name, make] of parts.filter(Boolean)) {
+    const panel = el("div", { class: "panel scroll", hidden: true, role: "group", "aria-label": name });
+    const button = el("button", { type: "button", "aria-expanded": "false" }, name);
+    button.addEventListener("click", () => {
+      if (!panel.hasChildNodes()) add(panel, [make()]);
+      panel.hidden = !panel.hidden;
+      button.setAttribute("aria-expanded", String(!panel.hidden));
+    });
+    row.append(button);
+    all.append(panel);
+  }
+  return all;
 }
 
 /** Listings of the members' products that stand in other groups. */
