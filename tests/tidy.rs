@@ -65,7 +65,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "explore",
         &[
-            "error", "limits", "lists", "files", "tensor", "listings", "image", "text", "search", "report",
+            "error", "limits", "lists", "files", "tensor", "listings", "image", "text", "embed", "report",
         ],
     ),
 ];

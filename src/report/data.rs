@@ -181,13 +181,19 @@ impl<'a> Data<'a> {
     }
 
     /// The listings in the order in which pictures of them are wanted: those of the worst groups first
-    /// where labels tell, then those of large groups, then the rest.
+    /// where labels tell, then those of large groups, then the rest. Groups are those that the page makes.
     pub fn first_shown(&self) -> Vec<u32> {
         let n = self.items().len();
         let mut parent: Vec<u32> = (0..n as u32).collect();
-        for &(a, b) in &self.evidence.pairs {
+        let mut held = vec![1u32; n];
+        let most = self.job.recipe.matches as u32;
+        for (a, b) in by_strength(&self.outcome.matches) {
             let (a, b) = (root(&mut parent, a), root(&mut parent, b));
-            parent[a.max(b) as usize] = a.min(b);
+            let size = held[a as usize] + held[b as usize];
+            if a != b && size <= most {
+                parent[a.max(b) as usize] = a.min(b);
+                held[a.min(b) as usize] = size;
+            }
         }
         let mut sizes = vec![0u32; n];
         let mut losses = vec![0.0f64; n];
@@ -239,6 +245,34 @@ fn threshold(f: &Match) -> u16 {
     }
     let below = (1.0 - f.threshold).clamp(0.0, 2.0) * SCALE;
     (below - 1e-6).ceil() as u16
+}
+
+/// By how much a firing passed its threshold, as the page counts it.
+fn margin(f: &Match) -> u16 {
+    match threshold(f) {
+        0 => u16::MAX,
+        below => below.saturating_sub(packed(f.score)).min(u16::MAX - 1),
+    }
+}
+
+/// The pairs, each once: those that match both ways first, then the stronger ones.
+fn by_strength(matches: &Matches) -> Vec<(u32, u32)> {
+    let mut all: Vec<(u32, u32, u16, bool)> = Vec::with_capacity(matches.pairs());
+    for i in 0..matches.len() {
+        for f in matches.firings(i) {
+            let (i, j) = (i as u32, f.row);
+            all.push((i.min(j), i.max(j), margin(f), i < j));
+        }
+    }
+    all.sort_unstable();
+    let mut pairs: Vec<(bool, u16, u32, u32)> = Vec::new();
+    for same in all.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let strong = same.iter().map(|p| p.2).max().unwrap_or(0);
+        let both = same.iter().any(|p| p.3) && same.iter().any(|p| !p.3);
+        pairs.push((!both, u16::MAX - strong, same[0].0, same[0].1));
+    }
+    pairs.sort_unstable();
+    pairs.into_iter().map(|(_, _, a, b)| (a, b)).collect()
 }
 
 fn root(parent: &mut [u32], mut i: u32) -> u32 {

@@ -23,6 +23,7 @@ use crate::error::Result;
 use crate::recipe::{Evidence, Job, Outcome};
 
 pub use page::{Asset, Page, relative};
+pub(crate) use thumbs::shrink;
 pub use thumbs::{Pictures, Thumbs, pictures};
 
 /// How much farther away than the rule looks the neighbours of a report reach, as a cosine distance.

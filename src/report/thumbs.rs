@@ -71,6 +71,15 @@ impl Pictures {
         decode_rgb(&bytes, true).ok()
     }
 
+    /// Width, height and bytes of file `number`, by its header; none where it cannot be read.
+    pub fn size(&self, number: usize) -> Option<(u32, u32, u64)> {
+        let (folder, unique) = (self.folder.as_ref()?, self.unique.as_ref()?);
+        let bytes = folder.read(&unique.files.get(number)?.name).ok()?;
+        let reader = ::image::ImageReader::new(std::io::Cursor::new(&bytes));
+        let (width, height) = reader.with_guessed_format().ok()?.into_dimensions().ok()?;
+        Some((width, height, bytes.len() as u64))
+    }
+
     /// The name of file `number`.
     pub fn name(&self, number: usize) -> &str {
         let file = self.unique.as_ref().and_then(|u| u.files.get(number));

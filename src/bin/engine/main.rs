@@ -6,6 +6,7 @@ mod demo;
 mod embed;
 mod encoder;
 mod evaluate;
+mod explore;
 mod info;
 mod matching;
 mod pipeline;
@@ -49,6 +50,8 @@ enum Verb {
     Tfidf(tfidf::Arguments),
     /// Find the exact nearest neighbours of each row: dense, sparse, hashes, or several combined
     Search(search::Arguments),
+    /// Show what listings are like: one HTML page
+    Explore(explore::Arguments),
     /// Score matches against labelled listings
     Evaluate(evaluate::Arguments),
     /// Choose a recipe's thresholds on labelled listings
@@ -72,6 +75,7 @@ impl Verb {
             Verb::Embed(a) => &a.common,
             Verb::Tfidf(a) => &a.common,
             Verb::Search(a) => &a.common,
+            Verb::Explore(a) => &a.common,
             Verb::Evaluate(a) => &a.common,
             Verb::Tune(a) => &a.common,
             Verb::Split(a) => &a.common,
@@ -89,6 +93,7 @@ impl Verb {
             Verb::Embed(a) => embed::run(a),
             Verb::Tfidf(a) => tfidf::run(a),
             Verb::Search(a) => search::run(a),
+            Verb::Explore(a) => explore::run(a),
             Verb::Evaluate(a) => evaluate::run(a),
             Verb::Tune(a) => tune::run(a),
             Verb::Split(a) => split::run(a),

@@ -80,6 +80,7 @@ class Pictures {
     const made = new Pictures();
     if (!$("b-files")) return made;
     const files = await json("files");
+    if (!files.names.length) return made;
     made.folder = files.folder;
     made.names = files.names;
     [made.fileOf, made.thumbOf, made.thumbAt] = await Promise.all([words("file-of"), words("thumb-of"), words("thumb-at")]);
@@ -103,7 +104,13 @@ class Pictures {
     return this.fileOf && this.fileOf[row] !== NONE ? this.names[this.fileOf[row]] : null;
   }
 
+  /** Whether no listing has a picture; galleries are of texts then. */
+  get none() {
+    return !this.fileOf;
+  }
+
   view(row, title) {
+    if (this.none) return null;
     const source = this.source(row);
     const box = el("div", { class: "pic" });
     const missing = (why) => fill(box, el("span", { class: "small" }, why));

@@ -13,6 +13,8 @@ async function drawCurves() {
     meta.rule.numbers.forEach((n, i) => {
       if (n.what !== "step") choose.append(el("option", { value: i }, meta.sources[n.s].name + ", " + WHAT[n.what]));
     });
+    const last = meta.rule.numbers.findIndex((n) => n.what === "high" || n.what === "threshold");
+    if (last >= 0) choose.value = last;
     choose.addEventListener("change", () => { curves.of = null; drawCurves(); });
     drawSpread();
   }
@@ -75,7 +77,7 @@ function drawSpread() {
         (equal ? same : other)[bin]++;
       }
     }
-    return el("div", { class: "scroll" }, el("h3", {}, source.name), bins(same, other, source.reach));
+    return el("div", { class: "scroll" }, el("h3", {}, source.name), list.row.length ? bins(same, other, source.reach) : el("p", { class: "soft small" }, "No two listings come near."));
   }));
 }
 

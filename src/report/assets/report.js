@@ -19,7 +19,7 @@ async function load() {
   data.labelled = labelOf.some((l) => l !== NONE);
   cutter = new Cutter(meta, near, unable);
   data.run = runMatches();
-  data.runGroups = components(data.run);
+  data.runGroups = groupsOf(data.run, meta.cap);
   data.runScore = data.labelled ? score(data.run, labelOf, sizes) : null;
   state.values = meta.rule.numbers.map((n) => n.value);
 }
@@ -28,13 +28,17 @@ async function load() {
 function runMatches() {
   const { at, row } = data.fired;
   const n = data.unable.length;
-  const starts = new Uint32Array(n + 1), rows = new Uint32Array(row.length);
+  const { d, below } = data.fired;
+  const starts = new Uint32Array(n + 1), rows = new Uint32Array(row.length), margin = new Uint16Array(row.length);
   let end = 0;
   for (let i = 0; i < n; i++) {
-    for (let e = at[i]; e < at[i + 1]; e++) if (e === at[i] || row[e] !== row[e - 1]) rows[end++] = row[e];
+    for (let e = at[i]; e < at[i + 1]; e++) {
+      if (e === at[i] || row[e] !== row[e - 1]) rows[end++] = row[e];
+      margin[end - 1] = Math.max(margin[end - 1], marginOf(d[e], below[e]));
+    }
     starts[i + 1] = end;
   }
-  return { at: starts, row: rows.slice(0, end), node: null };
+  return { at: starts, row: rows.slice(0, end), margin: margin.slice(0, end), node: null };
 }
 
 const title = (row) => data.listings.title[row] || "";
@@ -70,7 +74,7 @@ function recut() {
   const was = meta.rule.numbers.map((n) => n.value);
   state.moved = state.values.some((v, i) => v !== was[i]);
   state.cut = state.moved ? cutter.cut(state.values) : data.run;
-  state.groups = state.moved ? components(state.cut) : data.runGroups;
+  state.groups = state.moved ? groupsOf(state.cut, meta.cap) : data.runGroups;
   state.scored = data.labelled ? (state.moved ? score(state.cut, data.labelOf, data.sizes) : data.runScore) : null;
   figures();
   arrange();
@@ -144,7 +148,7 @@ const SHOWS = {
   all: ["everything", () => true],
 };
 const ORDERS = {
-  worst: ["worst first", (a, b, about) => about.loss[b] - about.loss[a]],
+  worst: ["most F1 lost first", (a, b, about) => about.loss[b] - about.loss[a]],
   large: ["largest first", () => 0],
   file: ["as in the file", (a, b) => a - b],
 };
@@ -166,7 +170,8 @@ function arrange() {
   }
   chosen.sort((a, b) => order(a, b, about) || size(b) - size(a) || a - b);
   state.order = chosen;
-  $("found").textContent = plural(chosen.length, "group") + (state.hits ? " with " + plural(state.hits.length, "listing") + " found" : "");
+  $("found").textContent = plural(chosen.length, "group") + (state.hits ? " with " + plural(state.hits.length, "listing") + " found" : "") + "." +
+    (groups.cut ? " Chains of more than " + meta.cap + " listings are shown in parts, cut at their weakest pairs (" + plural(groups.cut, "pair") + ")." : "");
   pager.reset(chosen.length);
 }
 
@@ -218,7 +223,7 @@ function card(g, place) {
     if (away.length) verdict.push(el("span", { class: "bad" }, "✗ " + plural(away.length, "listing") + " of " + (products.size > 1 ? "these products" : "this product") + " missed"));
     if (!verdict.length) verdict.push(el("span", { class: about.loss[g] > 1e-9 ? "" : "good" }, about.loss[g] > 1e-9 ? "not every pair matched" : "✓ complete"));
   }
-  const gallery = el("ul", { class: "gallery" });
+  const gallery = el("ul", { class: "gallery" + (pictures.none ? " bare" : "") });
   const show = (all) => {
     const shown = all ? members : members.subarray(0, MEMBERS);
     fill(gallery, [...shown].map((i) => item(i, products.size > 1 ? letter(i) : null)));
@@ -228,7 +233,7 @@ function card(g, place) {
   const name = members.length > 1 ? "Group of " + members.length : "Alone";
   return el("article", { class: "card group", tabindex: "0", "aria-label": name + ", " + count(place + 1) + " of " + count(state.order.length) },
     el("header", {}, el("h3", {}, name), el("span", { class: "soft small num" }, "#" + count(place + 1)),
-      scored && about.loss[g] > 1e-9 && el("span", { class: "soft small num", title: "the sum over its listings of 1 − F1" }, "loses " + fixed(about.loss[g], 2) + " of " + members.length),
+      scored && about.loss[g] > 1e-9 && el("span", { class: "soft small num", title: "the mean F1 of its listings" }, "F1 " + fixed(1 - about.loss[g] / members.length, 2)),
       el("span", { class: "verdict" }, ...verdict.flatMap((v, i) => (i ? [" · ", v] : [v])))),
     gallery,
     unfold([
@@ -362,7 +367,7 @@ function nearTable(members) {
 }
 
 function missedList(members, away) {
-  const list = el("ul", { class: "gallery" });
+  const list = el("ul", { class: "gallery" + (pictures.none ? " bare" : "") });
   for (const i of away.slice(0, 60)) {
     const made = item(i, null, " outside");
     made.append(el("button", { type: "button", class: "plain small", onclick: () => showGroup(state.groups.of[i]) }, "its group"));

@@ -152,30 +152,37 @@ class Cutter {
   cut(values) {
     const node = this.prepare(this.meta.rule.tree, values);
     const at = new Uint32Array(this.n + 1);
-    let row = new Uint32Array(1 << 16);
+    let row = new Uint32Array(1 << 16), margin = new Uint16Array(1 << 16);
     let end = 0;
-    this.mark.fill(-1);
+    const place = this.mark;
+    place.fill(-1);
     const most = this.meta.cap - 1;
     for (let i = 0; i < this.n; i++) {
       const from = end;
       this.len = 0;
       if (!this.unable[i]) this.fire(node, i);
       if (end + this.len / 4 > row.length) {
-        const wider = new Uint32Array(Math.max(row.length * 2, end + this.len));
-        wider.set(row);
-        row = wider;
+        const size = Math.max(row.length * 2, end + this.len), was = [row, margin];
+        [row, margin] = [new Uint32Array(size), new Uint16Array(size)];
+        row.set(was[0]);
+        margin.set(was[1]);
       }
       for (let e = 0; e < this.len; e += 4) {
-        const j = this.buf[e];
-        if (this.mark[j] !== i) { this.mark[j] = i; row[end++] = j; }
+        const j = this.buf[e], strong = marginOf(this.buf[e + 2], this.buf[e + 3]);
+        // Where this row has met j, `place` says so: places before `from` are of earlier rows.
+        if (place[j] < from) { place[j] = end; row[end] = j; margin[end++] = strong; }
+        else if (margin[place[j]] < strong) margin[place[j]] = strong;
       }
       if (end - from > most) {
-        row.set(this.strongest(most), from);
+        const was = new Map(Array.from(row.subarray(from, end), (j, e) => [j, margin[from + e]]));
+        this.strongest(most).forEach((j, e) => { row[from + e] = j; margin[from + e] = was.get(j); });
         end = from + most;
+        // Places beyond the end are to count as unseen.
+        for (const j of was.keys()) place[j] = -1;
       }
       at[i + 1] = end;
     }
-    return { at, row: row.slice(0, end), node };
+    return { at, row: row.slice(0, end), margin: margin.slice(0, end), node };
   }
 
   /** The rows of what fired, best first, at most so many. */
@@ -227,19 +234,31 @@ function score(matches, labelOf, sizes) {
   return { f1: f1 / rows, precision: precision / rows, recall: recall / rows, rows, wrong, missed, loss };
 }
 
-/** The listings that matches join, as connected parts. */
-function components(matches) {
+/** By how much a firing passed its threshold; an equality (0) passes all others. */
+function marginOf(d, below) {
+  return below === 0 ? 0xffff : Math.max(0, Math.min(0xfffe, below - d));
+}
+
+/**
+ * The groups that matches join, each of at most `most` listings: pairs that match both ways come first, then
+ * the stronger ones, and one that would make a group too large joins nothing.
+ */
+function groupsOf(matches, most) {
   const n = matches.at.length - 1;
-  const parent = Uint32Array.from({ length: n }, (_, i) => i);
+  const parent = Uint32Array.from({ length: n }, (_, i) => i), size = new Uint32Array(n).fill(1);
   const root = (i) => {
     while (parent[i] !== i) i = parent[i] = parent[parent[i]];
     return i;
   };
-  for (let i = 0; i < n; i++) {
-    for (let e = matches.at[i]; e < matches.at[i + 1]; e++) {
-      const a = root(i), b = root(matches.row[e]);
-      if (a !== b) parent[Math.max(a, b)] = Math.min(a, b);
-    }
+  const { from, to } = byStrength(matches);
+  let cut = 0;
+  for (let e = 0; e < from.length; e++) {
+    const a = root(from[e]), b = root(to[e]);
+    if (a === b) continue;
+    if (size[a] + size[b] > most) { cut++; continue; }
+    const [low, high] = a < b ? [a, b] : [b, a];
+    parent[high] = low;
+    size[low] += size[high];
   }
   const number = new Int32Array(n).fill(-1);
   const of = new Uint32Array(n);
@@ -254,5 +273,34 @@ function components(matches) {
   for (let g = 0; g < groups; g++) at[g + 1] += at[g];
   const next = at.slice(), rows = new Uint32Array(n);
   for (let i = 0; i < n; i++) rows[next[of[i]]++] = i;
-  return { of, at, rows, count: groups, members: (g) => rows.subarray(at[g], at[g + 1]) };
+  return { of, at, rows, cut, count: groups, members: (g) => rows.subarray(at[g], at[g + 1]) };
+}
+
+/** The pairs, each once: those that match both ways first, then by margin, then by row. */
+function byStrength({ at, row, margin }) {
+  const n = at.length - 1, KEYS = 1 << 17;
+  const key = new Uint32Array(row.length).fill(KEYS);
+  const first = new Uint32Array(KEYS + 2);
+  for (let i = 0; i < n; i++) {
+    for (let e = at[i]; e < at[i + 1]; e++) {
+      const j = row[e];
+      let back = -1;
+      for (let f = at[j]; f < at[j + 1]; f++) if (row[f] === i) { back = f; break; }
+      if (back >= 0 && j < i) continue;
+      const strong = back < 0 ? margin[e] : Math.max(margin[e], margin[back]);
+      key[e] = (back < 0 ? 1 << 16 : 0) + 0xffff - strong;
+      first[key[e] + 1]++;
+    }
+  }
+  for (let k = 0; k <= KEYS; k++) first[k + 1] += first[k];
+  const total = first[KEYS], from = new Uint32Array(total), to = new Uint32Array(total);
+  for (let i = 0; i < n; i++) {
+    for (let e = at[i]; e < at[i + 1]; e++) {
+      if (key[e] === KEYS) continue;
+      const place = first[key[e]]++;
+      from[place] = i;
+      to[place] = row[e];
+    }
+  }
+  return { from, to };
 }
