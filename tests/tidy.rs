@@ -59,13 +59,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "report",
         &[
-            "error", "limits", "lists", "files", "listings", "image", "matching", "evaluate", "recipe",
+            "error", "limits", "lists", "files", "listings", "image", "matching", "evaluate",
+            "recipe",
         ],
     ),
     (
         "explore",
         &[
-            "error", "limits", "lists", "files", "tensor", "listings", "image", "text", "embed", "report",
+            "error", "limits", "lists", "files", "tensor", "listings", "image", "text", "embed",
+            "report",
         ],
     ),
 ];

@@ -24,15 +24,18 @@ type Swatch = ([u8; 3], f64);
 pub(super) fn colours(pictures: &Pictures, order: &[u32]) -> Option<Value> {
     let mut seen = vec![false; pictures.files()];
     let files = order.iter().filter_map(|&row| pictures.file(row as usize));
-    let files: Vec<usize> =
-        files.filter(|&f| !std::mem::replace(&mut seen[f], true)).take(FILES).collect();
+    let files: Vec<usize> = files
+        .filter(|&f| !std::mem::replace(&mut seen[f], true))
+        .take(FILES)
+        .collect();
     let made: Vec<Option<Vec<Vec<Swatch>>>> = files
         .par_iter()
         .map(|&file| {
             let small = shrink(&pictures.read(file)?, SIDE)?;
             let pixels = small.pixels().chunks_exact(3);
-            let pixels: Vec<([f64; 3], f64)> =
-                pixels.map(|p| ([p[0].into(), p[1].into(), p[2].into()], 1.0)).collect();
+            let pixels: Vec<([f64; 3], f64)> = pixels
+                .map(|p| ([p[0].into(), p[1].into(), p[2].into()], 1.0))
+                .collect();
             Some(CLUSTERS.iter().map(|&k| clusters(&pixels, k)).collect())
         })
         .collect();
@@ -40,9 +43,16 @@ pub(super) fn colours(pictures: &Pictures, order: &[u32]) -> Option<Value> {
     let mut palettes = HashMap::new();
     for (file, palette) in files.iter().zip(made) {
         let Some(palette) = palette else { continue };
-        all.extend(palette[2].iter().map(|(c, share)| (c.map(f64::from), *share)));
+        all.extend(
+            palette[2]
+                .iter()
+                .map(|(c, share)| (c.map(f64::from), *share)),
+        );
         let coded = |set: &Vec<Swatch>| set.iter().map(coded).collect::<Vec<_>>();
-        palettes.insert(file.to_string(), palette.iter().map(coded).collect::<Vec<_>>());
+        palettes.insert(
+            file.to_string(),
+            palette.iter().map(coded).collect::<Vec<_>>(),
+        );
     }
     if all.is_empty() {
         return None;
@@ -58,7 +68,10 @@ pub(super) fn colours(pictures: &Pictures, order: &[u32]) -> Option<Value> {
 
 /// `#rrggbb` and a share.
 fn coded((c, share): &Swatch) -> Value {
-    json!([format!("#{:02x}{:02x}{:02x}", c[0], c[1], c[2]), (share * 1000.0).round() / 1000.0])
+    json!([
+        format!("#{:02x}{:02x}{:02x}", c[0], c[1], c[2]),
+        (share * 1000.0).round() / 1000.0
+    ])
 }
 
 /// Lloyd's k-means over weighted colours, the largest share first. It starts from the mean and takes, each
@@ -75,13 +88,17 @@ fn clusters(pixels: &[([f64; 3], f64)], k: usize) -> Vec<Swatch> {
     let mut centres = vec![mean];
     let mut apart: Vec<f64> = pixels.iter().map(|(p, _)| square(p, &mean)).collect();
     while centres.len() < k {
-        let farthest = (0..pixels.len()).max_by(|&a, &b| {
-            apart[a].total_cmp(&apart[b]).then(b.cmp(&a))
-        });
-        let Some(far) = farthest.filter(|&far| apart[far] > 0.0) else { break };
+        let farthest =
+            (0..pixels.len()).max_by(|&a, &b| apart[a].total_cmp(&apart[b]).then(b.cmp(&a)));
+        let Some(far) = farthest.filter(|&far| apart[far] > 0.0) else {
+            break;
+        };
         let centre = pixels[far].0;
         centres.push(centre);
-        apart.iter_mut().zip(pixels).for_each(|(a, (p, _))| *a = a.min(square(p, &centre)));
+        apart
+            .iter_mut()
+            .zip(pixels)
+            .for_each(|(a, (p, _))| *a = a.min(square(p, &centre)));
     }
     let mut shares = vec![0.0; centres.len()];
     for _ in 0..ROUNDS {

@@ -82,14 +82,24 @@ pub(super) fn columns(listings: &Listings) -> Vec<Value> {
         column("image", listings.has_images(), &|l| l.image.clone()),
         column("image_phash", listings.has_phashes(), &hash),
         column("title", listings.has_titles(), &|l| l.title.clone()),
-        column("label_group", listings.has_labels(), &|l| l.label_group.clone()),
+        column("label_group", listings.has_labels(), &|l| {
+            l.label_group.clone()
+        }),
     ]
 }
 
 /// Rows that are equal in all but the id.
 pub(super) fn duplicates(items: &[Listing]) -> Value {
     let sets = together(rows(items).map(|(i, l)| {
-        (i, (l.image.as_deref(), l.phash, l.title.as_deref(), l.label_group.as_deref()))
+        (
+            i,
+            (
+                l.image.as_deref(),
+                l.phash,
+                l.title.as_deref(),
+                l.label_group.as_deref(),
+            ),
+        )
     }));
     let repeated: Vec<&Vec<u32>> = sets.iter().filter(|s| s.len() > 1).collect();
     let shown = repeated.iter().take(GALLERIES);
@@ -165,9 +175,19 @@ pub(super) fn titles(items: &[Listing], labels: &[Option<u32>]) -> Value {
     let name = |row: u32| json!(items[row as usize].title);
     let mut value = repeats(&by_title(items), labels, &name);
     let (count, chars, words) = titles().fold((0usize, 0usize, 0usize), |(n, c, w), t| {
-        (n + 1, c + t.chars().count(), w + t.split_whitespace().count())
+        (
+            n + 1,
+            c + t.chars().count(),
+            w + t.split_whitespace().count(),
+        )
     });
-    let mean = |sum: usize| if count == 0 { 0.0 } else { sum as f64 / count as f64 };
+    let mean = |sum: usize| {
+        if count == 0 {
+            0.0
+        } else {
+            sum as f64 / count as f64
+        }
+    };
     value["mean_characters"] = json!(mean(chars));
     value["mean_words"] = json!(mean(words));
     value["characters"] = json!(histogram(titles().map(|t| t.chars().count())));
@@ -190,12 +210,18 @@ pub(super) fn folds(
 ) -> Value {
     let mut parts: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     for (i, _) in rows(items) {
-        let key = fold.get(i as usize).and_then(|f| f.as_deref()).filter(|f| !f.is_empty());
+        let key = fold
+            .get(i as usize)
+            .and_then(|f| f.as_deref())
+            .filter(|f| !f.is_empty());
         parts.entry(key.unwrap_or("none")).or_default().push(i);
     }
     let part = |(name, part): (&&str, &Vec<u32>)| {
         let groups = together(part.iter().filter_map(|&i| Some((i, labels[i as usize]?))));
-        let titles = || part.iter().filter_map(|&i| items[i as usize].title.as_deref());
+        let titles = || {
+            part.iter()
+                .filter_map(|&i| items[i as usize].title.as_deref())
+        };
         let words: usize = titles().map(|t| t.split_whitespace().count()).sum();
         let labelled: usize = groups.iter().map(Vec::len).sum();
         let share = |a: usize, b: usize| if b == 0 { 0.0 } else { a as f64 / b as f64 };
@@ -225,7 +251,10 @@ mod tests {
         let keys = ["a", "b", "a", "c", "b", "a"];
         let sets = together(keys.iter().enumerate().map(|(i, k)| (i as u32, *k)));
         assert_eq!(sets, [vec![0, 2, 5], vec![1, 4], vec![3]]);
-        assert_eq!(histogram(sets.iter().map(Vec::len)), [(1, 1), (2, 1), (3, 1)]);
+        assert_eq!(
+            histogram(sets.iter().map(Vec::len)),
+            [(1, 1), (2, 1), (3, 1)]
+        );
         let labels = [Some(4), None, Some(4), Some(1), Some(2), Some(7)];
         assert_eq!(products(&sets[0], &labels), 2);
         assert_eq!(products(&sets[1], &labels), 1);

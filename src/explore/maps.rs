@@ -64,10 +64,17 @@ pub(super) fn maps(
     }
     let mut spaces: Vec<(String, String, Matrix)> = Vec::new();
     for (name, file) in &options.embeddings {
-        let of = file.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+        let of = file
+            .file_name()
+            .map_or(String::new(), |n| n.to_string_lossy().into_owned());
         spaces.push((name.clone(), of, given(listings, file, &rows)?));
     }
-    let named = |names: &[&str]| options.embeddings.iter().any(|(n, _)| names.contains(&n.as_str()));
+    let named = |names: &[&str]| {
+        options
+            .embeddings
+            .iter()
+            .any(|(n, _)| names.contains(&n.as_str()))
+    };
     if !named(&["image", "photo"])
         && let Some(matrix) = pixels(pictures, &rows)
     {
@@ -77,7 +84,11 @@ pub(super) fn maps(
     if !named(&["title", "text", "tfidf"])
         && let Some(matrix) = titles(listings, &rows, options.seed)?
     {
-        spaces.push(("text".to_string(), "TF-IDF of the titles".to_string(), matrix));
+        spaces.push((
+            "text".to_string(),
+            "TF-IDF of the titles".to_string(),
+            matrix,
+        ));
     }
     if spaces.len() > 1 {
         let all = side_by_side(&spaces, rows.len());
@@ -123,11 +134,18 @@ fn chosen(listings: &Listings, groups: &[Vec<u32>], options: &Options) -> Result
     for label in &options.groups {
         let of = |l: &&u32| items[**l as usize].label_group.as_deref() == Some(label);
         let before = rows.len();
-        rows.extend(groups.iter().filter(|g| g.first().is_some_and(|l| of(&l))).flatten());
+        rows.extend(
+            groups
+                .iter()
+                .filter(|g| g.first().is_some_and(|l| of(&l)))
+                .flatten(),
+        );
         if rows.len() == before {
-            return Err(Error::input(format!("no listing has the label_group {label}"))
-                .path(&listings.path)
-                .mend("name groups that are there"));
+            return Err(
+                Error::input(format!("no listing has the label_group {label}"))
+                    .path(&listings.path)
+                    .mend("name groups that are there"),
+            );
         }
     }
     rows.truncate(options.map_points);
@@ -150,7 +168,9 @@ fn given(listings: &Listings, file: &Path, rows: &[u32]) -> Result<Matrix> {
         let row = some.row_mut(to);
         row.copy_from_slice(all.row(from as usize));
         if !crate::embed::normalize(row) {
-            return Err(Error::input("a value is not finite").path(file).row(u64::from(from) + 1));
+            return Err(Error::input("a value is not finite")
+                .path(file)
+                .row(u64::from(from) + 1));
         }
     }
     Ok(some)
@@ -182,7 +202,9 @@ fn pixels(pictures: &Pictures, rows: &[u32]) -> Option<Matrix> {
     for (i, row) in small.iter().enumerate() {
         let Some(row) = row else { continue };
         let to = matrix.row_mut(i);
-        to.iter_mut().zip(row.iter().zip(&mean)).for_each(|(t, (x, m))| *t = x - m);
+        to.iter_mut()
+            .zip(row.iter().zip(&mean))
+            .for_each(|(t, (x, m))| *t = x - m);
         crate::embed::normalize(to);
     }
     Some(matrix)
@@ -190,8 +212,10 @@ fn pixels(pictures: &Pictures, rows: &[u32]) -> Option<Matrix> {
 
 /// TF-IDF of the chosen titles in few dimensions; none where they hold no words.
 fn titles(listings: &Listings, rows: &[u32], seed: u64) -> Result<Option<Matrix>> {
-    let titles: Vec<Option<&str>> =
-        rows.iter().map(|&i| listings.items[i as usize].title.as_deref()).collect();
+    let titles: Vec<Option<&str>> = rows
+        .iter()
+        .map(|&i| listings.items[i as usize].title.as_deref())
+        .collect();
     if titles.iter().all(Option::is_none) {
         return Ok(None);
     }
@@ -219,7 +243,9 @@ fn reduce(x: &Csr, dims: usize, seed: u64) -> Matrix {
         state ^= state << 17;
         (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5
     };
-    let mut basis: Vec<Vec<f64>> = (0..dims).map(|_| (0..cols).map(|_| next()).collect()).collect();
+    let mut basis: Vec<Vec<f64>> = (0..dims)
+        .map(|_| (0..cols).map(|_| next()).collect())
+        .collect();
     orthogonal(&mut basis);
     for _ in 0..6 {
         basis = basis.iter().map(|v| back(x, &along(x, v))).collect();
@@ -237,7 +263,11 @@ fn reduce(x: &Csr, dims: usize, seed: u64) -> Matrix {
 fn along(x: &Csr, v: &[f64]) -> Vec<f64> {
     let row = |i: usize| {
         let (columns, values) = x.row(i);
-        columns.iter().zip(values).map(|(&c, a)| a * v[c as usize]).sum()
+        columns
+            .iter()
+            .zip(values)
+            .map(|(&c, a)| a * v[c as usize])
+            .sum()
     };
     (0..x.rows()).map(row).collect()
 }
@@ -246,7 +276,10 @@ fn back(x: &Csr, w: &[f64]) -> Vec<f64> {
     let mut sum = vec![0.0; x.cols()];
     for (i, weight) in w.iter().enumerate() {
         let (columns, values) = x.row(i);
-        columns.iter().zip(values).for_each(|(&c, a)| sum[c as usize] += weight * a);
+        columns
+            .iter()
+            .zip(values)
+            .for_each(|(&c, a)| sum[c as usize] += weight * a);
     }
     sum
 }
@@ -300,11 +333,16 @@ fn purity(points: &[[f64; 2]], labels: &[Option<u32>]) -> Option<f64> {
             let d = [points[i][0] - points[j][0], points[i][1] - points[j][1]];
             d[0] * d[0] + d[1] * d[1]
         };
-        let mut near: Vec<(f64, usize)> =
-            (0..points.len()).filter(|&j| j != i).map(|j| (square(j), j)).collect();
+        let mut near: Vec<(f64, usize)> = (0..points.len())
+            .filter(|&j| j != i)
+            .map(|j| (square(j), j))
+            .collect();
         let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
         near.select_nth_unstable_by(wanted - 1, order);
-        let same = near[..wanted].iter().filter(|(_, j)| labels[*j] == Some(*label)).count();
+        let same = near[..wanted]
+            .iter()
+            .filter(|(_, j)| labels[*j] == Some(*label))
+            .count();
         sum += same as f64 / wanted as f64;
         count += 1;
     }
@@ -318,16 +356,26 @@ mod tests {
     #[test]
     fn a_reduction_to_all_dimensions_keeps_what_lies_between_rows() {
         // Four rows in the plane of three columns.
-        let x = Csr::new(3, vec![0, 2, 3, 5, 6], vec![0, 1, 1, 0, 2, 2], vec![1., 2., 3., 1., 1., 4.])
-            .unwrap();
+        let x = Csr::new(
+            3,
+            vec![0, 2, 3, 5, 6],
+            vec![0, 1, 1, 0, 2, 2],
+            vec![1., 2., 3., 1., 1., 4.],
+        )
+        .unwrap();
         let dot = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+            a.iter()
+                .zip(b)
+                .map(|(x, y)| f64::from(*x) * f64::from(*y))
+                .sum()
         };
         let small = reduce(&x, 3, 1);
         let dense = |i: usize| {
             let mut row = [0.0f32; 3];
             let (c, v) = x.row(i);
-            c.iter().zip(v).for_each(|(&c, &v)| row[c as usize] = v as f32);
+            c.iter()
+                .zip(v)
+                .for_each(|(&c, &v)| row[c as usize] = v as f32);
             row
         };
         for i in 0..4 {

@@ -105,12 +105,20 @@ pub fn explore(
 }
 
 /// The fold of each listing: made, or of the column.
-fn fold_of(listings: &Listings, options: &Options) -> Result<Option<(String, Vec<Option<String>>)>> {
+fn fold_of(
+    listings: &Listings,
+    options: &Options,
+) -> Result<Option<(String, Vec<Option<String>>)>> {
     if options.folds > 0 {
         listings.require_labels()?;
         let fold = folds::label_k_fold(listings, options.folds)?;
-        let named = fold.iter().map(|&f| (f != folds::NO_FOLD).then(|| f.to_string()));
-        return Ok(Some((format!("{} folds by group", options.folds), named.collect())));
+        let named = fold
+            .iter()
+            .map(|&f| (f != folds::NO_FOLD).then(|| f.to_string()));
+        return Ok(Some((
+            format!("{} folds by group", options.folds),
+            named.collect(),
+        )));
     }
     for name in ["fold", "folds"] {
         if listings.header.iter().any(|h| h == name) {
@@ -128,10 +136,7 @@ pub fn write(path: &Path, listings: &Listings, explored: &Explored) -> Result<Wr
     let mut page = Page::new(
         "doppel explore",
         include_str!("../report/assets/explore.html"),
-        &[
-            BASE_CSS,
-            include_str!("../report/assets/explore.css"),
-        ],
+        &[BASE_CSS, include_str!("../report/assets/explore.css")],
         &[
             Asset::new("base", BASE_JS),
             Asset::new("charts", include_str!("../report/assets/charts.js")),
@@ -148,7 +153,10 @@ pub fn write(path: &Path, listings: &Listings, explored: &Explored) -> Result<Wr
             names.push(item.label_group.as_deref().unwrap_or_default());
         }
     }
-    page.json("listings", &json!({"id": ids, "title": titles, "labels": names}))?;
+    page.json(
+        "listings",
+        &json!({"id": ids, "title": titles, "labels": names}),
+    )?;
     let label_of: Vec<u32> = labels.iter().map(|l| l.unwrap_or(u32::MAX)).collect();
     page.words("label-of", &label_of)?;
     let mut meta = explored.figures.clone();

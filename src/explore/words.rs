@@ -15,9 +15,14 @@ pub(super) fn words(items: &[Listing]) -> Value {
     let mut counts: HashMap<String, (usize, usize, usize)> = HashMap::new();
     let (mut total, mut lengths) = (0usize, std::collections::BTreeMap::<usize, usize>::new());
     for (title, item) in items.iter().enumerate() {
-        let Some(text) = item.title.as_deref().filter(|_| !item.rejected) else { continue };
+        let Some(text) = item.title.as_deref().filter(|_| !item.rejected) else {
+            continue;
+        };
         let text = decode_escapes(text).to_lowercase();
-        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+        for word in text
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+        {
             let (count, titles, last) = match counts.get_mut(word) {
                 Some(entry) => (&mut entry.0, &mut entry.1, &mut entry.2),
                 None => {
@@ -37,8 +42,10 @@ pub(super) fn words(items: &[Listing]) -> Value {
     }
     let distinct = counts.len();
     let once = counts.values().filter(|c| c.0 == 1).count();
-    let mut all: Vec<(String, usize, usize)> =
-        counts.into_iter().map(|(word, (count, titles, _))| (word, count, titles)).collect();
+    let mut all: Vec<(String, usize, usize)> = counts
+        .into_iter()
+        .map(|(word, (count, titles, _))| (word, count, titles))
+        .collect();
     all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     all.truncate(WORDS);
     json!({

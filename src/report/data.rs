@@ -25,7 +25,11 @@ const REJECTS: usize = 20_000;
 /// The distance of a similarity, packed.
 fn packed(score: f64) -> u16 {
     let d = (1.0 - score).clamp(0.0, 2.0);
-    if d.is_nan() { UNKNOWN } else { (d * SCALE) as u16 }
+    if d.is_nan() {
+        UNKNOWN
+    } else {
+        (d * SCALE) as u16
+    }
 }
 
 /// What a report shows.
@@ -72,7 +76,10 @@ impl<'a> Data<'a> {
         }
         let ids: Vec<&str> = items.iter().map(|l| l.posting_id.as_str()).collect();
         let titles: Vec<Option<&str>> = items.iter().map(|l| l.title.as_deref()).collect();
-        page.json("listings", &json!({"id": ids, "title": titles, "labels": names}))?;
+        page.json(
+            "listings",
+            &json!({"id": ids, "title": titles, "labels": names}),
+        )?;
         let labels: Vec<u32> = self.labels.iter().map(|l| l.unwrap_or(u32::MAX)).collect();
         page.words("label-of", &labels)?;
         let unable: Vec<u8> = self.evidence.unable.iter().map(|&u| u8::from(u)).collect();
@@ -224,9 +231,17 @@ impl<'a> Data<'a> {
         if self.figures.is_none() {
             return Vec::new();
         }
-        let groups = self.labels.iter().flatten().max().map_or(0, |&m| m as usize + 1);
+        let groups = self
+            .labels
+            .iter()
+            .flatten()
+            .max()
+            .map_or(0, |&m| m as usize + 1);
         let mut sizes = vec![0u32; groups];
-        self.labels.iter().flatten().for_each(|&l| sizes[l as usize] += 1);
+        self.labels
+            .iter()
+            .flatten()
+            .for_each(|&l| sizes[l as usize] += 1);
         let loss = |(i, label): (usize, &Option<u32>)| {
             let Some(label) = label else { return 0.0 };
             let answer = self.outcome.matches.row(i);
@@ -335,9 +350,8 @@ mod tests {
 
     #[test]
     fn lists_are_cut_to_what_fits() {
-        let lists = Lists::from_rows((0..10u32).map(|i| {
-            (0..i).map(|j| (j, 1.0)).collect::<Vec<_>>()
-        }));
+        let lists =
+            Lists::from_rows((0..10u32).map(|i| (0..i).map(|j| (j, 1.0)).collect::<Vec<_>>()));
         // Cut at 2: 0 + 1 + 8 * 2 = 17.
         assert_eq!(fitting([&lists].into_iter(), 17), 2);
         assert_eq!(fitting([&lists].into_iter(), 16), 1);

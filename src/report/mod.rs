@@ -52,7 +52,12 @@ pub struct Written {
 /// # Errors
 /// More listings than [`MAX_REPORT_BYTES`](crate::limits::MAX_REPORT_BYTES) hold; what the disk says. The
 /// file is written whole or not at all.
-pub fn write(path: &Path, job: &Job<'_>, outcome: &Outcome, evidence: &Evidence) -> Result<Written> {
+pub fn write(
+    path: &Path,
+    job: &Job<'_>,
+    outcome: &Outcome,
+    evidence: &Evidence,
+) -> Result<Written> {
     let mut page = Page::new(
         "doppel report",
         include_str!("assets/report.html"),

@@ -40,7 +40,12 @@ pub struct Page {
 
 impl Page {
     /// A page without data. All scripts are one, so that what one defines the next may use.
-    pub fn new(title: &'static str, body: &'static str, styles: &[&str], scripts: &[Asset]) -> Self {
+    pub fn new(
+        title: &'static str,
+        body: &'static str,
+        styles: &[&str],
+        scripts: &[Asset],
+    ) -> Self {
         let mut script = String::from("\"use strict\";\n");
         for asset in scripts {
             // Writing to a string does not fail.
@@ -151,7 +156,9 @@ impl Page {
                 "the report would have {} bytes, and may have {MAX_REPORT_BYTES}",
                 html.len()
             );
-            return Err(Error::limit(message).path(path).mend("report on fewer listings"));
+            return Err(Error::limit(message)
+                .path(path)
+                .mend("report on fewer listings"));
         }
         write_whole(path, |out| out.write_all(html.as_bytes()))?;
         Ok(html.len())
@@ -174,7 +181,10 @@ pub fn relative(from: &Path, to: &Path) -> String {
     }
     let up = from.components().skip(common).map(|_| Component::ParentDir);
     let path: PathBuf = up.chain(to.components().skip(common)).collect();
-    let names: Vec<_> = path.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+    let names: Vec<_> = path
+        .components()
+        .map(|c| c.as_os_str().to_string_lossy())
+        .collect();
     names.join("/")
 }
 
@@ -196,14 +206,23 @@ mod tests {
 
     #[test]
     fn only_its_own_script_may_run() {
-        let mut page = Page::new("t", "<main></main>", &["p{}"], &[Asset::new("a", "let x = 1;")]);
-        page.json("meta", &"</script><script>alert(1)</script>").unwrap();
+        let mut page = Page::new(
+            "t",
+            "<main></main>",
+            &["p{}"],
+            &[Asset::new("a", "let x = 1;")],
+        );
+        page.json("meta", &"</script><script>alert(1)</script>")
+            .unwrap();
         let html = page.html();
         assert!(html.contains("default-src 'none'"));
         assert_eq!(html.matches("<script").count(), 2);
         assert!(!html.contains("alert"));
         let script = &html[html.rfind("<script>").unwrap() + 8..html.rfind("</script>").unwrap()];
         let hash = STANDARD.encode(Sha256::digest(script.as_bytes()));
-        assert!(html.contains(&format!("script-src 'sha256-{hash}'")), "{html}");
+        assert!(
+            html.contains(&format!("script-src 'sha256-{hash}'")),
+            "{html}"
+        );
     }
 }

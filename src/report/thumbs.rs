@@ -43,7 +43,9 @@ pub fn pictures(items: &[Listing], folder: &Path) -> Result<Pictures> {
     let unique = Unique::of(&folder, &names);
     let mut of_row = vec![NONE; items.len()];
     for (number, file) in unique.files.iter().enumerate() {
-        file.rows.iter().for_each(|&row| of_row[row] = number as u32);
+        file.rows
+            .iter()
+            .for_each(|&row| of_row[row] = number as u32);
     }
     Ok(Pictures {
         folder: Some(folder),
@@ -94,7 +96,13 @@ pub(crate) fn shrink(rgb: &Rgb8, side: usize) -> Option<Rgb8> {
         return Rgb8::new(rgb.width(), rgb.height(), rgb.pixels().to_vec()).ok();
     }
     let scaled = |length: usize| ((length * side).div_euclid(longer)).max(1);
-    resize_rgb(rgb, scaled(rgb.width()), scaled(rgb.height()), Filter::Bilinear).ok()
+    resize_rgb(
+        rgb,
+        scaled(rgb.width()),
+        scaled(rgb.height()),
+        Filter::Bilinear,
+    )
+    .ok()
 }
 
 /// Small pictures, as base64 of JPEG.
@@ -129,8 +137,10 @@ impl Thumbs {
             if block.is_empty() {
                 return thumbs;
             }
-            let made: Vec<Option<String>> =
-                block.par_iter().map(|&file| thumb(&pictures.read(file)?)).collect();
+            let made: Vec<Option<String>> = block
+                .par_iter()
+                .map(|&file| thumb(&pictures.read(file)?))
+                .collect();
             for (file, made) in block.into_iter().zip(made) {
                 let Some(made) = made else { continue };
                 if thumbs.text.len() + made.len() > room {

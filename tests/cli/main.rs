@@ -2,10 +2,12 @@
 
 mod bad_input;
 mod bench;
+mod browser;
 mod demo;
 mod embed;
 mod matching;
 mod recipes;
+mod report;
 mod search;
 mod simt;
 mod synth;

@@ -76,13 +76,20 @@ fn widths(near: Vec<(u32, f64)>, perplexity: f64) -> Vec<(u32, f64)> {
         }
         if entropy > wanted {
             low = beta;
-            beta = if high.is_infinite() { beta * 2.0 } else { (beta + high) / 2.0 };
+            beta = if high.is_infinite() {
+                beta * 2.0
+            } else {
+                (beta + high) / 2.0
+            };
         } else {
             high = beta;
             beta = (beta + low) / 2.0;
         }
     }
-    near.into_iter().zip(shares).map(|((j, _), share)| (j, share)).collect()
+    near.into_iter()
+        .zip(shares)
+        .map(|((j, _), share)| (j, share))
+        .collect()
 }
 
 /// `(p + p^T) / 2n`.

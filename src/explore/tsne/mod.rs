@@ -67,7 +67,9 @@ pub fn tsne(rows: &Matrix, options: &Options) -> Result<Map> {
             .mend(format!("choose at most {MAX_MAP_POINTS}")));
     }
     if let Some(row) = rows.first_not_finite() {
-        return Err(Error::input("a value is not finite").op("tsne").row(row as u64 + 1));
+        return Err(Error::input("a value is not finite")
+            .op("tsne")
+            .row(row as u64 + 1));
     }
     if n < 4 {
         let points = (0..n).map(|i| [i as f64, 0.0]).collect();
@@ -139,7 +141,11 @@ fn repulsion(points: &[[f64; 2]], theta: f64) -> (Vec<[f64; 2]>, f64) {
         .with_min_len(64)
         .map_init(Vec::new, |open, p| tree.forces(*p, theta, open))
         .collect();
-    let z = each.iter().map(|(_, z)| z).sum::<f64>().max(f64::MIN_POSITIVE);
+    let z = each
+        .iter()
+        .map(|(_, z)| z)
+        .sum::<f64>()
+        .max(f64::MIN_POSITIVE);
     (each.into_iter().map(|(f, _)| f).collect(), z)
 }
 
@@ -157,7 +163,11 @@ fn gradient(p: &Affinities, points: &[[f64; 2]], theta: f64, factor: f64) -> Vec
             4.0 * (sum[1] - repelled[i][1] / z),
         ]
     };
-    (0..points.len()).into_par_iter().with_min_len(64).map(at).collect()
+    (0..points.len())
+        .into_par_iter()
+        .with_min_len(64)
+        .map(at)
+        .collect()
 }
 
 /// How far the map's neighbourhoods are from those of the rows.

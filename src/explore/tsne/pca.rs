@@ -13,7 +13,9 @@ pub(super) fn plane(rows: &Matrix, seed: u64) -> Vec<[f64; 2]> {
     let (n, dims) = (rows.rows(), rows.dims());
     let mut mean = vec![0.0f64; dims];
     for i in 0..n {
-        mean.iter_mut().zip(rows.row(i)).for_each(|(m, &x)| *m += f64::from(x) / n as f64);
+        mean.iter_mut()
+            .zip(rows.row(i))
+            .for_each(|(m, &x)| *m += f64::from(x) / n as f64);
     }
     let mut points = vec![[0.0; 2]; n];
     let mut found: Vec<Vec<f64>> = Vec::new();
@@ -37,9 +39,15 @@ pub(super) fn plane(rows: &Matrix, seed: u64) -> Vec<[f64; 2]> {
         if !axis.is_empty() {
             along = project(rows, &mean, &axis);
         }
-        let largest = axis.iter().copied().fold(0.0f64, |a, b| if b.abs() > a.abs() { b } else { a });
+        let largest = axis
+            .iter()
+            .copied()
+            .fold(0.0f64, |a, b| if b.abs() > a.abs() { b } else { a });
         let sign = if largest < 0.0 { -1.0 } else { 1.0 };
-        points.iter_mut().zip(&along).for_each(|(p, x)| p[c] = sign * x);
+        points
+            .iter_mut()
+            .zip(&along)
+            .for_each(|(p, x)| p[c] = sign * x);
         found.push(axis);
     }
     points
@@ -72,7 +80,9 @@ fn unit(axis: &mut [f64]) -> bool {
 fn apart(axis: &mut [f64], found: &[Vec<f64>]) {
     for other in found {
         let along: f64 = axis.iter().zip(other).map(|(a, b)| a * b).sum();
-        axis.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
+        axis.iter_mut()
+            .zip(other)
+            .for_each(|(a, b)| *a -= along * b);
     }
 }
 
@@ -81,7 +91,11 @@ fn project(rows: &Matrix, mean: &[f64], axis: &[f64]) -> Vec<f64> {
         let each = rows.row(i).iter().zip(mean).zip(axis);
         each.map(|((&x, m), a)| (f64::from(x) - m) * a).sum::<f64>()
     };
-    (0..rows.rows()).into_par_iter().with_min_len(32).map(along).collect()
+    (0..rows.rows())
+        .into_par_iter()
+        .with_min_len(32)
+        .map(along)
+        .collect()
 }
 
 /// The transposed rows times `along`, in fixed blocks so that the sum does not depend on threads.

@@ -4,8 +4,9 @@ use super::*;
 fn blobs(count: usize, per: usize, dims: usize, spread: f32) -> Matrix {
     let mut random = fastrand::Rng::with_seed(11);
     let mut normal = move || (0..6).map(|_| random.f32() - 0.5).sum::<f32>();
-    let centres: Vec<Vec<f32>> =
-        (0..count).map(|_| (0..dims).map(|_| normal()).collect()).collect();
+    let centres: Vec<Vec<f32>> = (0..count)
+        .map(|_| (0..dims).map(|_| normal()).collect())
+        .collect();
     let mut rows = Matrix::zeros(count * per, dims);
     for i in 0..count * per {
         for (x, c) in rows.row_mut(i).iter_mut().zip(&centres[i % count]) {
@@ -23,7 +24,9 @@ fn square(a: [f64; 2], b: [f64; 2]) -> f64 {
 fn orders(points: &[[f64; 2]]) -> Vec<Vec<usize>> {
     let order = |i: usize| {
         let mut others: Vec<usize> = (0..points.len()).filter(|&j| j != i).collect();
-        others.sort_by(|&a, &b| square(points[i], points[a]).total_cmp(&square(points[i], points[b])));
+        others.sort_by(|&a, &b| {
+            square(points[i], points[a]).total_cmp(&square(points[i], points[b]))
+        });
         others
     };
     (0..points.len()).map(order).collect()
@@ -57,7 +60,10 @@ fn the_number_of_threads_changes_nothing() {
         ..Options::default()
     };
     let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| tsne(&rows, &options).unwrap())
     };
     assert_eq!(on(1), on(3));
@@ -103,8 +109,14 @@ fn trustworthiness(rows: &Matrix, points: &[[f64; 2]], k: usize) -> f64 {
         let mut others: Vec<usize> = (0..n).filter(|&j| j != i).collect();
         others.sort_by(|&a, &b| far(a).total_cmp(&far(b)));
         let mut rank = vec![0; n];
-        others.iter().enumerate().for_each(|(r, &j)| rank[j] = r + 1);
-        lost += near[..k].iter().map(|&j| rank[j].saturating_sub(k) as f64).sum::<f64>();
+        others
+            .iter()
+            .enumerate()
+            .for_each(|(r, &j)| rank[j] = r + 1);
+        lost += near[..k]
+            .iter()
+            .map(|&j| rank[j].saturating_sub(k) as f64)
+            .sum::<f64>();
     }
     let (n, k) = (n as f64, k as f64);
     1.0 - lost * 2.0 / (n * k * (2.0 * n - 3.0 * k - 1.0))
@@ -123,7 +135,11 @@ fn maps_are_as_trustworthy_as_scikit_learns() {
         assert!((ours - theirs).abs() < 0.02, "{k}: {ours} {theirs}");
     }
     let theirs = golden["divergence"].as_f64().unwrap();
-    assert!((map.divergence[1] / theirs - 1.0).abs() < 0.1, "{:?} {theirs}", map.divergence);
+    assert!(
+        (map.divergence[1] / theirs - 1.0).abs() < 0.1,
+        "{:?} {theirs}",
+        map.divergence
+    );
     // The measure itself: of random places it is about a half, and scikit-learn's own map scores what it says.
     let points: Vec<[f64; 2]> = serde_json::from_value(golden["map"].clone()).unwrap();
     let again = trustworthiness(&rows, &points, 5);

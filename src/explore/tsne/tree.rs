@@ -83,7 +83,12 @@ impl Tree {
 
     /// The quarter of node `at` that `p` lies in, made when it is not there.
     fn quarter(&mut self, at: usize, p: [f64; 2]) -> usize {
-        let Node { middle, half, quarters, .. } = self.nodes[at];
+        let Node {
+            middle,
+            half,
+            quarters,
+            ..
+        } = self.nodes[at];
         let (right, upper) = (p[0] > middle[0], p[1] > middle[1]);
         let which = usize::from(right) + 2 * usize::from(upper);
         if quarters[which] == NONE {
@@ -116,7 +121,10 @@ impl Tree {
                 let q = 1.0 / (1.0 + square);
                 let count = f64::from(node.points);
                 z += count * q;
-                force = [force[0] + count * q * q * d[0], force[1] + count * q * q * d[1]];
+                force = [
+                    force[0] + count * q * q * d[0],
+                    force[1] + count * q * q * d[1],
+                ];
             } else {
                 open.extend(node.quarters.iter().filter(|&&q| q != NONE));
             }
@@ -144,8 +152,9 @@ mod tests {
     #[test]
     fn without_an_angle_the_forces_are_exact() {
         let mut random = fastrand::Rng::with_seed(3);
-        let mut points: Vec<[f64; 2]> =
-            (0..200).map(|_| [random.f64() * 8.0, random.f64() * 3.0]).collect();
+        let mut points: Vec<[f64; 2]> = (0..200)
+            .map(|_| [random.f64() * 8.0, random.f64() * 3.0])
+            .collect();
         // Equal points, and points on a line.
         points.extend([[1.0, 1.0]; 5]);
         points.extend((0..10).map(|i| [f64::from(i), 0.0]));
@@ -155,7 +164,10 @@ mod tests {
             let (wanted, sum) = brute(&points, i);
             assert!((z - sum).abs() < 1e-9, "{i}: {z} {sum}");
             for c in 0..2 {
-                assert!((force[c] - wanted[c]).abs() < 1e-9, "{i}: {force:?} {wanted:?}");
+                assert!(
+                    (force[c] - wanted[c]).abs() < 1e-9,
+                    "{i}: {force:?} {wanted:?}"
+                );
             }
             let (_, near) = tree.forces(points[i], 0.5, &mut Vec::new());
             assert!((near / sum - 1.0).abs() < 0.03, "{i}: {near} {sum}");

@@ -36,8 +36,10 @@ pub fn run_with_evidence(
     beyond: f64,
 ) -> Result<(Outcome, Evidence)> {
     if job.against.is_some() {
-        return Err(Error::input("a report shows listings matched with one another")
-            .mend("leave --against out, or --report"));
+        return Err(
+            Error::input("a report shows listings matched with one another")
+                .mend("leave --against out, or --report"),
+        );
     }
     let mut evidence = Evidence {
         sources: Vec::new(),
@@ -63,12 +65,16 @@ impl Evidence {
         let both = |(i, row): (usize, &[Match])| {
             let i = i as u32;
             let others = row.iter().map(|m| m.row).filter(move |&j| j != i);
-            others.map(move |j| (i.min(j), i.max(j))).collect::<Vec<_>>()
+            others
+                .map(move |j| (i.min(j), i.max(j)))
+                .collect::<Vec<_>>()
         };
         self.pairs = matches.iter().enumerate().flat_map(both).collect();
         self.pairs.sort_unstable();
         self.pairs.dedup();
-        let scores = used.iter().map(|&space| run.similarities(space, &self.pairs));
+        let scores = used
+            .iter()
+            .map(|&space| run.similarities(space, &self.pairs));
         self.scores = scores.collect::<Result<_>>()?;
         self.sources = sources;
         self.rule = rule.clone();

@@ -357,7 +357,9 @@ impl<'a> Run<'a> {
             matches.map(|matches| (matches, sources))
         })?;
         if let Some(told) = told {
-            wider.into_iter().for_each(|(place, source)| sources[place] = source);
+            wider
+                .into_iter()
+                .for_each(|(place, source)| sources[place] = source);
             told.tell(&self, used, &matches, sources, rule)?;
         }
         Ok(Outcome {

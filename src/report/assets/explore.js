@@ -142,12 +142,12 @@ function plot(map, colour, pointed) {
   }
   const scale = (S - 2 * edge) / Math.max(right - left, high - low, 1e-9);
   const chart = svg("svg", { class: "map", viewBox: `0 0 ${S} ${S}`, role: "img", "aria-label": "Map by " + map.name });
-  const xs = [], ys = [];
+  const xs = [], ys = [], radius = Math.max(2.4, Math.min(4.5, 70 / Math.sqrt(map.rows.length)));
   for (let i = 0; i < map.rows.length; i++) {
     const l = data.labelOf[map.rows[i]];
     xs.push(edge + (map.at[2 * i] - left) * scale + (S - 2 * edge - (right - left) * scale) / 2);
     ys.push(edge + (map.at[2 * i + 1] - low) * scale + (S - 2 * edge - (high - low) * scale) / 2);
-    const dot = svg("path", { class: "dot", d: SHAPES[(l === NONE ? 0 : l) % SHAPES.length](+xs[i].toFixed(1), +ys[i].toFixed(1), 3), "data-label": l });
+    const dot = svg("path", { class: "dot", d: SHAPES[(l === NONE ? 0 : l) % SHAPES.length](+xs[i].toFixed(1), +ys[i].toFixed(1), radius), "data-label": l });
     dot.style.fill = colour(l);
     chart.append(dot);
   }
@@ -212,8 +212,8 @@ async function start() {
   fill($("tiles"), tile("Listings", count(meta.listings), meta.rejected ? plural(meta.rejected, "reject") : ""),
     meta.groups && tile("Groups", count(meta.groups.count), fixed(meta.groups.mean, 2) + " listings each"),
     tile("Different titles", count(column("title").unique), count(meta.titles.repeated) + " repeat"),
-    tile("Different pictures", count(column("image").unique), count(column("image").repeated) + " repeat"),
-    tile("Different hashes", count(column("image_phash").unique), count(meta.hashes.repeated) + " repeat"),
+    column("image").filled > 0 && tile("Different pictures", count(column("image").unique), count(column("image").repeated) + " repeat"),
+    column("image_phash").filled > 0 && tile("Different hashes", count(column("image_phash").unique), count(meta.hashes.repeated) + " repeat"),
     tile("Equal rows", count(meta.duplicates.rows), "but for the id"));
   resultPager = new Pager($("results-pager"), 10, ["group"], () => {});
   openView = makeTabs($("tabs"), (view) => {
