@@ -425,24 +425,36 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[N / 2], uint64_t a, uint64
   PTX_WGMMA_CASES(PTX_WGMMA_BF16)
 }
 
-#define PTX_WGMMA_REGISTERS(COLUMNS, A, B, C, D, E, P)                                                  \
-  if constexpr (N == COLUMNS)                                                                           \
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #P ", 0;\n"                                       \
-                 "wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32.f16.f16 {" PTX_NAMES_##COLUMNS   \
-                 "}, {%" #A ", %" #B ", %" #C ", %" #D "}, %" #E ", p, 1, 1, 0;\n}"                     \
-                 : PTX_VALUES_##COLUMNS                                                                 \
+#define PTX_WGMMA_REGISTERS(COLUMNS, TYPES, A, B, C, D, E, P)                                            \
+  if constexpr (N == COLUMNS)                                                                            \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #P ", 0;\n"                                        \
+                 "wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32" TYPES " {" PTX_NAMES_##COLUMNS   \
+                 "}, {%" #A ", %" #B ", %" #C ", %" #D "}, %" #E ", p, 1, 1, 0;\n}"                      \
+                 : PTX_VALUES_##COLUMNS                                                                  \
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(accumulate)));
+#define PTX_WGMMA_REGISTERS_F16(COLUMNS, A, B, C, D, E, P) PTX_WGMMA_REGISTERS(COLUMNS, ".f16.f16", A, B, C, D, E, P)
+#define PTX_WGMMA_REGISTERS_BF16(COLUMNS, A, B, C, D, E, P) \
+  PTX_WGMMA_REGISTERS(COLUMNS, ".bf16.bf16", A, B, C, D, E, P)
 
 template <int N>
 __device__ __forceinline__ void wgmma_f16_registers(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b,
                                                     bool accumulate) {
   static_assert(N >= 8 && N <= 256 && N % 8 == 0, "wgmma has 8 to 256 columns in eights");
-  PTX_WGMMA_CASES(PTX_WGMMA_REGISTERS)
+  PTX_WGMMA_CASES(PTX_WGMMA_REGISTERS_F16)
+}
+
+template <int N>
+__device__ __forceinline__ void wgmma_bf16_registers(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b,
+                                                     bool accumulate) {
+  static_assert(N >= 8 && N <= 256 && N % 8 == 0, "wgmma has 8 to 256 columns in eights");
+  PTX_WGMMA_CASES(PTX_WGMMA_REGISTERS_BF16)
 }
 
 #undef PTX_WGMMA_CASES
 #undef PTX_WGMMA_F16
 #undef PTX_WGMMA_BF16
 #undef PTX_WGMMA_REGISTERS
+#undef PTX_WGMMA_REGISTERS_F16
+#undef PTX_WGMMA_REGISTERS_BF16
 
 #endif

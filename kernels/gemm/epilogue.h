@@ -124,7 +124,7 @@ struct Fragments {
       for (int i = 0; i < COUNT; i += 16) {
         uint32_t v[4];
 #pragma unroll
-        for (int j = 0; j < 4; j++) v[j] = pack_pair(x[i + 4 * j + e], x[i + 4 * j + e + 1]);
+        for (int j = 0; j < 4; j++) v[j] = pack_pair<T>(x[i + 4 * j + e], x[i + 4 * j + e + 1]);
         trade(v[0], v[1], 1, lane), trade(v[2], v[3], 1, lane);
         trade(v[0], v[2], 2, lane), trade(v[1], v[3], 2, lane);
         int at = column - lane % 4 * 2 + 2 * i + lane % 4 * 8;

@@ -48,10 +48,10 @@ struct Grid {
 
 // How the accumulators of a tile leave. `out_map` is a map of the result: boxes of 64 lines x 64 columns,
 // swizzled within 128 bytes; used where `store` is BULK alone.
-template <class Tile>
+template <class T, class Tile>
 struct Output {
   const TensorMap& out_map;
-  gemm::Epilogue<__half> epilogue;
+  gemm::Epilogue<T> epilogue;
   unsigned char* panels;
   int store;
 
@@ -66,7 +66,7 @@ struct Output {
     for (; panel < Tile::N / PANEL && column0 + panel * PANEL < epilogue.columns; panel++) {
       int column = column0 + panel * PANEL + static_cast<int>(lane % 4 * 2);
       float(&x)[PANEL / 2] = *reinterpret_cast<float(*)[PANEL / 2]>(&acc);
-      const gemm::Fragments<__half> fragments{epilogue, 2};
+      const gemm::Fragments<T> fragments{epilogue, 2};
       fragments.finish(x, row, column);
       if (store == PAIRS) {
         fragments.store(x, row, column);
@@ -92,8 +92,8 @@ struct Output {
     unsigned line = warp * 16 + lane % 16, at = line * LINE + (lane / 16 ^ lane % 8) * 16;
 #pragma unroll
     for (unsigned i = 0; i < PANEL / 16; i++) {
-      const uint32_t r[4] = {pack_pair(x[8 * i], x[8 * i + 1]), pack_pair(x[8 * i + 2], x[8 * i + 3]),
-                             pack_pair(x[8 * i + 4], x[8 * i + 5]), pack_pair(x[8 * i + 6], x[8 * i + 7])};
+      const uint32_t r[4] = {pack_pair<T>(x[8 * i], x[8 * i + 1]), pack_pair<T>(x[8 * i + 2], x[8 * i + 3]),
+                             pack_pair<T>(x[8 * i + 4], x[8 * i + 5]), pack_pair<T>(x[8 * i + 6], x[8 * i + 7])};
       stmatrix(to + (at ^ i * 32u), r);
     }
     fence_async_shared();

@@ -6,22 +6,24 @@
 //   DepthMajor   the values of k of a row lie side by side:    global line = row, column = k
 //   ExtentMajor  the rows of a value of k lie side by side:    global line = k,   column = row
 //
-// Lines of a tile are 8 halves longer than they need be, so that the 8 addresses of an ldmatrix fall in
-// different banks: lines of 80, 144 and 272 bytes are 5, 9 and 17 times 16, all odd.
+// Values have 16 bits: f16 or bf16. Lines of a tile are 8 values longer than they need be, so that the 8
+// addresses of an ldmatrix fall in different banks: lines of 80, 144 and 272 bytes are 5, 9 and 17 times
+// 16, all odd.
 #pragma once
 
-#include "common/device.h"
+#include "common/number.h"
 
 namespace tile {
 
 constexpr int DEPTH = 32;   // values of k in a tile
-constexpr int VECTOR = 8;   // halves in the 16 bytes that one thread copies at a time
-constexpr int PADDING = 8;  // halves between the end of a line and the next
+constexpr int VECTOR = 8;   // values in the 16 bytes that one thread copies at a time
+constexpr int PADDING = 8;  // values between the end of a line and the next
 
-// Copies the 8 halves at `from`, of which `valid` (0 to 8) exist, to shared memory; the others become 0.
-// `width` is how many halves one access may take: 8 or 2 where lines begin at multiples of 16 or 4
+// Copies the 8 values at `from`, of which `valid` (0 to 8) exist, to shared memory; the others become 0.
+// `width` is how many values one access may take: 8 or 2 where lines begin at multiples of 16 or 4
 // bytes, else 1. `safe` is any readable address with the same alignment.
-__device__ __forceinline__ void copy_vector(__half* to, const __half* from, const __half* safe, int valid, int width) {
+template <class T>
+__device__ __forceinline__ void copy_vector(T* to, const T* from, const T* safe, int valid, int width) {
   if (width == VECTOR) {
     cp_async<16>(to, valid > 0 ? from : safe, 2 * valid);
   } else if (width == 2) {
@@ -34,19 +36,19 @@ __device__ __forceinline__ void copy_vector(__half* to, const __half* from, cons
     unsigned packed[VECTOR / 2];
 #pragma unroll
     for (int i = 0; i < VECTOR / 2; i++) {
-      unsigned low = 2 * i < valid ? __half_as_ushort(from[2 * i]) : 0u;
-      unsigned high = 2 * i + 1 < valid ? __half_as_ushort(from[2 * i + 1]) : 0u;
+      unsigned low = 2 * i < valid ? Short<T>::bits(from[2 * i]) : 0u;
+      unsigned high = 2 * i + 1 < valid ? Short<T>::bits(from[2 * i + 1]) : 0u;
       packed[i] = high << 16 | low;
     }
     store_vector(to, make_uint4(packed[0], packed[1], packed[2], packed[3]));
   }
 }
 
-// Copies a tile of LINES x COLUMNS halves from a matrix of `lines` x `columns` with lines of `columns`;
+// Copies a tile of LINES x COLUMNS values from a matrix of `lines` x `columns` with lines of `columns`;
 // what lies outside becomes 0. All THREADS threads of the block take part.
-template <int LINES, int COLUMNS, int THREADS>
-__device__ __forceinline__ void copy_tile(__half* to, const __half* from, int lines, int columns, int line0,
-                                          int column0, int width) {
+template <int LINES, int COLUMNS, int THREADS, class T>
+__device__ __forceinline__ void copy_tile(T* to, const T* from, int lines, int columns, int line0, int column0,
+                                          int width) {
   constexpr int VECTORS = COLUMNS / VECTOR;
   static_assert(COLUMNS % VECTOR == 0, "a line is a whole number of vectors");
   static_assert(LINES * VECTORS % THREADS == 0, "every thread copies as many vectors");
@@ -55,7 +57,7 @@ __device__ __forceinline__ void copy_tile(__half* to, const __half* from, int li
     int at = i * THREADS + static_cast<int>(threadIdx.x);
     int line = at / VECTORS, column = at % VECTORS * VECTOR;
     int valid = line0 + line < lines ? max(0, min(VECTOR, columns - column0 - column)) : 0;
-    const __half* source = from + static_cast<long long>(line0 + line) * columns + column0 + column;
+    const T* source = from + static_cast<long long>(line0 + line) * columns + column0 + column;
     copy_vector(to + line * (COLUMNS + PADDING) + column, source, from, valid, width);
   }
 }
@@ -68,20 +70,23 @@ struct DepthMajor {
   static_assert(LINE / VECTOR % 2 == 1, "8 neighbouring lines begin in 8 different groups of 4 banks");
 
   // Tile number `step` along k of the rows from `row0`; `rows` x `depth` is the whole matrix.
-  static __device__ __forceinline__ void load(__half* tile, const __half* matrix, int rows, int depth, int row0,
-                                              int step, int width) {
+  template <class T>
+  static __device__ __forceinline__ void load(T* tile, const T* matrix, int rows, int depth, int row0, int step,
+                                              int width) {
     copy_tile<EXTENT, DEPTH, THREADS>(tile, matrix, rows, depth, row0, step * DEPTH, width);
   }
 
   // The fragment of A for rows row0 .. +16 and k0 .. +16: lanes 0-15 name the rows' first 8 values of k,
   // lanes 16-31 the other 8.
-  static __device__ __forceinline__ void left(uint32_t (&a)[4], const __half* tile, int row0, int k0, int lane) {
+  template <class T>
+  static __device__ __forceinline__ void left(uint32_t (&a)[4], const T* tile, int row0, int k0, int lane) {
     ldmatrix(a, tile + (row0 + lane % 16) * LINE + k0 + lane / 16 * 8);
   }
 
   // The fragments of B for two neighbouring groups of 8 rows: b[0], b[1] of the first, b[2], b[3] of the
   // second.
-  static __device__ __forceinline__ void right(uint32_t (&b)[4], const __half* tile, int row0, int k0, int lane) {
+  template <class T>
+  static __device__ __forceinline__ void right(uint32_t (&b)[4], const T* tile, int row0, int k0, int lane) {
     int matrix = lane / 8;
     ldmatrix(b, tile + (row0 + matrix / 2 * 8 + lane % 8) * LINE + k0 + matrix % 2 * 8);
   }
@@ -94,17 +99,20 @@ struct ExtentMajor {
   static_assert(LINE % VECTOR == 0, "every line of a tile begins at a multiple of 16 bytes");
   static_assert(LINE / VECTOR % 2 == 1, "8 neighbouring lines begin in 8 different groups of 4 banks");
 
-  static __device__ __forceinline__ void load(__half* tile, const __half* matrix, int rows, int depth, int row0,
-                                              int step, int width) {
+  template <class T>
+  static __device__ __forceinline__ void load(T* tile, const T* matrix, int rows, int depth, int row0, int step,
+                                              int width) {
     copy_tile<DEPTH, EXTENT, THREADS>(tile, matrix, depth, rows, step * DEPTH, row0, width);
   }
 
-  static __device__ __forceinline__ void left(uint32_t (&a)[4], const __half* tile, int row0, int k0, int lane) {
+  template <class T>
+  static __device__ __forceinline__ void left(uint32_t (&a)[4], const T* tile, int row0, int k0, int lane) {
     int matrix = lane / 8;
     ldmatrix_trans(a, tile + (k0 + matrix / 2 * 8 + lane % 8) * LINE + row0 + matrix % 2 * 8);
   }
 
-  static __device__ __forceinline__ void right(uint32_t (&b)[4], const __half* tile, int row0, int k0, int lane) {
+  template <class T>
+  static __device__ __forceinline__ void right(uint32_t (&b)[4], const T* tile, int row0, int k0, int lane) {
     int matrix = lane / 8;
     ldmatrix_trans(b, tile + (k0 + matrix % 2 * 8 + lane % 8) * LINE + row0 + matrix / 2 * 8);
   }
@@ -134,8 +142,8 @@ struct Shape {
   __device__ __forceinline__ int column(int j, int e) const { return column0 + j * 8 + lane % 4 * 2 + e % 2; }
 
   // Adds the product of one tile of A and one of B.
-  template <class Left, class Right>
-  __device__ __forceinline__ void multiply(float (&c)[ROWS][COLUMNS][4], const __half* a, const __half* b) const {
+  template <class Left, class Right, class T>
+  __device__ __forceinline__ void multiply(float (&c)[ROWS][COLUMNS][4], const T* a, const T* b) const {
     static_assert(Left::EXTENT == M && Right::EXTENT == N, "the operands' tiles have the block's extents");
 #pragma unroll
     for (int k = 0; k < DEPTH; k += 16) {
@@ -149,7 +157,7 @@ struct Shape {
 #pragma unroll
         for (int j = 0; j < COLUMNS; j++) {
           const uint32_t fragment[2] = {right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]};
-          mma_f16(c[i][j], left[i], fragment);
+          Short<T>::mma(c[i][j], left[i], fragment);
         }
       }
     }

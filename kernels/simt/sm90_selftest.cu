@@ -84,11 +84,15 @@ __device__ __forceinline__ void multiply_raw(int kind, const unsigned char* tile
     auto skip = static_cast<uint64_t>(s * step / 16);
     if (kind == 0) wgmma_f16<N>(acc, a + skip, b + skip, true);
     if (kind == 1) wgmma_bf16<N>(acc, a + skip, b + skip, true);
-    if (kind == 2) {
+    if (kind == 2 || kind == 4) {
       uint32_t r[4];
       const uint32_t* own = fragments + (static_cast<int>(threadIdx.x) * steps + s) * 4;
       for (int i = 0; i < 4; i++) r[i] = own[i];
-      wgmma_f16_registers<N>(acc, r, b + skip, true);
+      if (kind == 2) {
+        wgmma_f16_registers<N>(acc, r, b + skip, true);
+      } else {
+        wgmma_bf16_registers<N>(acc, r, b + skip, true);
+      }
     }
     if (kind == 3) wgmma_f16<N>(acc, a + skip, b + skip, s > 0);
     // Groups of two.
@@ -170,7 +174,7 @@ extern "C" __global__ void selftest_stmatrix(int count, int transposed, const ui
   if (count == 4) store_fragments<4>(fragments, out, transposed != 0);
 }
 
-// kind 0: f16, 1: bf16, 2: A from registers, 3: f16 that starts from zero. d[128][n / 2].
+// kind 0: f16, 1: bf16, 2: A from registers, 3: f16 that starts from zero, 4: bf16, A from registers. d[128][n / 2].
 extern "C" __global__ void selftest_wgmma(int kind, int n, int span, const unsigned char* tiles, int bytes,
                                           int a_bytes, int leading, int stride, int step, int steps,
                                           const uint32_t* fragments, float* d) {

@@ -62,3 +62,9 @@ inline void wgmma_f16_registers(float (&d)[N / 2], const uint32_t (&a)[4], uint6
   simt::check_n<N>();
   simt::multiply({d, N, a, 0, b, false, accumulate, site});
 }
+template <int N>
+inline void wgmma_bf16_registers(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b, bool accumulate,
+                                 simt::Site site = simt::Site::here()) {
+  simt::check_n<N>();
+  simt::multiply({d, N, a, 0, b, true, accumulate, site});
+}

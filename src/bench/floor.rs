@@ -22,11 +22,11 @@ const CARDS: &[(&str, Floor)] = &[(
 )];
 
 impl Floor {
-    /// The floor of the card called `name`, where it is known. That of arithmetic is for half
-    /// precision alone.
+    /// The floor of the card called `name`, where it is known. That of arithmetic is for values
+    /// of 16 bits alone.
     pub fn of(name: &str, precision: Precision) -> Option<Floor> {
         let (_, floor) = CARDS.iter().find(|(part, _)| name.contains(part))?;
-        (precision == Precision::F16).then_some(*floor)
+        (precision != Precision::F32).then_some(*floor)
     }
 
     /// Seconds that so much arithmetic and traffic take at least.

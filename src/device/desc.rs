@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 pub enum DType {
     /// IEEE half precision.
     F16,
+    /// The upper half of an IEEE single: its range, with 8 bits of precision.
+    BF16,
     /// IEEE single precision.
     F32,
     /// Unsigned 32-bit: labels and rows.
@@ -20,7 +22,7 @@ impl DType {
     /// Bytes of one element.
     pub fn size(self) -> usize {
         match self {
-            DType::F16 => 2,
+            DType::F16 | DType::BF16 => 2,
             DType::F32 | DType::U32 => 4,
         }
     }
@@ -30,6 +32,7 @@ impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DType::F16 => "f16",
+            DType::BF16 => "bf16",
             DType::F32 => "f32",
             DType::U32 => "u32",
         })

@@ -634,6 +634,10 @@ pub fn bytes_of(values: &[f32], dtype: DType) -> Vec<u8> {
             .iter()
             .flat_map(|&x| half::f16::from_f32(x).to_le_bytes())
             .collect(),
+        DType::BF16 => values
+            .iter()
+            .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
+            .collect(),
         _ => bytemuck::cast_slice(values).to_vec(),
     }
 }
@@ -644,6 +648,9 @@ pub fn values_of(bytes: &[u8], dtype: DType) -> Vec<f32> {
     match dtype {
         DType::F16 => words
             .map(|w| half::f16::from_le_bytes([w[0], w[1]]).to_f32())
+            .collect(),
+        DType::BF16 => words
+            .map(|w| half::bf16::from_le_bytes([w[0], w[1]]).to_f32())
             .collect(),
         _ => words
             .map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]]))

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::listings::{Listing, Listings};
+use crate::report::Pictures;
 
 /// The most galleries of a kind.
 const GALLERIES: usize = 10;
@@ -38,14 +40,18 @@ pub(super) fn groups(items: &[Listing], labels: &[Option<u32>]) -> Vec<Vec<u32>>
 }
 
 /// The listings in the order in which their pictures are wanted: of the galleries, then all.
-pub(super) fn first_shown(items: &[Listing], groups: &[Vec<u32>]) -> Vec<u32> {
+pub(super) fn first_shown(
+    items: &[Listing],
+    groups: &[Vec<u32>],
+    hashes: &[Option<u64>],
+) -> Vec<u32> {
     let shown = |sets: &[Vec<u32>]| -> Vec<u32> {
         let sets = sets.iter().take(GALLERIES);
         sets.flat_map(|s| s.iter().take(SHOWN).copied()).collect()
     };
     let mut order = shown(groups);
     order.extend(shown(&by_title(items)));
-    order.extend(shown(&by_hash(items)));
+    order.extend(shown(&by_hash(hashes)));
     order.extend(groups.iter().flatten());
     order.extend(0..items.len() as u32);
     order
@@ -55,8 +61,26 @@ fn by_title(items: &[Listing]) -> Vec<Vec<u32>> {
     together(rows(items).filter_map(|(i, l)| Some((i, l.title.as_deref()?))))
 }
 
-fn by_hash(items: &[Listing]) -> Vec<Vec<u32>> {
-    together(rows(items).filter_map(|(i, l)| Some((i, l.phash?))))
+fn by_hash(hashes: &[Option<u64>]) -> Vec<Vec<u32>> {
+    let hashes = hashes.iter().enumerate();
+    together(hashes.filter_map(|(i, hash)| Some((i as u32, (*hash)?))))
+}
+
+/// The listings' perceptual hashes: those of the file, else those of their pictures.
+pub(super) fn all_hashes(items: &[Listing], pictures: &Pictures) -> Vec<Option<u64>> {
+    let mut wanted = vec![false; pictures.files()];
+    for (row, _) in rows(items).filter(|(_, l)| l.phash.is_none()) {
+        if let Some(file) = pictures.file(row as usize) {
+            wanted[file] = true;
+        }
+    }
+    let hash = |(file, wanted): (usize, bool)| wanted.then(|| pictures.hash(file)).flatten();
+    let made: Vec<Option<u64>> = wanted.into_par_iter().enumerate().map(hash).collect();
+    let hash = |(row, item): (usize, &Listing)| {
+        let known = item.phash.or_else(|| made[pictures.file(row)?]);
+        known.filter(|_| !item.rejected)
+    };
+    items.iter().enumerate().map(hash).collect()
 }
 
 /// For each column how many values there are, and how many repeat.
@@ -196,9 +220,9 @@ pub(super) fn titles(items: &[Listing], labels: &[Option<u32>]) -> Value {
 }
 
 /// The hashes that repeat.
-pub(super) fn hashes(items: &[Listing], labels: &[Option<u32>]) -> Value {
-    let name = |row: u32| json!(items[row as usize].phash.map(|h| format!("{h:016x}")));
-    repeats(&by_hash(items), labels, &name)
+pub(super) fn hashes(hashes: &[Option<u64>], labels: &[Option<u32>]) -> Value {
+    let name = |row: u32| json!(hashes[row as usize].map(|h| format!("{h:016x}")));
+    repeats(&by_hash(hashes), labels, &name)
 }
 
 /// What each fold is like.

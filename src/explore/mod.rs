@@ -77,9 +77,11 @@ pub fn explore(
     let words = words::words(items);
     told("images", pictures.files());
     let sizes = images::sizes(&pictures);
-    let order = figures::first_shown(items, &groups);
+    told("hashes", pictures.files());
+    let hashes = figures::all_hashes(items, &pictures);
+    let order = figures::first_shown(items, &groups, &hashes);
     told("colours", pictures.files());
-    let colours = colours::colours(&pictures, &order);
+    let colours = colours::colours(&pictures, &order, options.seed);
     told("maps", options.map_points);
     let maps = maps::maps(listings, &groups, &pictures, options)?;
     let figures = json!({
@@ -89,7 +91,7 @@ pub fn explore(
         "duplicates": figures::duplicates(items),
         "groups": figures::sizes(&groups, &labels),
         "titles": figures::titles(items, &labels),
-        "hashes": figures::hashes(items, &labels),
+        "hashes": figures::hashes(&hashes, &labels),
         "words": words,
         "images": sizes,
         "colours": colours,

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{Page, relative};
 use crate::error::Result;
-use crate::image::{Filter, ImageFolder, Rgb8, Unique, decode_rgb, resize_rgb};
+use crate::image::{Filter, ImageFolder, Rgb8, Unique, decode_rgb, phash, resize_rgb};
 use crate::listings::Listing;
 
 /// The longer side of a small picture, in pixels.
@@ -80,6 +80,13 @@ impl Pictures {
         let reader = ::image::ImageReader::new(std::io::Cursor::new(&bytes));
         let (width, height) = reader.with_guessed_format().ok()?.into_dimensions().ok()?;
         Some((width, height, bytes.len() as u64))
+    }
+
+    /// The perceptual hash of file `number`; none where it cannot be read.
+    pub fn hash(&self, number: usize) -> Option<u64> {
+        let (folder, unique) = (self.folder.as_ref()?, self.unique.as_ref()?);
+        let bytes = folder.read(&unique.files.get(number)?.name).ok()?;
+        phash(&bytes).ok()
     }
 
     /// The name of file `number`.

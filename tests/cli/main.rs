@@ -3,6 +3,8 @@
 mod bad_input;
 mod bench;
 mod browser;
+mod catalogue;
+mod compare;
 mod demo;
 mod embed;
 mod matching;

@@ -3,7 +3,7 @@
 
 use doppel::device::{Act, DType, Desc, Epilogue, NaiveDevice, Op, Window, bytes_of, values_of};
 
-use crate::harness::{allowed, run};
+use crate::harness::{allowed, paired, rounding, run};
 
 /// The unit roundoff of f32.
 const U: f64 = 1.0 / (1u64 << 24) as f64;
@@ -18,7 +18,9 @@ pub fn terms(op: &Op, ins: &[Desc]) -> Option<usize> {
         Op::LayerNorm { .. } | Op::Embed { .. } => Some(ins[0].dims[1]),
         Op::Attention { heads, .. } => Some(ins[0].dims[1] / heads),
         Op::SegmentMean => Some(ins[0].dims[0]),
-        Op::ExpandDepthwise { .. } => Some(ins[2].dims[1..].iter().product()),
+        Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } => {
+            Some(ins[2].dims[1..].iter().product())
+        }
         _ => None,
     }
 }
@@ -27,8 +29,8 @@ pub fn terms(op: &Op, ins: &[Desc]) -> Option<usize> {
 pub fn sizes(op: &Op, ins: &Filled) -> Option<Vec<f64>> {
     let descs: Vec<Desc> = ins.iter().map(|(d, _)| d.clone()).collect();
     let unit = (terms(op, &descs)? + 4) as f64 * U;
-    if let Op::ExpandDepthwise { .. } = op {
-        let bounds = expand_depthwise(op, ins, unit);
+    if let Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } = op {
+        let bounds = two_convolutions(op, ins, unit);
         return Some(bounds.into_iter().map(|b| b / unit).collect());
     }
     let n = descs[0].dims[1];
@@ -63,9 +65,8 @@ pub fn sizes(op: &Op, ins: &Filled) -> Option<Vec<f64>> {
         }
         Op::Attention { heads, scale } => {
             let qkv = [&ins[0], &ins[1], &ins[2]].map(floats);
-            let half = descs[0].dtype == DType::F16;
             let scale = f64::from(scale.get());
-            attention(n, heads, scale, &qkv, &indices(&ins[3]), half)
+            attention(n, heads, scale, &qkv, &indices(&ins[3]), descs[0].dtype)
         }
         _ => {
             let (x, offsets) = (floats(&ins[0]), indices(&ins[1]));
@@ -115,21 +116,24 @@ fn layer_norm(x: &[f64], lost: f64, eps: f64, [gamma, beta]: &[Vec<f64>; 2]) -> 
 /// `e^(2 s)`; exponentials, their sum, the division and the sum of weighted values lose `2 rows + 8`
 /// units more.
 ///
-/// In half precision, matrix units take the weights as such too, which are at most 1: each is off by
-/// 2^-11 of it, or by 2^-25 below the normal range, as are the values that they multiply and the sum that
-/// divides.
+/// In 16 bits, matrix units take the weights as such too, which are at most 1: each is off by one unit
+/// roundoff of it, or by half of the smallest subnormal below the normal range, as are the values that they
+/// multiply and the sum that divides.
 fn attention(
     n: usize,
     heads: usize,
     scale: f64,
     [q, k, v]: &[Vec<f64>; 3],
     offsets: &[usize],
-    half: bool,
+    dtype: DType,
 ) -> Vec<f64> {
     let width = n / heads;
-    let (share, least) = match half {
-        true => (2f64.powi(-10), 2f64.powi(-24)),
-        false => (0.0, 0.0),
+    let (share, least) = match dtype {
+        DType::F32 | DType::U32 => (0.0, 0.0),
+        DType::F16 | DType::BF16 => {
+            let (unit, least) = rounding(dtype);
+            (2.0 * unit, least)
+        }
     };
     let mut bounds = vec![0.0; q.len()];
     for (pair, head) in offsets
@@ -177,16 +181,18 @@ fn indices((desc, bytes): &(Desc, Vec<u8>)) -> Vec<usize> {
 }
 
 /// What the sums of the second convolution may lose (`unit` of their size), and what its window makes of what
-/// the wide images may be apart: that is what a 1x1 convolution may by itself, two roundings included.
-fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
-    let Op::ExpandDepthwise {
-        window,
-        expand,
-        epilogue,
-        ..
-    } = *op
-    else {
-        return Vec::new();
+/// the wide images may be apart: that is what a 1x1 convolution may by itself, two roundings included. 5x5
+/// windows are summed in pairs of halves.
+fn two_convolutions(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
+    let (window, expand, epilogue, groups) = match *op {
+        Op::ExpandDepthwise {
+            window,
+            expand,
+            epilogue,
+            ..
+        } => (window, expand, epilogue, ins[1].0.dims[0]),
+        Op::SqueezeExcite { squeeze, excite } => (Window::square(1, 1, 0), squeeze, excite, 1),
+        _ => return Vec::new(),
     };
     let naive = NaiveDevice::default();
     let single = |values: Vec<f32>, desc: &Desc| {
@@ -229,7 +235,7 @@ fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
     let each = |epilogue: Epilogue, of: (Desc, Vec<u8>)| {
         let second = Op::Conv {
             window,
-            groups: ins[1].0.dims[0],
+            groups,
             gate: false,
             epilogue,
         };
@@ -245,8 +251,19 @@ fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
     };
     let sums = each(linear(epilogue), size);
     let carried = each(scaled, apart);
+    let (share, least) = match (window.kernel, ins[0].0.dtype) {
+        ([5, 5], DType::F16) => paired(5),
+        _ => (0.0, 0.0),
+    };
+    let scale = match epilogue.scale {
+        true => values(3 + extra)
+            .iter()
+            .fold(0.0, |m: f32, v| m.max(v.abs())),
+        false => 1.0,
+    };
+    let lost = least * f64::from(scale);
     sums.iter()
         .zip(&carried)
-        .map(|(sum, far)| unit * sum + far)
+        .map(|(sum, far)| (unit + share) * sum + far + lost)
         .collect()
 }

@@ -2,8 +2,11 @@
 
 mod folds;
 mod jpeg;
+mod knn;
+mod pair;
 mod phash;
 mod prepare;
+mod recipes;
 mod store;
 mod tfidf;
 mod tokenize;

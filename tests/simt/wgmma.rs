@@ -60,11 +60,11 @@ impl Case {
     fn check(&self, card: &Card, dice: &mut Dice) {
         let (k, lay) = (16 * self.steps, self.lay);
         let bits = |v: f32| match self.kind {
-            1 => bf16::from_f32(v).to_bits(),
+            1 | 4 => bf16::from_f32(v).to_bits(),
             _ => f16::from_f32(v).to_bits(),
         };
         let value = |b: u16| match self.kind {
-            1 => bf16::from_bits(b).to_f64(),
+            1 | 4 => bf16::from_bits(b).to_f64(),
             _ => f16::from_bits(b).to_f64(),
         };
         let mut matrix =
@@ -155,7 +155,7 @@ fn products_of_every_layout_kind_and_width_equal_f64() {
     for schedule in schedules(&card).into_iter().step_by(5) {
         card.driver.set_schedule(schedule);
         for (lay, steps) in layouts {
-            for kind in 0..4 {
+            for kind in 0..5 {
                 let n = 24;
                 Case {
                     kind,

@@ -69,7 +69,7 @@ pub const fn bug(
     }
 }
 
-const GEMM: &str = "gemm/gemm_f16.cu";
+const GEMM: &str = "gemm/mma_gemm.h";
 const GEMM32: &str = "gemm/gemm_f32.cu";
 const TILE: &str = "gemm/tile.h";
 const EPILOGUE: &str = "gemm/epilogue.h";
@@ -79,6 +79,7 @@ const ACTIVATION: &str = "pointwise/activation.h";
 const SOFTMAX: &str = "margin/softmax_cross_entropy.cu";
 const BLOCK: &str = "margin/block.h";
 const SCAN: &str = "neighbours/topk_scan.cu";
+const PRUNE: &str = "neighbours/prune.h";
 const EXACT_PASS: &str = "neighbours/topk_exact.cu";
 const EXACT: &str = "neighbours/exact.h";
 const SELECTION: &str = "neighbours/selection.h";
@@ -270,7 +271,7 @@ const BUGS: &[Bug] = &[
     ),
     bug(
         "topk_no_error_bound",
-        SCAN,
+        PRUNE,
         "selection::of_key(kth) - slack",
         "selection::of_key(kth)",
         NEAR,

@@ -6,20 +6,25 @@ const TILES: &str = "images_half::tiles_of_pixels_and_filters";
 const FEW: &str = "images_half::convolutions_over_few_pixels";
 const GROUPS: &str = "images_half::convolutions_in_small_groups";
 const EACH: &str = "images_half::convolutions_of_one_filter_a_channel";
+const ROWS: &str = "images_half::rows_of_large_windows_are_summed_by_themselves";
 const AVERAGE: &str = "images_half::depthwise_convolutions_with_the_average_of_their_result";
 const PAIR: &str = "expand::widened_and_convolved";
 const PAIR_MEANS: &str = "expand::with_the_average_of_the_result";
 const OTHERS: &str = "images_half::the_other_operations_in_half_precision";
 
-const CONV: &str = "conv/conv_f16.cu";
-const THIN: &str = "conv/conv_thin_f16.cu";
+const LAYERS: &str = "excite::both_layers_at_once";
+
+const CONV: &str = "conv/mma_conv.h";
+const THIN: &str = "conv/conv_thin.cu";
 const GROUPED: &str = "conv/conv_grouped.cu";
 const DEPTHWISE: &str = "conv/conv_depthwise.cu";
+const STRIP: &str = "conv/strip.h";
 const EXPAND: &str = "conv/conv_expand.cu";
 const FRAGMENTS: &str = "conv/fragments.h";
 const POOL: &str = "pool/pool.cu";
 const GLOBAL: &str = "pool/global.cu";
 const GATED: &str = "gate/gated.cu";
+const EXCITE: &str = "gate/excite.cu";
 const AFFINE: &str = "gate/affine.cu";
 
 pub const BUGS: &[Bug] = &[
@@ -89,15 +94,29 @@ pub const BUGS: &[Bug] = &[
     bug(
         "depthwise_row_below_the_image",
         DEPTHWISE,
-        "row < 0 || row >= s.h",
-        "row < 0 || row > s.h",
+        "line < 0 || line >= s.h",
+        "line < 0 || line > s.h",
         EACH,
     ),
     bug(
         "depthwise_strips_overlap",
-        DEPTHWISE,
-        "int j = at - p * STEP;",
-        "int j = at - p;",
+        STRIP,
+        "= pair.y;\n    }\n#pragma unroll\n    for (int p = 0; p < STRIP; p++) {\n      int j = at - p * STEP;",
+        "= pair.y;\n    }\n#pragma unroll\n    for (int p = 0; p < STRIP; p++) {\n      int j = at - p;",
+        EACH,
+    ),
+    bug(
+        "depthwise_no_flush_between_rows",
+        STRIP,
+        "if (j < K - 1) continue;\n        float2 row = Short<T>::floats(sum);",
+        "if (j < K - 1) continue;\n        sum = __hadd2(sum, Short<T>::pair(acc[p][2 * e], acc[p][2 * e + 1]));\n        float2 row = Short<T>::floats(sum);\n        acc[p][2 * e] = acc[p][2 * e + 1] = 0.0f;",
+        ROWS,
+    ),
+    bug(
+        "depthwise_rows_are_added_too_early",
+        STRIP,
+        "if (j < K - 1) continue;",
+        "if (j < K - 2) continue;",
         EACH,
     ),
     bug(
@@ -183,6 +202,27 @@ pub const BUGS: &[Bug] = &[
         "load_vector<V>(residual + at)",
         "load_vector<V>(residual + at % c)",
         OTHERS,
+    ),
+    bug(
+        "excite_no_barrier_between_the_layers",
+        EXCITE,
+        "  __syncthreads();\n  T* to",
+        "  T* to",
+        LAYERS,
+    ),
+    bug(
+        "excite_lanes_of_the_next_line_count",
+        EXCITE,
+        "int apart = lanes / 2; apart > 0",
+        "int apart = lanes; apart > 0",
+        LAYERS,
+    ),
+    bug(
+        "excite_first_lines_of_a_block_alone",
+        EXCITE,
+        "scale[line]",
+        "scale[line % each]",
+        LAYERS,
     ),
     bug(
         "affine_part_too_early",

@@ -93,8 +93,8 @@ impl Arguments {
             return Sizes::small(bench.precision);
         }
         let batch = match (self.batch, bench.precision) {
-            (0, Precision::F16) => 32,
-            (0, _) => 1,
+            (0, Precision::F32) => 1,
+            (0, _) => 32,
             (n, _) => n,
         };
         Sizes {
@@ -228,7 +228,7 @@ fn facts(a: &Arguments, bench: &Bench, sizes: &Sizes) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "device": {"kind": info.kind, "name": info.name},
         "threads": rayon::current_num_threads(),
-        "precision": match bench.precision { Precision::F16 => "f16", Precision::F32 => "f32" },
+        "precision": bench.precision.dtype().to_string(),
         "rounds": a.rounds,
         "sizes": {"batch": sizes.batch, "side": sizes.side, "titles": sizes.titles, "rows": sizes.rows,
             "classes": sizes.classes, "tokens_a_title": bench::BERT_TOKENS},

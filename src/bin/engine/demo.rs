@@ -123,8 +123,9 @@ fn story(listings: &Listings, s: &Summary, f: &Figures, a: &Arguments) -> String
     let place = a.out.display();
     text.push_str(&format!(
         "\nwritten: {place}/matches.csv  (posting_id, matches)\n         {place}/pairs.csv    (why each \
-         pair matched)\n         {place}/images/      (look at them)\n\nnow yours:\n  engine match \
-         listings.csv --images photos/ --out matches.csv --pairs pairs.csv\n  engine match --help"
+         pair matched)\n         {place}/images/      (look at them)\n         {place}/report.html  (open it in a \
+         browser)\n\nnow yours:\n  engine match listings.csv --images photos/ --out matches.csv \
+         --report report.html\n  engine match --help"
     ));
     if a.pipeline.encoder.is_empty() && a.pipeline.recipe.is_none() {
         text.push_str(&with_encoder(&a.out));

@@ -1,7 +1,9 @@
 //! The command line: one file a verb; each parses, calls the library and prints.
 
 mod bench;
+mod classify;
 mod common;
+mod compare;
 mod demo;
 mod embed;
 mod encoder;
@@ -10,6 +12,7 @@ mod explore;
 mod info;
 mod matching;
 mod pipeline;
+mod recipes;
 mod search;
 mod sigbus;
 mod split;
@@ -52,10 +55,16 @@ enum Verb {
     Search(search::Arguments),
     /// Show what listings are like: one HTML page
     Explore(explore::Arguments),
+    /// Label each listing by its nearest others, and say how often that is right
+    Classify(classify::Arguments),
     /// Score matches against labelled listings
     Evaluate(evaluate::Arguments),
     /// Choose a recipe's thresholds on labelled listings
     Tune(tune::Arguments),
+    /// List the built-in recipes, or show one: the published systems
+    Recipes(recipes::Arguments),
+    /// Run several recipes on labelled listings: a table and a chart
+    Compare(compare::Arguments),
     /// Split labelled listings into folds that share no product
     Split(split::Arguments),
     /// Make up a marketplace, pictures and titles, to try things on
@@ -76,8 +85,11 @@ impl Verb {
             Verb::Tfidf(a) => &a.common,
             Verb::Search(a) => &a.common,
             Verb::Explore(a) => &a.common,
+            Verb::Classify(a) => &a.common,
             Verb::Evaluate(a) => &a.common,
             Verb::Tune(a) => &a.common,
+            Verb::Recipes(a) => &a.common,
+            Verb::Compare(a) => &a.common,
             Verb::Split(a) => &a.common,
             Verb::Synth(a) => &a.common,
             Verb::Bench(a) => &a.common,
@@ -94,8 +106,11 @@ impl Verb {
             Verb::Tfidf(a) => tfidf::run(a),
             Verb::Search(a) => search::run(a),
             Verb::Explore(a) => explore::run(a),
+            Verb::Classify(a) => classify::run(a),
             Verb::Evaluate(a) => evaluate::run(a),
             Verb::Tune(a) => tune::run(a),
+            Verb::Recipes(a) => recipes::run(a),
+            Verb::Compare(a) => compare::run(a),
             Verb::Split(a) => split::run(a),
             Verb::Synth(a) => synth::run(a),
             Verb::Bench(a) => bench::run(a),

@@ -88,7 +88,8 @@ pub fn run(a: &Arguments) -> Result<Done> {
         a.report.as_ref(),
     ];
     let given = a.against_embeddings.iter().map(|(_, file)| file);
-    let read = a.pipeline.files().chain(given).chain(&a.against);
+    let files = a.pipeline.files();
+    let read = files.iter().chain(given).chain(&a.against);
     // A file may well be read twice.
     for read in read {
         different(&[

@@ -197,6 +197,10 @@ pub unsafe fn floats(buf: &Buf) -> Result<Vec<f32>> {
             .iter()
             .map(|x| x.to_f32())
             .collect()),
+        DType::BF16 => Ok(bytemuck::cast_slice::<u8, half::bf16>(raw)
+            .iter()
+            .map(|x| x.to_f32())
+            .collect()),
         DType::U32 => Err(Error::internal(format!("{buf:?} holds no floats"))),
     }
 }
@@ -213,7 +217,9 @@ pub unsafe fn indices(buf: &Buf) -> Result<Vec<u32>> {
     let raw = unsafe { bytes(buf) }?;
     match buf.desc.dtype {
         DType::U32 => Ok(bytemuck::pod_collect_to_vec(raw)),
-        DType::F16 | DType::F32 => Err(Error::internal(format!("{buf:?} holds no rows"))),
+        DType::F16 | DType::BF16 | DType::F32 => {
+            Err(Error::internal(format!("{buf:?} holds no rows")))
+        }
     }
 }
 
@@ -240,6 +246,12 @@ pub unsafe fn store(buf: &Buf, values: &[f64]) -> Result<()> {
             out.iter_mut()
                 .zip(values)
                 .for_each(|(o, &v)| *o = half::f16::from_f64(v));
+        }
+        DType::BF16 => {
+            let out: &mut [half::bf16] = bytemuck::cast_slice_mut(raw);
+            out.iter_mut()
+                .zip(values)
+                .for_each(|(o, &v)| *o = half::bf16::from_f64(v));
         }
         DType::U32 => return Err(Error::internal(format!("{buf:?} holds no floats"))),
     }

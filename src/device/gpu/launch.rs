@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use super::driver::{CardInfo, Kernel, Launch, Stream, TensorMap};
 use super::memory::Card;
-use crate::device::desc::{Buf, DType, Desc};
+use crate::device::desc::{Buf, Desc};
 use crate::device::op::Op;
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
@@ -157,13 +157,30 @@ impl Card {
     }
 }
 
-/// One of two symbols, by type.
-pub(super) fn by_type(dtype: DType, f16: &'static str, f32: &'static str) -> &'static str {
-    match dtype {
-        DType::F16 => f16,
-        _ => f32,
-    }
+/// The symbol of a kernel that each floating type has: `scale_f16`, `scale_bf16` and `scale_f32` of
+/// `"scale"`. Whether the card has it is asked where kernels are chosen.
+macro_rules! by_type {
+    ($dtype:expr, $name:literal) => {
+        match $dtype {
+            DType::F16 => concat!($name, "_f16"),
+            DType::BF16 => concat!($name, "_bf16"),
+            DType::F32 | DType::U32 => concat!($name, "_f32"),
+        }
+    };
 }
+pub(super) use by_type;
+
+/// The symbol of a kernel for values of 16 bits: `conv_f16_64x64` and `conv_bf16_64x64` of `"conv"` and
+/// `"_64x64"`.
+macro_rules! by_short {
+    ($dtype:expr, $front:literal, $back:literal) => {
+        match $dtype {
+            DType::BF16 => concat!($front, "_bf16", $back),
+            DType::F16 | DType::F32 | DType::U32 => concat!($front, "_f16", $back),
+        }
+    };
+}
+pub(super) use by_short;
 
 /// A number of blocks in x.
 pub(super) fn blocks(count: usize) -> Result<u32> {

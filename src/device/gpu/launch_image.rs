@@ -77,26 +77,17 @@ fn kernel(op: &Op, dtype: DType) -> Option<Kernel> {
         Op::Pool {
             kind: PoolKind::Max,
             ..
-        } => ("pool", by_type(dtype, "max_pool_f16", "max_pool_f32")),
-        Op::Pool { .. } => (
-            "pool",
-            by_type(dtype, "average_pool_f16", "average_pool_f32"),
-        ),
-        Op::GlobalAverage => (
-            "pool",
-            by_type(dtype, "global_average_f16", "global_average_f32"),
-        ),
-        Op::GlobalGem { .. } => ("pool", by_type(dtype, "global_gem_f16", "global_gem_f32")),
+        } => ("pool", by_type!(dtype, "max_pool")),
+        Op::Pool { .. } => ("pool", by_type!(dtype, "average_pool")),
+        Op::GlobalAverage => ("pool", by_type!(dtype, "global_average")),
+        Op::GlobalGem { .. } => ("pool", by_type!(dtype, "global_gem")),
         Op::Gate | Op::Gated { .. } | Op::Multiply(_) | Op::Gain | Op::Flatten => {
-            ("gate", by_type(dtype, "gated_f16", "gated_f32"))
+            ("gate", by_type!(dtype, "gated"))
         }
-        Op::Concat | Op::Affine { .. } => ("gate", by_type(dtype, "affine_f16", "affine_f32")),
-        Op::BatchNorm { .. } => ("gate", by_type(dtype, "batch_norm_f16", "batch_norm_f32")),
-        Op::ChannelConv => (
-            "gate",
-            by_type(dtype, "channel_conv_f16", "channel_conv_f32"),
-        ),
-        Op::Standardize { .. } => ("gate", by_type(dtype, "standardize_f16", "standardize_f32")),
+        Op::Concat | Op::Affine { .. } => ("gate", by_type!(dtype, "affine")),
+        Op::BatchNorm { .. } => ("gate", by_type!(dtype, "batch_norm")),
+        Op::ChannelConv => ("gate", by_type!(dtype, "channel_conv")),
+        Op::Standardize { .. } => ("gate", by_type!(dtype, "standardize")),
         _ => return None,
     };
     Some(Kernel { family, symbol })
@@ -106,7 +97,7 @@ fn kernel(op: &Op, dtype: DType) -> Option<Kernel> {
 pub(super) fn finish_kernel(dtype: DType) -> Kernel {
     Kernel {
         family: "pool",
-        symbol: by_type(dtype, "global_finish_f16", "global_finish_f32"),
+        symbol: by_type!(dtype, "global_finish"),
     }
 }
 

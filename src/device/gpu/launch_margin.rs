@@ -40,7 +40,7 @@ impl Family for Losses {
             Op::RowProducts if ins[0].dtype == DType::F32 => {
                 Gemm.kernels(&PRODUCTS, ins, card, has)
             }
-            Op::RowProducts => Some(vec![kernel("row_products_f16")]),
+            Op::RowProducts => Some(vec![products_kernel(ins[0].dtype)]),
             Op::Margin(_) if fits() => Some(["margin_mean", "margin_logits"].map(kernel).to_vec()),
             Op::MarginLoss(_) if fits() => Some(
                 ["margin_mean", "margin_parts", "margin_loss"]
@@ -89,12 +89,13 @@ fn kernel(symbol: &'static str) -> Kernel {
 
 /// The kernels of the softmax cross-entropy: rows, then the mean.
 fn kernels(dtype: DType) -> [Kernel; 2] {
-    let rows = by_type(
-        dtype,
-        "softmax_cross_entropy_f16",
-        "softmax_cross_entropy_f32",
-    );
+    let rows = by_type!(dtype, "softmax_cross_entropy");
     [rows, "softmax_cross_entropy_mean"].map(kernel)
+}
+
+/// The kernel of products of rows with 16-bit values.
+fn products_kernel(dtype: DType) -> Kernel {
+    kernel(by_type!(dtype, "row_products"))
 }
 
 /// Threads of a block that takes a row of `columns`: some columns each.
@@ -138,7 +139,7 @@ fn cross_entropy(
     unsafe { card.launch(mean, &how, args, stream) }
 }
 
-/// Queues the products of rows in half precision.
+/// Queues the products of rows of 16-bit values.
 fn row_products(call: &Call<'_>) -> Result<()> {
     let [a, b, out] = [call.ins[0], call.ins[1], call.outs[0]];
     let (m, n) = out.desc.matrix("row_products")?;
@@ -163,7 +164,7 @@ fn row_products(call: &Call<'_>) -> Result<()> {
     // more than addresses and lines hold.
     unsafe {
         call.card
-            .launch(kernel("row_products_f16"), &how, args, call.stream)
+            .launch(products_kernel(a.desc.dtype), &how, args, call.stream)
     }
 }
 

@@ -59,11 +59,11 @@ const LINES: usize = 8;
 /// The kernels of an elementwise operation.
 fn pointwise_kernel(op: &Op, dtype: DType) -> Option<Kernel> {
     let symbol = match op {
-        Op::Scale => by_type(dtype, "scale_f16", "scale_f32"),
-        Op::Bias => by_type(dtype, "bias_f16", "bias_f32"),
-        Op::Add => by_type(dtype, "add_f16", "add_f32"),
-        Op::Activation(_) => by_type(dtype, "activation_f16", "activation_f32"),
-        Op::ActivationGrad(_) => by_type(dtype, "activation_grad_f16", "activation_grad_f32"),
+        Op::Scale => by_type!(dtype, "scale"),
+        Op::Bias => by_type!(dtype, "bias"),
+        Op::Add => by_type!(dtype, "add"),
+        Op::Activation(_) => by_type!(dtype, "activation"),
+        Op::ActivationGrad(_) => by_type!(dtype, "activation_grad"),
         _ => return None,
     };
     Some(Kernel {
@@ -131,10 +131,10 @@ fn column_workspace(x: &Desc, multiprocessors: u32) -> usize {
 /// The two kernels of a column sum.
 fn column_kernels(op: &Op, dtype: DType) -> [Kernel; 2] {
     let sum = match op {
-        Op::ColumnDot => by_type(dtype, "column_dot_f16", "column_dot_f32"),
-        _ => by_type(dtype, "column_sum_f16", "column_sum_f32"),
+        Op::ColumnDot => by_type!(dtype, "column_dot"),
+        _ => by_type!(dtype, "column_sum"),
     };
-    let finish = by_type(dtype, "column_finish_f16", "column_finish_f32");
+    let finish = by_type!(dtype, "column_finish");
     [sum, finish].map(|symbol| Kernel {
         family: "pointwise",
         symbol,
@@ -184,7 +184,11 @@ fn columns(
 fn normalize_kernel(dtype: DType) -> Kernel {
     Kernel {
         family: "norm",
-        symbol: by_type(dtype, "row_normalize_f16_f16", "row_normalize_f32_f32"),
+        symbol: match dtype {
+            DType::F16 => "row_normalize_f16_f16",
+            DType::BF16 => "row_normalize_bf16_bf16",
+            DType::F32 | DType::U32 => "row_normalize_f32_f32",
+        },
     }
 }
 

@@ -17,7 +17,7 @@ const SHARED: usize = TILE * TILE * 4;
 pub(super) fn kernel(dtype: DType) -> Kernel {
     Kernel {
         family: "preprocess",
-        symbol: by_type(dtype, "prepare_f16", "prepare_f32"),
+        symbol: by_type!(dtype, "prepare"),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Text;
 
 /// Threads of a block where a warp takes a row.
 const THREADS: usize = 256;
-/// Warps of a block, and rows of a warp, of `attention_f16.cu`.
+/// Warps of a block, and rows of a warp, of `mma_attention.h`.
 const ATTENTION_WARPS: usize = 4;
 const ATTENTION_TILE: usize = 16;
 /// Tables of `embed.cu`.
@@ -35,14 +35,14 @@ impl Family for Text {
         _has: &dyn Fn(Kernel) -> bool,
     ) -> Option<Vec<Kernel>> {
         let dtype = ins[0].dtype;
-        let one = |family, f16, f32| Some(vec![kernel(family, by_type(dtype, f16, f32))]);
+        let one = |family, symbol| Some(vec![kernel(family, symbol)]);
         match *op {
-            Op::Lookup => one("embedding", "lookup_f16", "lookup_f32"),
+            Op::Lookup => one("embedding", by_type!(dtype, "lookup")),
             Op::Embed { tables, .. } if tables <= TABLES => {
-                one("embedding", "embed_f16", "embed_f32")
+                one("embedding", by_type!(dtype, "embed"))
             }
-            Op::LayerNorm { .. } => one("norm", "layer_norm_f16", "layer_norm_f32"),
-            Op::SegmentMean => one("attention", "segment_mean_f16", "segment_mean_f32"),
+            Op::LayerNorm { .. } => one("norm", by_type!(dtype, "layer_norm")),
+            Op::SegmentMean => one("attention", by_type!(dtype, "segment_mean")),
             Op::Attention { heads, .. } if heads <= MAX_GRID_Y => {
                 let width = ins[0].dims[1] / heads;
                 let both = [true, false].map(|whole| attention_kernel(dtype, width, whole));
@@ -79,7 +79,12 @@ fn attention_kernel(dtype: DType, width: usize, whole: bool) -> Kernel {
         (DType::F16, 0..=32) => "attention_f16_32_any",
         (DType::F16, 33..=64) => "attention_f16_64_any",
         (DType::F16, _) => "attention_rows_f16",
-        _ => "attention_rows_f32",
+        (DType::BF16, 32) if whole => "attention_bf16_32",
+        (DType::BF16, 64) if whole => "attention_bf16_64",
+        (DType::BF16, 0..=32) => "attention_bf16_32_any",
+        (DType::BF16, 33..=64) => "attention_bf16_64_any",
+        (DType::BF16, _) => "attention_rows_bf16",
+        (DType::F32 | DType::U32, _) => "attention_rows_f32",
     };
     kernel("attention", symbol)
 }
@@ -213,7 +218,9 @@ fn attention(call: &Call<'_>, heads: usize, scale: f32) -> Result<()> {
     let kernel = attention_kernel(call.descs[0].dtype, width, whole(call, width));
     let tiles = |rows: usize| (rows / ATTENTION_TILE + sequences).div_ceil(ATTENTION_WARPS);
     let (grid, block) = match kernel.symbol {
-        "attention_rows_f16" | "attention_rows_f32" => (rows.div_ceil(THREADS / 32), THREADS),
+        "attention_rows_f16" | "attention_rows_bf16" | "attention_rows_f32" => {
+            (rows.div_ceil(THREADS / 32), THREADS)
+        }
         _ => (tiles(rows), ATTENTION_WARPS * 32),
     };
     let args = Args::default()
@@ -233,7 +240,7 @@ fn attention(call: &Call<'_>, heads: usize, scale: f32) -> Result<()> {
         shared: 0,
         cluster: [1, 1, 1],
     };
-    // SAFETY: the arguments are those of kernels/attention/attention_f16.cu and attention_rows.cu; the
+    // SAFETY: the arguments are those of kernels/attention/mma_attention.h and attention_rows.cu; the
     // rest as for `embed`, a head's columns being whole vectors too.
     unsafe { call.card.launch(kernel, &how, args, call.stream) }
 }

@@ -23,6 +23,9 @@ pub struct SearchPlan {
     pub buffers: Vec<(&'static str, usize)>,
 }
 
+/// What the caller has put on the card before.
+const GIVEN: &str = "embeddings";
+
 impl SearchPlan {
     /// How many slabs there are.
     pub fn slabs(&self) -> usize {
@@ -32,6 +35,17 @@ impl SearchPlan {
     /// Bytes on the card, all buffers together.
     pub fn bytes(&self) -> usize {
         self.buffers.iter().map(|buffer| buffer.1).sum()
+    }
+
+    /// Bytes that the search allocates.
+    pub fn needs(&self) -> usize {
+        let own = self.buffers.iter().filter(|buffer| buffer.0 != GIVEN);
+        own.map(|buffer| buffer.1).sum()
+    }
+
+    /// Whether each pair of rows is computed once, for both.
+    pub fn joins(&self) -> bool {
+        self.buffers.iter().any(|buffer| buffer.0 == "put")
     }
 
     /// Launches of the whole search.
@@ -50,6 +64,29 @@ impl SearchPlan {
         let planned = self.buffers.iter().find(|buffer| buffer.0 == name);
         let unknown = || Error::internal(format!("a search has no buffer {name}"));
         card.alloc(planned.ok_or_else(unknown)?.1)
+    }
+}
+
+/// The plan whose slab is the largest that lets it fit `free` bytes: `make(slab, parts)` for `wanted`
+/// queries, or half as many again and again, down to `least`; where that is too much still, the same with
+/// a gallery in one part. A search that does not fit then fails.
+pub(super) fn fitting(
+    free: u64,
+    wanted: usize,
+    least: usize,
+    make: impl Fn(usize, Option<usize>) -> SearchPlan,
+) -> SearchPlan {
+    let fit = |parts| {
+        let mut plan = make(wanted, parts);
+        while plan.needs() as u64 > free && plan.slab > least {
+            plan = make((plan.slab / 2).max(least), parts);
+        }
+        plan
+    };
+    let plan = fit(None);
+    match plan.needs() as u64 <= free {
+        true => plan,
+        false => fit(Some(1)),
     }
 }
 
@@ -115,5 +152,37 @@ impl Found {
             lists.push(rows[range].iter().copied().zip(scores));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_are_as_large_as_memory_lets_them_be() {
+        let make = |slab: usize, parts: Option<usize>| SearchPlan {
+            rows: 1000,
+            slab,
+            chunks: parts.unwrap_or(4),
+            launches: [0, 1],
+            buffers: vec![
+                ("embeddings", 1 << 30),
+                ("fixed", 1000),
+                ("candidates", slab * parts.unwrap_or(4) * 10),
+            ],
+        };
+        for (free, slab, chunks) in [
+            (u64::MAX, 800, 4),
+            (33_000, 800, 4),
+            (32_999, 400, 4),
+            (5000, 100, 4),
+            // The least slab, of 50 queries, in four parts is 3,000 bytes.
+            (2999, 100, 1),
+            (10, 50, 1),
+        ] {
+            let plan = fitting(free, 800, 50, make);
+            assert_eq!((plan.slab, plan.chunks), (slab, chunks), "{free}");
+        }
     }
 }

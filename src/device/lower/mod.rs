@@ -24,13 +24,17 @@ pub enum Precision {
     F32,
     /// Half precision.
     F16,
+    /// The range of single precision with 8 bits: where half precision overflows.
+    BF16,
 }
 
 impl Precision {
-    fn dtype(self) -> DType {
+    /// The type of stored values.
+    pub fn dtype(self) -> DType {
         match self {
             Precision::F32 => DType::F32,
             Precision::F16 => DType::F16,
+            Precision::BF16 => DType::BF16,
         }
     }
 }

@@ -98,7 +98,7 @@ fn scale(points: &mut [[f64; 2]]) {
 }
 
 /// Gradient descent with momentum and a gain for each coordinate.
-fn descend(p: &Affinities, points: &mut Vec<[f64; 2]>, options: &Options) -> [f64; 2] {
+fn descend(p: &Affinities, points: &mut [[f64; 2]], options: &Options) -> [f64; 2] {
     let n = points.len();
     let rate = (n as f64 / EXAGGERATION / 4.0).max(50.0);
     let mut velocity = vec![[0.0f64; 2]; n];

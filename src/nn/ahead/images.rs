@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::{Belt, LANES, budget, largest, of};
@@ -177,6 +177,26 @@ fn staging(batch: usize, size: usize, room: u64) -> usize {
     good.min(share).max(least).next_multiple_of(4)
 }
 
+/// Fills the first `count` items of `values`, of `length` each, with what `load` gives for them.
+fn rounded<T: Send>(
+    values: &mut [T],
+    length: usize,
+    count: usize,
+    load: &(dyn Fn(usize, &mut [f32]) + Sync),
+) where
+    [T]: HalfFloatSliceExt,
+{
+    let places = values.par_chunks_exact_mut(length).take(count);
+    let places = places.with_max_len(1).enumerate();
+    places.for_each_init(
+        || vec![0.0; length],
+        |image, (place, out)| {
+            load(place, image);
+            out.convert_from_f32_slice(image);
+        },
+    );
+}
+
 impl ImageLane {
     /// Prepares the first `count` images of the batch: `load` fills one, f32 `[size, size, 3]`, on any
     /// thread of rayon's pool. Images beyond hold anything, and so do their embeddings.
@@ -200,15 +220,12 @@ impl ImageLane {
             DType::F16 => {
                 let bits: &mut [u16] = bytemuck::try_cast_slice_mut(bytes).map_err(cut)?;
                 let values: &mut [f16] = bits.reinterpret_cast_mut();
-                let places = values.par_chunks_exact_mut(length).take(count);
-                let places = places.with_max_len(1).enumerate();
-                places.for_each_init(
-                    || vec![0.0; length],
-                    |image, (place, out)| {
-                        load(place, image);
-                        out.convert_from_f32_slice(image);
-                    },
-                );
+                rounded(values, length, count, load);
+            }
+            DType::BF16 => {
+                let bits: &mut [u16] = bytemuck::try_cast_slice_mut(bytes).map_err(cut)?;
+                let values: &mut [bf16] = bits.reinterpret_cast_mut();
+                rounded(values, length, count, load);
             }
             DType::U32 => return Err(Error::internal("images are no words").op("embed")),
         }

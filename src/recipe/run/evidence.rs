@@ -1,6 +1,7 @@
 //! A run that also tells what its answers rest on, and what they only just do not: for a report.
 
-use super::{Data, Run, lists, run_on};
+use super::resolve::unable;
+use super::{Data, Run, run_on};
 use crate::error::{Error, Result};
 use crate::matching::{Match, Matches, Rule, Source};
 use crate::recipe::job::{Job, Outcome};
@@ -44,7 +45,7 @@ pub fn run_with_evidence(
     let mut evidence = Evidence {
         sources: Vec::new(),
         rule: Rule::Union(Vec::new()),
-        unable: super::unable(&job.side),
+        unable: unable(&job.side),
         scores: Vec::new(),
         pairs: Vec::new(),
     };
@@ -96,7 +97,7 @@ impl Run<'_> {
             };
             return Ok(Source::new(name, crate::search::hamming(hashes, &top)?));
         }
-        Ok(Source::new(name, lists(self.neighbours(space, None)?)?))
+        Ok(Source::new(name, self.neighbours(space, None)?))
     }
 
     /// The similarities of `pairs` in a gathered space.

@@ -125,6 +125,9 @@ pub fn tune(job: &Job<'_>, opt: &TuneOptions, watch: &dyn Watch) -> Result<TuneO
         listings: kept.len(),
         f1: Some(chosen.after.f1),
     });
+    if let Some(published) = &mut recipe.published {
+        published.unscored();
+    }
     let sized = opt
         .for_size
         .map(|size| size::extrapolate(&mut leaves, (&kept, opt.seed), &recipe, &only, size))
@@ -190,7 +193,7 @@ fn check_groups(job: &Job<'_>) -> Result<()> {
 }
 
 /// The spaces that a recipe's rule rests on, each behind those that it is made of.
-fn reached(recipe: &Recipe, side: &Side<'_>) -> Result<Vec<usize>> {
+pub(super) fn reached(recipe: &Recipe, side: &Side<'_>) -> Result<Vec<usize>> {
     let mut order = Vec::new();
     let mut open: Vec<(usize, bool)> = recipe
         .fusion
@@ -218,6 +221,7 @@ fn made_of(recipe: &Recipe, side: &Side<'_>, space: usize) -> Vec<usize> {
     let mut of: Vec<usize> = match &it.of {
         Of::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
         Of::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
+        Of::Pair { spaces, .. } => spaces.clone(),
         _ => Vec::new(),
     };
     of.extend(it.refine.iter().filter_map(|step| match step {

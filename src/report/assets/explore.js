@@ -66,7 +66,7 @@ const draw = {
       parts.push(card("Sizes of pictures", note(plural(images.files, "file") + ", " + fixed(images.bytes / 1e6, 1) + " MB; " + plural(images.distinct, "different size") + (images.unreadable ? "; " + count(images.unreadable) + " cannot be read" : "") + "."), scatter(images.sizes, { label: "Width and height of pictures", x: "width in pixels", y: "height" }), bars(images.log_bytes, { label: "bytes of a file", name: bytesName })));
     } else parts.push(empty("No pictures were looked at: name their folder with --images."));
     if (colours) parts.push(card("Colours", note("Of " + plural(colours.pictures, "picture") + ", five colours of each, joined to " + colours.together.length + "; wide is frequent."), el("div", { role: "img", "aria-label": "Colours of all pictures together" }, palette(colours.together, true))));
-    parts.push(card("Hashes that repeat", note(hashes.unique ? repeatsNote(hashes, "hash", "hashes") : "There are no perceptual hashes in the file."), bars(hashes.counts.filter(([n]) => n > 1), { label: "listings with the same hash" })));
+    parts.push(card("Hashes that repeat", note(hashes.unique ? repeatsNote(hashes, "hash", "hashes") : "There are no perceptual hashes: none in the file, and no pictures to take them from."), bars(hashes.counts.filter(([n]) => n > 1), { label: "listings with the same hash" })));
     for (const set of hashes.largest) parts.push(card("Hash " + set.name + " · " + plural(set.count, "listing"), meta.groups && note(set.products === 1 ? "All of one product." : "Of " + plural(set.products, "product") + "."), gallery(set.rows, set.count)));
     fill(box, parts);
   },
@@ -213,7 +213,7 @@ async function start() {
     meta.groups && tile("Groups", count(meta.groups.count), fixed(meta.groups.mean, 2) + " listings each"),
     tile("Different titles", count(column("title").unique), count(meta.titles.repeated) + " repeat"),
     column("image").filled > 0 && tile("Different pictures", count(column("image").unique), count(column("image").repeated) + " repeat"),
-    column("image_phash").filled > 0 && tile("Different hashes", count(column("image_phash").unique), count(meta.hashes.repeated) + " repeat"),
+    meta.hashes.unique > 0 && tile("Different hashes", count(meta.hashes.unique), count(meta.hashes.repeated) + " repeat"),
     tile("Equal rows", count(meta.duplicates.rows), "but for the id"));
   resultPager = new Pager($("results-pager"), 10, ["group"], () => {});
   openView = makeTabs($("tabs"), (view) => {
