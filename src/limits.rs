@@ -176,3 +176,7 @@ const _: () = assert!(
     (MAX_IMAGE_SIDE as u64) * (MAX_IMAGE_SIDE as u64) >= MAX_IMAGE_PIXELS,
     "the side's bound must not forbid what the pixel bound allows for a square"
 );
+/// The largest report, in bytes.
+pub const MAX_REPORT_BYTES: usize = 30_000_000;
+/// The most points of a map of embeddings.
+pub const MAX_MAP_POINTS: usize = 20_000;

@@ -67,6 +67,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "embed", "search", "refine", "matching", "groups", "pairs", "evaluate", "nn",
         ],
     ),
+    // Pages to look at: of a run, and of listings alone.
+    (
+        "report",
+        &[
+            "error", "limits", "lists", "files", "listings", "image", "matching", "evaluate",
+            "recipe",
+        ],
+    ),
+    (
+        "explore",
+        &[
+            "error", "limits", "lists", "files", "tensor", "listings", "image", "text", "embed",
+            "report",
+        ],
+    ),
 ];
 const BASE: &[&str] = &["error", "limits", "lists", "files"];
 

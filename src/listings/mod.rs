@@ -22,6 +22,7 @@
 //! in the file, which is kept open for [`Listings::write_subset`]. Time is linear in the file.
 
 mod cells;
+mod column;
 pub mod folds;
 mod header;
 mod ledger;

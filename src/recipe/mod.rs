@@ -39,7 +39,7 @@ pub use pairs::{PAIRS, PairFold, PairOptions, PairOutcome, PairRule, train_pairs
 pub use program::program;
 pub use published::{Published, PublishedWeights};
 pub use rows::{SpaceRows, space_rows};
-pub use run::{Run, run};
+pub use run::{Evidence, Run, run, run_with_evidence};
 pub use spec::{Expansion, Of, Recipe, Space, Step, Tuned, Weight, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};
 pub use synth::{SynthJob, Synthesised, synth};

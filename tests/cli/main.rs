@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod browser;
 mod catalogue;
 mod classify;
 mod compare;
@@ -9,6 +10,7 @@ mod demo;
 mod embed;
 mod matching;
 mod recipes;
+mod report;
 mod search;
 mod simt;
 mod synth;

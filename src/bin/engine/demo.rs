@@ -14,7 +14,7 @@ use include_dir::{Dir, include_dir};
 use serde_json::json;
 
 use crate::common::{Common, Done, peak_memory, seconds, stages_json};
-use crate::matching::{Summary, match_listings};
+use crate::matching::{Files, Summary, match_listings};
 use crate::pipeline::{self, Pipeline};
 
 /// The demo's listings and photographs, inside the binary.
@@ -43,7 +43,12 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let listings = Listings::read(&a.out.join("listings.csv"))?;
     let (matches, pairs) = (a.out.join("matches.csv"), a.out.join("pairs.csv"));
     let images = a.out.join("images");
-    let files = (matches.as_path(), Some(pairs.as_path()));
+    let report = a.out.join("report.html");
+    let files = Files {
+        out: &matches,
+        pairs: Some(&pairs),
+        report: Some(&report),
+    };
     let job = Job {
         side: Side {
             images: Some(&images),
@@ -74,6 +79,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
         "peak_memory_bytes": peak_memory(),
         "out": matches,
         "pairs": pairs,
+        "report": report,
     }));
     Ok(done)
 }
@@ -117,8 +123,9 @@ fn story(listings: &Listings, s: &Summary, f: &Figures, a: &Arguments) -> String
     let place = a.out.display();
     text.push_str(&format!(
         "\nwritten: {place}/matches.csv  (posting_id, matches)\n         {place}/pairs.csv    (why each \
-         pair matched)\n         {place}/images/      (look at them)\n\nnow yours:\n  engine match \
-         listings.csv --images photos/ --out matches.csv --pairs pairs.csv\n  engine match --help"
+         pair matched)\n         {place}/images/      (look at them)\n         {place}/report.html  (open it in a \
+         browser)\n\nnow yours:\n  engine match listings.csv --images photos/ --out matches.csv \
+         --report report.html\n  engine match --help"
     ));
     if a.pipeline.encoder.is_empty() && a.pipeline.recipe.is_none() {
         text.push_str(&with_encoder(&a.out));

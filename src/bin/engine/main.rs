@@ -8,6 +8,7 @@ mod demo;
 mod embed;
 mod encoder;
 mod evaluate;
+mod explore;
 mod info;
 mod matching;
 mod pipeline;
@@ -53,6 +54,8 @@ enum Verb {
     Tfidf(tfidf::Arguments),
     /// Find the exact nearest neighbours of each row: dense, sparse, hashes, or several combined
     Search(search::Arguments),
+    /// Show what listings are like: one HTML page
+    Explore(explore::Arguments),
     /// Label each listing by its nearest others, and say how often that is right
     Classify(classify::Arguments),
     /// Score matches against labelled listings
@@ -82,6 +85,7 @@ impl Verb {
             Verb::Embed(a) => &a.common,
             Verb::Tfidf(a) => &a.common,
             Verb::Search(a) => &a.common,
+            Verb::Explore(a) => &a.common,
             Verb::Classify(a) => &a.common,
             Verb::Evaluate(a) => &a.common,
             Verb::Tune(a) => &a.common,
@@ -102,6 +106,7 @@ impl Verb {
             Verb::Embed(a) => embed::run(a),
             Verb::Tfidf(a) => tfidf::run(a),
             Verb::Search(a) => search::run(a),
+            Verb::Explore(a) => explore::run(a),
             Verb::Classify(a) => classify::run(a),
             Verb::Evaluate(a) => evaluate::run(a),
             Verb::Tune(a) => tune::run(a),

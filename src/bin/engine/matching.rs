@@ -9,6 +9,7 @@ use doppel::files::Partial;
 use doppel::listings::Listings;
 use doppel::matching::{Ids, write_matches, write_pairs};
 use doppel::recipe::{self, Job, Of, Outcome, Side, Watch};
+use doppel::report::Written;
 use serde_json::{Value, json};
 
 use crate::common::{Common, Done, Progress, peak_memory, seconds, stages_json};
@@ -27,7 +28,8 @@ use crate::pipeline::{self, Keep, Pipeline};
     --out matches.csv\n\nAnother pipeline, from a file, and rows from elsewhere for one of its \
     spaces:\n  engine match listings.csv --recipe recipes/inb.toml --embeddings title=titles.npy --out \
     matches.csv\n\nNew listings, answered from a gallery:\n  engine match new.csv --against listings.csv --out \
-    matches.csv\n\nWhat the stages make is kept in OUT.work; after an interruption the same command goes on \
+    matches.csv\n\nA page to look at, without a server:\n  engine match listings.csv --images photos/ --out \
+    matches.csv --report report.html\n\nWhat the stages make is kept in OUT.work; after an interruption the same command goes on \
     from there."
 )]
 pub struct Arguments {
@@ -52,6 +54,9 @@ pub struct Arguments {
     /// Where the pairs go: from,to,score,source,threshold
     #[arg(long, value_name = "FILE")]
     pub pairs: Option<PathBuf>,
+    /// Where a report goes: one HTML file with the groups, why they match, and sliders for the thresholds
+    #[arg(long, value_name = "FILE.html", conflicts_with = "against")]
+    pub report: Option<PathBuf>,
     #[command(flatten)]
     pub pipeline: Pipeline,
     #[command(flatten)]
@@ -70,17 +75,29 @@ pub struct Summary {
     pub device: &'static str,
     pub recipe: String,
     pub outcome: Outcome,
+    pub report: Option<Written>,
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
     let recipe = a.pipeline.recipe()?;
-    let named = [Some(&a.listings), Some(&a.out), a.pairs.as_ref()];
+    let written = [Some(&a.out), a.pairs.as_ref(), a.report.as_ref()];
+    let named = [
+        Some(&a.listings),
+        Some(&a.out),
+        a.pairs.as_ref(),
+        a.report.as_ref(),
+    ];
     let given = a.against_embeddings.iter().map(|(_, file)| file);
     let files = a.pipeline.files();
     let read = files.iter().chain(given).chain(&a.against);
     // A file may well be read twice.
     for read in read {
-        different(&[Some(read), Some(&a.out), a.pairs.as_ref()])?;
+        different(&[
+            Some(read),
+            Some(&a.out),
+            a.pairs.as_ref(),
+            a.report.as_ref(),
+        ])?;
     }
     different(&named)?;
     pipeline::once(&a.pipeline.embeddings)?;
@@ -95,7 +112,7 @@ pub fn run(a: &Arguments) -> Result<Done> {
                 .mend("name it with --images DIR"),
         );
     }
-    for path in [Some(&a.out), a.pairs.as_ref()].into_iter().flatten() {
+    for path in written.into_iter().flatten() {
         // Before hours of work: whether the answer can stand where it is wanted. A pipe or a device is
         // written straight.
         if !path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
@@ -125,7 +142,12 @@ pub fn run(a: &Arguments) -> Result<Done> {
         insist: a.common.insists_on_card(),
         work: &work,
     };
-    let mut summary = match_listings(&job, (&a.out, a.pairs.as_deref()), &a.common)?;
+    let files = Files {
+        out: &a.out,
+        pairs: a.pairs.as_deref(),
+        report: a.report.as_deref(),
+    };
+    let mut summary = match_listings(&job, files, &a.common)?;
     summary.seconds = start.elapsed().as_secs_f64();
     let items = listings.items.len() + gallery.as_ref().map_or(0, |g| g.items.len());
     let stages = &mut summary.outcome.stages;
@@ -158,20 +180,33 @@ pub fn run(a: &Arguments) -> Result<Done> {
         a.out.display()
     ));
     let mut value = to_json(&summary, &a.out, a.pairs.as_deref());
+    value["report"] = report_json(&summary, a.report.as_deref());
     value["work"] = json!(work.folder());
     value["peak_device_memory_bytes"] = json!(a.common.peak_device_memory());
     a.common.result(&value);
     Ok(done)
 }
 
-/// Runs a job and writes its files: the matches, and the pairs where they are wanted.
-pub fn match_listings(
-    job: &Job<'_>,
-    (out, pairs): (&Path, Option<&Path>),
-    common: &Common,
-) -> Result<Summary> {
+/// What a run writes.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    pub out: &'a Path,
+    pub pairs: Option<&'a Path>,
+    pub report: Option<&'a Path>,
+}
+
+/// Runs a job and writes its files: the matches, and the pairs and the report where they are wanted.
+pub fn match_listings(job: &Job<'_>, files: Files<'_>, common: &Common) -> Result<Summary> {
+    let Files { out, pairs, report } = files;
     let progress = Progress::new(common);
-    let mut outcome = recipe::run(job, &progress)?;
+    let (mut outcome, evidence) = match report {
+        None => (recipe::run(job, &progress)?, None),
+        Some(_) => {
+            let (outcome, evidence) =
+                recipe::run_with_evidence(job, &progress, doppel::report::BEYOND)?;
+            (outcome, Some(evidence))
+        }
+    };
     let (rows, others) = (ids(job.side.listings), ids(job.gallery().listings));
     let ids = Ids {
         rows: &rows,
@@ -188,6 +223,16 @@ pub fn match_listings(
     let took = start.elapsed().as_secs_f64();
     let written = recipe::Stage::new("write", took, rows.len());
     outcome.stages.push(written);
+    let mut reported = None;
+    if let (Some(path), Some(evidence)) = (report, evidence) {
+        let start = Instant::now();
+        progress.begin("report", rows.len());
+        reported = Some(doppel::report::write(path, job, &outcome, &evidence)?);
+        progress.end();
+        let took = start.elapsed().as_secs_f64();
+        let stage = recipe::Stage::new("report", took, rows.len());
+        outcome.stages.push(stage);
+    }
     // A listing matches itself; against a gallery it is in no answer.
     let itself = usize::from(job.against.is_none());
     let sizes = || {
@@ -211,6 +256,7 @@ pub fn match_listings(
         device: common.device()?.info().kind,
         recipe: job.recipe.name.clone(),
         outcome,
+        report: reported,
     })
 }
 
@@ -235,6 +281,15 @@ pub fn to_json(s: &Summary, out: &Path, pairs: Option<&Path>) -> Value {
         "out": out,
         "pairs": pairs,
     })
+}
+
+/// The report that was written, and where.
+fn report_json(s: &Summary, path: Option<&Path>) -> Value {
+    let mut value = json!(s.report);
+    if let Some(path) = path {
+        value["path"] = json!(path);
+    }
+    value
 }
 
 /// Refuses to write one file over another.

@@ -12,6 +12,7 @@
 mod after;
 mod classic;
 mod encoders;
+mod evidence;
 mod find;
 mod gather;
 mod held;
@@ -26,6 +27,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+
+pub use evidence::{Evidence, run_with_evidence};
 
 use super::job::{Job, Outcome, Side};
 use super::stages::{Clock, Watch};
@@ -52,6 +55,15 @@ const TUNED_WITHIN: f64 = 1.5;
 /// A recipe that does not check; the image folder cannot be opened, or an image encoder has none; given
 /// rows that are not one a listing; a search refuses its input; whatever an encoder or the disk ends with.
 pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
+    run_on(job, watch, None)
+}
+
+/// [`run`]; what it rests on goes to `told`, with neighbours so much farther away than the rule looks.
+fn run_on(
+    job: &Job<'_>,
+    watch: &dyn Watch,
+    mut told: Option<(f64, &mut Evidence)>,
+) -> Result<Outcome> {
     let mut run = Run::new(job, watch)?;
     let rule = &job.recipe.fusion;
     let used = rule.sources();
@@ -62,14 +74,24 @@ pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
     let mut found = Vec::new();
     // A model of pairs is told of all neighbours.
     let all = job.recipe.after.pair_model.is_some();
-    for &space in &used {
+    // What the rule takes by equality alone, as a report wants it.
+    let mut wider = Vec::new();
+    for (place, &space) in used.iter().enumerate() {
         let below = rule.reach(space).unwrap_or_default().below;
-        let below = below.map(|below| if all { f64::INFINITY } else { below });
+        let mut below = below.map(|below| if all { f64::INFINITY } else { below });
+        if let Some((beyond, _)) = &told {
+            match &mut below {
+                Some(below) if *below < 2.0 => *below = (*below + beyond).min(2.0),
+                Some(_) => {}
+                None => wider.push((place, run.almost_equal(space, *beyond)?)),
+            }
+        }
         found.push(run.near_in(space, below)?);
     }
     let place = |space: usize| used.binary_search(&space).unwrap_or(0);
     let rule = rule.map_sources(&place);
-    run.finish(&used, found, &rule)
+    let told = told.as_mut().map(|t| (&mut *t.1, wider));
+    run.finish(&used, found, &rule, told)
 }
 
 /// Which listings.

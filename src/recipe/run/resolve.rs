@@ -4,7 +4,7 @@ use super::super::job::{Outcome, Side};
 use super::super::program::program;
 use super::super::sweep::{OnCard, firings};
 use super::held::{Held, Keeper, with_room};
-use super::{Run, Which};
+use super::{Evidence, Run, Which};
 use crate::device::{CardLists, Stream};
 use crate::error::{Kind, Result};
 use crate::limits::{MAX_MATCHES, MAX_ROWS};
@@ -23,8 +23,10 @@ impl Run<'_> {
         used: &[usize],
         found: Vec<Held>,
         rule: &Rule,
+        told: Option<(&mut Evidence, Vec<(usize, Source)>)>,
     ) -> Result<Outcome> {
         let job = self.job;
+        let shown = told.is_some().then(|| found.clone());
         let names = used.iter().map(|&s| job.recipe.spaces[s].name.clone());
         let mut names: Vec<String> = names.collect();
         let rows = job.side.listings.items.len();
@@ -58,6 +60,15 @@ impl Run<'_> {
         })?;
         let matches = self.judged(matches, (used, evidence), &mut names)?;
         let matches = self.after(matches, &mut names)?;
+        if let (Some((told, wider)), Some(found)) = (told, shown) {
+            let named = names.iter().zip(found);
+            let sources = named.map(|(name, held)| Ok(Source::new(name.as_str(), held.lists()?)));
+            let mut sources = sources.collect::<Result<Vec<_>>>()?;
+            wider
+                .into_iter()
+                .for_each(|(place, source)| sources[place] = source);
+            told.tell(&self, used, &matches, sources, rule)?;
+        }
         Ok(Outcome {
             matches,
             sources: names,
