@@ -18,6 +18,9 @@ struct Frame {
   int h, w, c, oh, ow, kh, kw, stride_y, stride_x, pad_y, pad_x;
 };
 
+// Of a NaN and anything the NaN, so that an overflow shows in the end.
+__device__ __forceinline__ float larger(float a, float b) { return b <= a || a != a ? a : b; }
+
 template <bool MAX, class V, class T>
 __device__ __forceinline__ void one(T* out, const T* x, const Frame& f, long long at) {
   int vectors = f.c / V::COUNT, channel = static_cast<int>(at % vectors) * V::COUNT;
@@ -33,7 +36,10 @@ __device__ __forceinline__ void one(T* out, const T* x, const Frame& f, long lon
     for (int j = left; j < right; j++) {
       V v = load_vector<V>(image + (static_cast<long long>(y) * f.w + j) * f.c);
 #pragma unroll
-      for (int i = 0; i < V::COUNT; i++) kept[i] = MAX ? fmaxf(kept[i], to_float(v.at[i])) : kept[i] + to_float(v.at[i]);
+      for (int i = 0; i < V::COUNT; i++) {
+        float value = to_float(v.at[i]);
+        kept[i] = MAX ? larger(kept[i], value) : kept[i] + value;
+      }
     }
   }
   float count = static_cast<float>(max((bottom - top) * (right - left), 1));
@@ -60,10 +66,18 @@ __device__ __forceinline__ void pool(const T* x, T* out, int images, const Frame
 extern "C" __global__ void max_pool_f16(const __half* x, __half* out, int images, Frame frame, int whole) {
   pool<true>(x, out, images, frame, whole);
 }
+extern "C" __global__ void max_pool_bf16(const __nv_bfloat16* x, __nv_bfloat16* out, int images, Frame frame,
+                                         int whole) {
+  pool<true>(x, out, images, frame, whole);
+}
 extern "C" __global__ void max_pool_f32(const float* x, float* out, int images, Frame frame, int whole) {
   pool<true>(x, out, images, frame, whole);
 }
 extern "C" __global__ void average_pool_f16(const __half* x, __half* out, int images, Frame frame, int whole) {
+  pool<false>(x, out, images, frame, whole);
+}
+extern "C" __global__ void average_pool_bf16(const __nv_bfloat16* x, __nv_bfloat16* out, int images, Frame frame,
+                                             int whole) {
   pool<false>(x, out, images, frame, whole);
 }
 extern "C" __global__ void average_pool_f32(const float* x, float* out, int images, Frame frame, int whole) {

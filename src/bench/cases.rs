@@ -242,7 +242,9 @@ fn name(op: &Op, ins: &[Desc]) -> String {
         Op::Gemm { .. } | Op::Conv { .. } | Op::ConvAverage { .. } | Op::RowProducts => {
             ins.iter().take(2).map(shape).collect()
         }
-        Op::ExpandDepthwise { .. } => ins.iter().take(3).map(shape).collect(),
+        Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } => {
+            ins.iter().take(3).map(shape).collect()
+        }
         Op::Concat | Op::Affine { .. } => vec![format!("{} parts", ins.len()), shape(&ins[0])],
         _ => ins.iter().take(1).map(shape).collect(),
     };
@@ -288,6 +290,7 @@ fn name(op: &Op, ins: &[Desc]) -> String {
             words.push(format!("{height}x{width}/{}", window.stride[0]));
             (Some(epilogue), epilogue.act)
         }
+        Op::SqueezeExcite { squeeze, .. } => (None, squeeze.act),
         Op::Margin(m) | Op::MarginLoss(m) => {
             words.push(format!("{:?}", m.kind).to_lowercase());
             (None, Act::None)

@@ -31,12 +31,15 @@ pub fn values(op: &Op, ins: &[Desc], at: usize) -> Vec<u8> {
     let depth = match op {
         Op::Gemm { trans_a, .. } => ins[0].dims[usize::from(!trans_a)],
         Op::Conv { .. } | Op::ConvAverage { .. } => ins[1].dims[1..].iter().product(),
-        Op::ExpandDepthwise { .. } => ins[at.clamp(1, 2)].dims[1..].iter().product(),
+        Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } => {
+            ins[at.clamp(1, 2)].dims[1..].iter().product()
+        }
         // Rows about as long as unit rows are.
         Op::RowProducts => ins[0].dims[1],
         _ => 1,
     };
-    let second = at == 2 && matches!(op, Op::ExpandDepthwise { .. });
+    let two = matches!(op, Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. });
+    let second = at == 2 && two;
     let scale = if at == 1 || second {
         (3.0 / depth.max(1) as f32).sqrt()
     } else {

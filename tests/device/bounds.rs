@@ -18,7 +18,9 @@ pub fn terms(op: &Op, ins: &[Desc]) -> Option<usize> {
         Op::LayerNorm { .. } | Op::Embed { .. } => Some(ins[0].dims[1]),
         Op::Attention { heads, .. } => Some(ins[0].dims[1] / heads),
         Op::SegmentMean => Some(ins[0].dims[0]),
-        Op::ExpandDepthwise { .. } => Some(ins[2].dims[1..].iter().product()),
+        Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } => {
+            Some(ins[2].dims[1..].iter().product())
+        }
         _ => None,
     }
 }
@@ -27,8 +29,8 @@ pub fn terms(op: &Op, ins: &[Desc]) -> Option<usize> {
 pub fn sizes(op: &Op, ins: &Filled) -> Option<Vec<f64>> {
     let descs: Vec<Desc> = ins.iter().map(|(d, _)| d.clone()).collect();
     let unit = (terms(op, &descs)? + 4) as f64 * U;
-    if let Op::ExpandDepthwise { .. } = op {
-        let bounds = expand_depthwise(op, ins, unit);
+    if let Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } = op {
+        let bounds = two_convolutions(op, ins, unit);
         return Some(bounds.into_iter().map(|b| b / unit).collect());
     }
     let n = descs[0].dims[1];
@@ -181,15 +183,16 @@ fn indices((desc, bytes): &(Desc, Vec<u8>)) -> Vec<usize> {
 /// What the sums of the second convolution may lose (`unit` of their size), and what its window makes of what
 /// the wide images may be apart: that is what a 1x1 convolution may by itself, two roundings included. 5x5
 /// windows are summed in pairs of halves.
-fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
-    let Op::ExpandDepthwise {
-        window,
-        expand,
-        epilogue,
-        ..
-    } = *op
-    else {
-        return Vec::new();
+fn two_convolutions(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
+    let (window, expand, epilogue, groups) = match *op {
+        Op::ExpandDepthwise {
+            window,
+            expand,
+            epilogue,
+            ..
+        } => (window, expand, epilogue, ins[1].0.dims[0]),
+        Op::SqueezeExcite { squeeze, excite } => (Window::square(1, 1, 0), squeeze, excite, 1),
+        _ => return Vec::new(),
     };
     let naive = NaiveDevice::default();
     let single = |values: Vec<f32>, desc: &Desc| {
@@ -232,7 +235,7 @@ fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
     let each = |epilogue: Epilogue, of: (Desc, Vec<u8>)| {
         let second = Op::Conv {
             window,
-            groups: ins[1].0.dims[0],
+            groups,
             gate: false,
             epilogue,
         };
@@ -248,8 +251,8 @@ fn expand_depthwise(op: &Op, ins: &Filled, unit: f64) -> Vec<f64> {
     };
     let sums = each(linear(epilogue), size);
     let carried = each(scaled, apart);
-    let (share, least) = match window.kernel {
-        [5, 5] => paired(5),
+    let (share, least) = match (window.kernel, ins[0].0.dtype) {
+        ([5, 5], DType::F16) => paired(5),
         _ => (0.0, 0.0),
     };
     let scale = match epilogue.scale {

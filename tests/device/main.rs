@@ -8,6 +8,7 @@ mod encoders;
 mod engine;
 mod engine_lanes;
 mod engine_pictures;
+mod excite;
 mod expand;
 mod fusion;
 mod fusion_counts;

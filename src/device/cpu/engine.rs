@@ -49,7 +49,9 @@ impl Device for CpuDevice {
 
     fn supports(&self, op: &Op, _: &[Desc]) -> Support {
         match op {
-            Op::ConvAverage { .. } | Op::ExpandDepthwise { .. } => Support::Unfuse,
+            Op::ConvAverage { .. } | Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } => {
+                Support::Unfuse
+            }
             _ => Support::Native,
         }
     }

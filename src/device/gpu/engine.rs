@@ -8,9 +8,9 @@ use super::launch::{Call, Family};
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
 use super::{
-    launch_conv, launch_expand, launch_fused, launch_gemm, launch_hamming, launch_image,
-    launch_margin, launch_pointwise, launch_preprocess, launch_sparse, launch_sweep, launch_text,
-    launch_topk_large,
+    launch_conv, launch_excite, launch_expand, launch_fused, launch_gemm, launch_hamming,
+    launch_image, launch_margin, launch_pointwise, launch_preprocess, launch_sparse, launch_sweep,
+    launch_text, launch_topk_large,
 };
 use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
@@ -31,6 +31,7 @@ const FAMILIES: &[&dyn Family] = &[
     &launch_margin::Losses,
     &launch_conv::Convolutions,
     &launch_expand::Expansions,
+    &launch_excite::Excites,
     &launch_image::Images,
     &launch_text::Text,
 ];
@@ -196,7 +197,9 @@ impl Device for GpuDevice {
         }
         let Some((family, kernels)) = self.family(op, ins) else {
             return match op {
-                Op::ConvAverage { .. } | Op::ExpandDepthwise { .. } => Support::Unfuse,
+                Op::ConvAverage { .. } | Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } => {
+                    Support::Unfuse
+                }
                 _ => Support::No("this build lacks its kernels"),
             };
         };

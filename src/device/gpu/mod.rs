@@ -19,6 +19,7 @@ mod launch;
 mod launch_conv;
 mod launch_conv_pack;
 mod launch_conv_sm90;
+mod launch_excite;
 mod launch_expand;
 mod launch_fused;
 mod launch_fusion;

@@ -1,13 +1,14 @@
-//! The 1x1 convolutions whose wide result need not be stored: those that a convolution of one filter a
-//! channel alone reads.
+//! The 1x1 convolutions whose result need not be stored: those that a convolution of one filter a channel
+//! alone reads, and those of single pixels that a gate's layer alone reads.
 
 use std::collections::HashMap;
 
 use crate::device::graph::{Graph, Node, Origin, Value};
-use crate::device::op::{Epilogue, Op, Window};
+use crate::device::op::{Act, Epilogue, Op, Window};
 use crate::error::Result;
 
-/// The graph with [`Op::ExpandDepthwise`] wherever a 1x1 convolution feeds nothing but a depthwise one.
+/// The graph with [`Op::ExpandDepthwise`] wherever a 1x1 convolution feeds nothing but a depthwise one, and
+/// with [`Op::SqueezeExcite`] wherever one of single pixels feeds nothing but another that ends in a sigmoid.
 pub(super) fn expanded(graph: Graph) -> Result<Graph> {
     let pairs = pairs(&graph);
     if pairs.is_empty() {
@@ -50,38 +51,54 @@ fn joined(first: &Node, second: &Node) -> Vec<Value> {
     [x, &second.ins[1..2], extra, &second.ins[2..]].concat()
 }
 
-/// Depthwise convolutions by their places: the place of the 1x1 convolution before each, and what the two
-/// are together.
+/// Second convolutions by their places: the place of the 1x1 convolution before each, and what the two are
+/// together.
 fn pairs(graph: &Graph) -> HashMap<usize, (usize, Op)> {
     let (mut pairs, uses) = (HashMap::new(), graph.uses());
     for (at, node) in graph.nodes.iter().enumerate() {
-        let Some((window, epilogue, average)) = depthwise(graph, node) else {
+        let between = node.ins[0];
+        let &Origin::Node(first, 0) = graph.origin(between) else {
             continue;
         };
-        let wide = node.ins[0];
-        let &Origin::Node(first, 0) = graph.origin(wide) else {
+        let Some(before) = point(&graph.nodes[first].op) else {
             continue;
         };
-        let Op::Conv {
-            window: point,
-            groups: 1,
-            gate: false,
-            epilogue: expand,
-        } = graph.nodes[first].op
-        else {
+        if uses.get(&between) != Some(&1) || pairs.contains_key(&first) {
             continue;
-        };
-        if point == Window::square(1, 1, 0) && uses.get(&wide) == Some(&1) {
-            let op = Op::ExpandDepthwise {
+        }
+        let joined = match depthwise(graph, node) {
+            Some((window, epilogue, average)) => Some(Op::ExpandDepthwise {
                 window,
-                expand,
+                expand: before,
                 epilogue,
                 average,
-            };
-            pairs.insert(at, (first, op));
-        }
+            }),
+            None => excites(graph, node, before),
+        };
+        pairs.extend(joined.map(|op| (at, (first, op))));
     }
     pairs
+}
+
+/// The epilogue of a plain 1x1 convolution.
+fn point(op: &Op) -> Option<Epilogue> {
+    match *op {
+        Op::Conv {
+            window,
+            groups: 1,
+            gate: false,
+            epilogue,
+        } if window == Window::square(1, 1, 0) => Some(epilogue),
+        _ => None,
+    }
+}
+
+/// Both layers of a gate as one, where `node` is the second and `squeeze` the first one's epilogue.
+fn excites(graph: &Graph, node: &Node, squeeze: Epilogue) -> Option<Op> {
+    let excite = point(&node.op)?;
+    let single = graph.desc(node.ins[0]).dims[1..3] == [1, 1];
+    let plain = !squeeze.residual && !excite.residual && excite.act == Act::Sigmoid;
+    (single && plain).then_some(Op::SqueezeExcite { squeeze, excite })
 }
 
 /// The window and the epilogue of a convolution of one filter a channel, and whether it gives the average.

@@ -34,7 +34,8 @@ impl Default for NaiveDevice {
 pub fn activate(act: Act, x: f64) -> f64 {
     match act {
         Act::None => x,
-        Act::Relu => x.max(0.0),
+        Act::Relu if x < 0.0 => 0.0,
+        Act::Relu => x,
         Act::Silu => x * sigmoid(x),
         Act::Gelu => 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)),
         Act::Mish => x * softplus(x).tanh(),
@@ -163,11 +164,11 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         plain(&conv, ins, &outs[..1])?;
         return plain(&Op::GlobalAverage, &outs[..1], &outs[1..]);
     }
-    if let Op::ExpandDepthwise { expand, .. } = *op
-        && let Some((first, second)) = op.expand_parts(&ins[1].desc)
+    if let Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } = op
+        && let Some((first, second)) = op.conv_parts(&ins[1].desc)
     {
-        // The wide images are rounded as if they were stored.
-        let (extra, rest) = ins[3..].split_at(expand.inputs());
+        // What lies between the two is rounded as if it were stored.
+        let (extra, rest) = ins[3..].split_at(op.first_extras());
         let from = [&ins[..2], extra].concat();
         let descs: Vec<Desc> = from.iter().map(|b| b.desc.clone()).collect();
         let desc = first.infer(&descs)?.swap_remove(0);
@@ -206,9 +207,10 @@ pub(super) fn plain(op: &Op, ins: &[&Buf], outs: &[&Buf]) -> Result<()> {
         Op::RowProducts => gemm(&PRODUCTS, ins, &x),
         Op::Margin(how) | Op::MarginLoss(how) => return margin::plain(op, &how, ins, outs, &x),
         Op::SoftmaxCrossEntropy => return cross_entropy(&x[0], ins[1], columns, outs),
-        Op::Conv { .. } | Op::ConvAverage { .. } | Op::ExpandDepthwise { .. } => {
-            images::conv(op, ins, outs[0], &x)
-        }
+        Op::Conv { .. }
+        | Op::ConvAverage { .. }
+        | Op::ExpandDepthwise { .. }
+        | Op::SqueezeExcite { .. } => images::conv(op, ins, outs[0], &x),
         Op::BatchNorm { eps } => images::batch_norm(columns, eps.get(), &x),
         Op::Standardize { eps, scale } => images::standardize(eps.get(), scale.get(), &x),
         Op::Pool { kind, window } => images::pool(kind, &window, ins[0], outs[0], &x[0]),

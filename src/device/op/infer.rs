@@ -35,10 +35,14 @@ pub(super) fn infer(op: &Op, ins: &[Desc]) -> Result<Vec<Desc>> {
             let pooled = Desc::new(&[out.dims[0], 1, 1, out.dims[3]], out.dtype);
             Ok(vec![out, pooled])
         }
-        Op::ExpandDepthwise { expand, .. } => {
-            let (extra, rest) = ins[3..].split_at(expand.inputs());
+        Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } => {
+            let (extra, rest) = ins[3..].split_at(op.first_extras());
             let fault = || Error::shape(name, &ins[0].dims, &ins[1].dims);
-            let (first, second) = op.expand_parts(&ins[1]).ok_or_else(fault)?;
+            let single = |d: &Desc| d.dims.len() == 4 && d.dims[1..3] == [1, 1];
+            if matches!(op, Op::SqueezeExcite { .. }) && !single(&ins[0]) {
+                return Err(fault().mend("the means of images are [n, 1, 1, c]"));
+            }
+            let (first, second) = op.conv_parts(&ins[1]).ok_or_else(fault)?;
             let wide = first.infer(&[&ins[..2], extra].concat())?;
             second.infer(&[&wide, &ins[2..3], rest].concat())
         }
@@ -200,6 +204,10 @@ fn count(op: &Op, ins: &[Desc]) -> Result<()> {
             expand, epilogue, ..
         } => {
             let n = 3 + expand.inputs() + epilogue.inputs();
+            (n, n)
+        }
+        Op::SqueezeExcite { squeeze, excite } => {
+            let n = 3 + squeeze.inputs() + excite.inputs();
             (n, n)
         }
         Op::Activation(_)

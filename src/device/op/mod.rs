@@ -141,6 +141,15 @@ pub enum Op {
         /// Give the average too.
         average: bool,
     },
+    /// `(x [n, 1, 1, c], filters [s, c, 1, 1], filters [o, s, 1, 1], ...) -> [n, 1, 1, o]`: squeeze and
+    /// excite (Hu et al. 2018) behind the means: two 1x1 [`Op::Conv`]s of single pixels; further inputs: the
+    /// first one's epilogue's, then the second one's.
+    SqueezeExcite {
+        /// What is done with the first one's result; it has no residual.
+        squeeze: Epilogue,
+        /// What is done before storing; it has no residual.
+        excite: Epilogue,
+    },
     /// `x[m, n] * s[n]`.
     Scale,
     /// `x[m, n] + b[n]`.
@@ -276,6 +285,7 @@ impl Op {
             Op::Conv { .. } => "conv",
             Op::ConvAverage { .. } => "conv_average",
             Op::ExpandDepthwise { .. } => "expand_depthwise",
+            Op::SqueezeExcite { .. } => "squeeze_excite",
             Op::BatchNorm { .. } => "batch_norm",
             Op::Standardize { .. } => "standardize",
             Op::Pool {
@@ -361,6 +371,7 @@ impl Op {
                 let wide = 2 * (pixels * ins[1].dims[0] * depth) as u64;
                 wide + outs[0].len() as u64 * (2 * places as u64 + u64::from(*average))
             }
+            Op::SqueezeExcite { .. } => 2 * (ins[0].dims[0] * (ins[1].len() + ins[2].len())) as u64,
             Op::RowProducts => 2 * outs[0].len() as u64 * ins[0].dims[1] as u64,
             Op::Margin(_) => 2 * elements,
             Op::MarginLoss(_) => 6 * elements,
@@ -436,12 +447,12 @@ impl Op {
                 let value = graph.push(conv, ins)?;
                 Ok(vec![value, graph.push(Op::GlobalAverage, &[value])?])
             }
-            Op::ExpandDepthwise { expand, .. } => {
+            Op::ExpandDepthwise { .. } | Op::SqueezeExcite { .. } => {
                 let (extra, rest) = ins
                     .get(3..)
-                    .and_then(|extras| extras.split_at_checked(expand.inputs()))
+                    .and_then(|extras| extras.split_at_checked(self.first_extras()))
                     .ok_or_else(few)?;
-                let (first, second) = self.expand_parts(graph.desc(ins[1])).ok_or_else(few)?;
+                let (first, second) = self.conv_parts(graph.desc(ins[1])).ok_or_else(few)?;
                 let wide = graph.push(first, &[&ins[..2], extra].concat())?;
                 graph.push_all(second, &[&[wide, ins[2]], rest].concat())
             }
@@ -499,38 +510,56 @@ impl Op {
 }
 
 impl Op {
-    /// The two convolutions that [`Op::ExpandDepthwise`] stands for, by the first one's filters.
-    pub(crate) fn expand_parts(&self, filters: &Desc) -> Option<(Op, Op)> {
-        let Op::ExpandDepthwise {
-            window,
-            expand,
-            epilogue,
-            average,
-        } = *self
-        else {
-            return None;
-        };
-        let groups = *filters.dims.first()?;
-        let first = Op::Conv {
+    /// The two convolutions that [`Op::ExpandDepthwise`] or [`Op::SqueezeExcite`] stands for, by the first
+    /// one's filters.
+    pub(crate) fn conv_parts(&self, filters: &Desc) -> Option<(Op, Op)> {
+        let point = |epilogue| Op::Conv {
             window: Window::square(1, 1, 0),
             groups: 1,
             gate: false,
-            epilogue: expand,
+            epilogue,
         };
-        let second = match average {
-            true => Op::ConvAverage {
+        let groups = *filters.dims.first()?;
+        match *self {
+            Op::SqueezeExcite { squeeze, excite } => Some((point(squeeze), point(excite))),
+            Op::ExpandDepthwise {
                 window,
-                groups,
+                expand,
                 epilogue,
-            },
-            false => Op::Conv {
+                average: true,
+            } => {
+                let second = Op::ConvAverage {
+                    window,
+                    groups,
+                    epilogue,
+                };
+                Some((point(expand), second))
+            }
+            Op::ExpandDepthwise {
                 window,
-                groups,
-                gate: false,
+                expand,
                 epilogue,
-            },
-        };
-        Some((first, second))
+                average: false,
+            } => {
+                let second = Op::Conv {
+                    window,
+                    groups,
+                    gate: false,
+                    epilogue,
+                };
+                Some((point(expand), second))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many inputs behind the third belong to the first of [`Op::conv_parts`].
+    pub(crate) fn first_extras(&self) -> usize {
+        match self {
+            Op::ExpandDepthwise { expand, .. } => expand.inputs(),
+            Op::SqueezeExcite { squeeze, .. } => squeeze.inputs(),
+            _ => 0,
+        }
     }
 }
 
