@@ -26,7 +26,7 @@ __device__ __forceinline__ float mish_n(float x) {
 
 __device__ __forceinline__ float apply(int kind, float x) {
   switch (kind) {
-    case RELU: return fmaxf(x, 0.0f);
+    case RELU: return x < 0.0f ? 0.0f : x;  // of NaN it is NaN, so that an overflow shows in the end
     case SILU: return x * sigmoid(x);
     case GELU: return x * normal(x);
     case MISH: {

@@ -71,17 +71,17 @@ extern "C" __global__ void global_average_f32(const float* x, float* partial, in
 extern "C" __global__ void global_gem_f16(const __half* x, float* partial, int pixels, int c, const __half* power,
                                           float eps) {
   float p = to_float(*power);
-  sum(x, partial, pixels, c, [=](float v) { return powf(fmaxf(v, eps), p); });
+  sum(x, partial, pixels, c, [=](float v) { return powf(v < eps ? eps : v, p); });
 }
 extern "C" __global__ void global_gem_bf16(const __nv_bfloat16* x, float* partial, int pixels, int c,
                                            const __nv_bfloat16* power, float eps) {
   float p = to_float(*power);
-  sum(x, partial, pixels, c, [=](float v) { return powf(fmaxf(v, eps), p); });
+  sum(x, partial, pixels, c, [=](float v) { return powf(v < eps ? eps : v, p); });
 }
 extern "C" __global__ void global_gem_f32(const float* x, float* partial, int pixels, int c, const float* power,
                                           float eps) {
   float p = *power;
-  sum(x, partial, pixels, c, [=](float v) { return powf(fmaxf(v, eps), p); });
+  sum(x, partial, pixels, c, [=](float v) { return powf(v < eps ? eps : v, p); });
 }
 extern "C" __global__ void global_finish_f16(const float* partial, __half* out, const __half* power, int images, int c,
                                              int parts, int pixels) {

@@ -18,6 +18,9 @@ struct Frame {
   int h, w, c, oh, ow, kh, kw, stride_y, stride_x, pad_y, pad_x;
 };
 
+// Of a NaN and anything the NaN, so that an overflow shows in the end.
+__device__ __forceinline__ float larger(float a, float b) { return b <= a || a != a ? a : b; }
+
 template <bool MAX, class V, class T>
 __device__ __forceinline__ void one(T* out, const T* x, const Frame& f, long long at) {
   int vectors = f.c / V::COUNT, channel = static_cast<int>(at % vectors) * V::COUNT;
@@ -33,7 +36,10 @@ __device__ __forceinline__ void one(T* out, const T* x, const Frame& f, long lon
     for (int j = left; j < right; j++) {
       V v = load_vector<V>(image + (static_cast<long long>(y) * f.w + j) * f.c);
 #pragma unroll
-      for (int i = 0; i < V::COUNT; i++) kept[i] = MAX ? fmaxf(kept[i], to_float(v.at[i])) : kept[i] + to_float(v.at[i]);
+      for (int i = 0; i < V::COUNT; i++) {
+        float value = to_float(v.at[i]);
+        kept[i] = MAX ? larger(kept[i], value) : kept[i] + value;
+      }
     }
   }
   float count = static_cast<float>(max((bottom - top) * (right - left), 1));

@@ -18,7 +18,7 @@ use crate::engine_lanes::image_encoder;
 use crate::harness::{cards, light, thin};
 use crate::preprocess::picture;
 
-fn how(size: usize, crop: Crop) -> Prepare {
+pub fn how(size: usize, crop: Crop) -> Prepare {
     Prepare {
         size,
         crop,

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use doppel::Result;
-use doppel::device::{CpuDevice, Device, GpuDevice, Precision, Source};
+use doppel::device::{
+    Act, CpuDevice, Desc, Device, GpuDevice, Op, Picture, PoolKind, Precision, Source, Weights,
+    Window, bytes_of, values_of,
+};
 use doppel::error::Kind;
+use doppel::image::{Crop, stage_into};
 use doppel::nn::formula;
 use doppel::nn::text::{TextBuild, TextConfig, TextEncoder, TextPool, text_graph};
-use doppel::nn::{self, Reopen};
+use doppel::nn::{self, ImageEncoder, ImageOptions, Reopen};
 
+use crate::engine_pictures::how;
 use crate::gemm_sm90::hoppers;
-use crate::harness::{cards, light};
+use crate::harness::{FLOATS, cards, light, run, values};
+use crate::preprocess::picture;
 
 /// The token whose embedding is beyond half precision, though not beyond f32.
 const LOUD: u32 = 7;
@@ -161,5 +167,114 @@ fn lanes_of_titles_make_them_again_too() {
             assert!(off(a, b) < 64e-4);
         }
         assert_eq!(wide.note(), None);
+    }
+}
+
+/// A side of the images.
+const SIDE: usize = 32;
+
+fn loud_images() -> Weights {
+    let graph = nn::graph(nn::arch("resnet18").unwrap(), &nn::Build::new(1, SIDE)).unwrap();
+    let mut weights = formula::weights(&graph, &formula::Stats::default());
+    let (_, values) = weights.get_mut("layer4.0.conv1.weight").unwrap();
+    values.iter_mut().for_each(|v| *v *= 1e7);
+    weights
+}
+
+fn image_encoder(device: Arc<dyn Device>) -> ImageEncoder {
+    let options = ImageOptions {
+        size: Some(SIDE),
+        ..ImageOptions::new("resnet18")
+    };
+    let encoder = ImageEncoder::new(&options, &loud_images(), device).unwrap();
+    encoder.reopened_by(Box::new(|| Ok(Box::new(loud_images()))))
+}
+
+/// What a lane of pictures makes of two.
+fn of_pictures(encoder: &ImageEncoder) -> Vec<f32> {
+    let how = how(SIDE, Crop::Squash);
+    let normal = (how.normal.mean, how.normal.std);
+    let mut made = encoder.picture_lanes(normal, Some(2), 2).unwrap().unwrap();
+    let all = [picture(50, 41, 1), picture(31, 90, 2)];
+    let load = |place: usize, put: &mut dyn FnMut(&Picture<'_>) -> Result<bool>| {
+        stage_into(&all[place], &how, put).unwrap();
+    };
+    let mut out = vec![0.0; 2 * encoder.dims()];
+    for _ in 0..2 {
+        let lane = &mut made.lanes[0];
+        lane.fill_pictures(2, &load).unwrap();
+        lane.submit().unwrap();
+        lane.collect(&mut out).unwrap();
+    }
+    out
+}
+
+#[test]
+fn images_that_overflow_are_made_again_in_bf16() {
+    if light() {
+        return;
+    }
+    let images = values(2 * SIDE * SIDE * 3, 3);
+    let cpu = image_encoder(Arc::new(CpuDevice::default()));
+    let dims = cpu.dims();
+    let mut want = vec![0.0; 2 * dims];
+    cpu.encode(&images, &mut want).unwrap();
+    assert!(want.iter().any(|v| v.abs() > 65_504.0));
+    let near = |have: &[f32]| {
+        for (a, b) in have.chunks_exact(dims).zip(want.chunks_exact(dims)) {
+            let off = off(a, b);
+            // That of `encoders` in f16, times the square of the ratio of the types' roundings.
+            assert!(off < 64e-3, "{off:e}");
+        }
+    };
+    for card in cards() {
+        let own = image_encoder(card.clone());
+        let mut have = vec![0.0; 2 * dims];
+        own.encode(&images, &mut have).unwrap();
+        near(&have);
+        assert!(own.note().unwrap().starts_with("2 rows overflow"));
+        // Through lanes, of prepared values and of pictures.
+        let mut made = own.lanes(Some(2), 2).unwrap().unwrap();
+        let load = |place: usize, to: &mut [f32]| {
+            to.copy_from_slice(&images[place * to.len()..][..to.len()]);
+        };
+        let lane = &mut made.lanes[0];
+        lane.fill(2, &load).unwrap();
+        lane.submit().unwrap();
+        have.fill(0.0);
+        lane.collect(&mut have).unwrap();
+        near(&have);
+        assert!(own.note().unwrap().starts_with("2 rows overflow"));
+        let stored = GpuDevice::new(Arc::clone(card.driver())).storing(Precision::BF16);
+        let wide = image_encoder(Arc::new(stored));
+        assert_eq!(of_pictures(&own), of_pictures(&wide));
+        assert!(own.note().unwrap().starts_with("4 rows overflow"));
+        assert_eq!(wide.note(), None);
+    }
+}
+
+/// What takes the larger of two values must not take a number for a NaN: an overflow would not be seen.
+#[test]
+fn nan_goes_through_what_takes_the_larger() {
+    for (card, dtype) in cards().iter().flat_map(|c| FLOATS.map(|d| (c, d))) {
+        for at in 0..4 {
+            let mut x = [-1.0, 2.0, 0.0, 1.0];
+            x[at] = f32::NAN;
+            let ins = |dims: &[usize]| vec![(Desc::new(dims, dtype), bytes_of(&x, dtype))];
+            let relu = run(&**card, &Op::Activation(Act::Relu), &ins(&[4])).unwrap();
+            for (i, y) in values_of(&relu[0].1, dtype).into_iter().enumerate() {
+                assert!(if i == at {
+                    y.is_nan()
+                } else {
+                    y == x[i].max(0.0)
+                });
+            }
+            let largest = Op::Pool {
+                kind: PoolKind::Max,
+                window: Window::square(2, 2, 0),
+            };
+            let largest = run(&**card, &largest, &ins(&[1, 2, 2, 1])).unwrap();
+            assert!(values_of(&largest[0].1, dtype)[0].is_nan(), "{dtype} {at}");
+        }
     }
 }

@@ -16,6 +16,20 @@ const NOBODY: &str = "gemm_sm90::rows_that_the_gallery_has_not_are_nobodys";
 
 pub const BUGS: &[Bug] = &[
     bug(
+        "sm90_bf16_read_as_f16",
+        LOOP,
+        "wgmma_bf16<N>(acc, a, b, accumulate);",
+        "wgmma_f16<N>(acc, a, b, accumulate);",
+        ROUND,
+    ),
+    bug(
+        "bf16_gemm_turned_as_another",
+        "gemm/gemm_bf16.cu",
+        "product<true, true, Large, LARGE_STAGES>",
+        "product<true, false, Large, LARGE_STAGES>",
+        "card::long_sums_and_results_of_several_tiles",
+    ),
+    bug(
         "sm90_full_not_awaited",
         LOOP,
         "    mbarrier_wait(&ring.full[at.stage], at.parity);\n    uint64_t skip",

@@ -32,6 +32,13 @@ const PRODUCTS: &str = "margin/row_products.cu";
 
 pub const BUGS: &[Bug] = &[
     bug(
+        "bf16_attention_half_a_head",
+        "attention/attention_bf16.cu",
+        "attention::Head<64, true>",
+        "attention::Head<32, true>",
+        WIDTHS,
+    ),
+    bug(
         "attention_key_behind_the_end",
         ATTENTION,
         "scores[j][e] = key < rows.end ?",

@@ -115,7 +115,7 @@ pub(super) fn pool(kind: PoolKind, window: &Window, from: &Buf, out: &Buf, x: &[
                         .map(|(y, xx)| x[image.at(n, y, xx, c)])
                         .collect();
                     all.push(match kind {
-                        PoolKind::Max => seen.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                        PoolKind::Max => seen.iter().copied().fold(f64::NEG_INFINITY, larger),
                         PoolKind::Average => seen.iter().sum::<f64>() / seen.len().max(1) as f64,
                     });
                 }
@@ -178,4 +178,12 @@ pub(super) fn concat(parts: &[&Buf], x: &[Vec<f64>]) -> Vec<f64> {
         }
     }
     all
+}
+
+/// The larger of two; of a NaN and anything the NaN.
+fn larger(a: f64, b: f64) -> f64 {
+    match b <= a || a.is_nan() {
+        true => a,
+        false => b,
+    }
 }

@@ -34,7 +34,8 @@ impl Default for NaiveDevice {
 pub fn activate(act: Act, x: f64) -> f64 {
     match act {
         Act::None => x,
-        Act::Relu => x.max(0.0),
+        Act::Relu if x < 0.0 => 0.0,
+        Act::Relu => x,
         Act::Silu => x * sigmoid(x),
         Act::Gelu => 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)),
         Act::Mish => x * softplus(x).tanh(),
