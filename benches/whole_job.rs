@@ -6,14 +6,15 @@
 //!     [--size 512] [--device auto] [--archs eca_nfnet_l0,efficientnet_b3,efficientnet_b5] [--small] [--out FILE.json]
 //! ```
 //!
-//! Weights are drawn at random: the job is timed, not scored. `--small` is a job for tests: few
-//! listings, one small encoder, titles of two narrow layers. `cargo test --bench whole_job` runs that one
-//! on the CPU.
+//! Weights are drawn at random: the job is timed, not scored. `--small` is a job for tests: the same
+//! encoders over few listings and tiny pictures, titles of two narrow layers. `cargo test --bench whole_job`
+//! runs that one on the CPU, and on the simulated card where `DOPPEL_SIMT` names one.
 
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use doppel::bench::spread;
 use doppel::nn::text::{TextBuild, TextConfig, TextPool, text_graph};
@@ -21,6 +22,7 @@ use doppel::nn::{self, Build};
 use serde_json::{Value, json};
 
 /// What the command line asks for.
+#[derive(Clone)]
 struct Asked {
     engine: PathBuf,
     listings: usize,
@@ -29,6 +31,8 @@ struct Asked {
     device: String,
     archs: Vec<String>,
     small: bool,
+    /// Run as a test.
+    test: bool,
     out: Option<PathBuf>,
 }
 
@@ -36,8 +40,16 @@ impl Asked {
     /// Makes it a job of moments.
     fn shrink(&mut self) {
         self.small = true;
-        (self.listings, self.pixels, self.size) = (12, 96, 32);
-        self.archs = vec!["resnet18".into()];
+        (self.listings, self.pixels, self.size) = (6, 64, 32);
+    }
+
+    /// Hidden values, layers and heads of the encoder of titles.
+    fn titles(&self) -> [usize; 3] {
+        if self.small {
+            [32, 2, 2]
+        } else {
+            [768, 12, 12]
+        }
     }
 }
 
@@ -54,6 +66,7 @@ fn asked() -> Outcome<Asked> {
             .map(str::to_string)
             .into(),
         small: false,
+        test: false,
         out: None,
     };
     // cargo adds --bench of its own; without it and without a word but those for every test's harness,
@@ -62,11 +75,10 @@ fn asked() -> Outcome<Asked> {
     let (own, words): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
         .partition(|word| harness.contains(&word.as_str()));
-    let test = words.is_empty() && own.iter().all(|word| word != "--bench");
+    a.test = words.is_empty() && own.iter().all(|word| word != "--bench");
     let mut words = words.into_iter();
-    if test {
+    if a.test {
         a.shrink();
-        a.device = "cpu".into();
         a.engine = option_env!("CARGO_BIN_EXE_engine")
             .unwrap_or("engine")
             .into();
@@ -133,15 +145,15 @@ fn write_weights(path: &Path, tensors: &[(String, Vec<usize>)]) -> Outcome<()> {
 }
 
 /// A Hugging Face folder of BERT's sizes: its vocabulary is letters, so that every title has tokens.
-fn write_titles(folder: &Path, small: bool) -> Outcome<()> {
-    let (hidden, layers, heads) = if small { (32, 2, 2) } else { (768, 12, 12) };
+fn write_titles(folder: &Path, a: &Asked) -> Outcome<()> {
+    let [hidden, layers, heads] = a.titles();
     let mut vocabulary: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         .map(str::to_string)
         .into();
     for letter in ('a'..='z').chain('0'..='9') {
         vocabulary.extend([letter.to_string(), format!("##{letter}")]);
     }
-    let words = if small { 100 } else { 30_522 };
+    let words = if a.small { 100 } else { 30_522 };
     vocabulary.extend((vocabulary.len()..words).map(|n| format!("[unused{n}]")));
     let config = json!({"model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers,
         "num_attention_heads": heads, "intermediate_size": 4 * hidden, "hidden_act": "gelu",
@@ -223,7 +235,7 @@ fn run(a: &Asked) -> Outcome<Value> {
         let path = folder.path().join(format!("{name}.safetensors"));
         write_weights(&path, &nn::params(&graph))?;
     }
-    write_titles(&folder.path().join("titles"), a.small)?;
+    write_titles(&folder.path().join("titles"), a)?;
     let recipe_file = at("recipe.toml");
     fs::write(&recipe_file, recipe(a)).map_err(|e| format!("{recipe_file}: {e}"))?;
     let told = engine(
@@ -241,31 +253,119 @@ fn run(a: &Asked) -> Outcome<Value> {
             &a.device,
         ],
     )?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let stages = told["stages"].as_array().into_iter().flatten();
+    let sum: f64 = stages.filter_map(|stage| stage["seconds"].as_f64()).sum();
+    let [hidden, layers, heads] = a.titles();
+    let info = engine(a, &["info", "--device", &a.device])?;
     Ok(json!({
         "what": "whole job",
+        "unix_seconds": now.map_or(0, |t| t.as_secs()),
+        "version": env!("CARGO_PKG_VERSION"),
+        "device": told["device"],
+        "gpu": info["gpu"],
+        "cpu": info["cpu"],
+        "optimised": !cfg!(debug_assertions),
         "listings": a.listings,
         "pixels": a.pixels,
         "size": a.size,
-        "device": a.device,
         "encoders": a.archs,
+        "titles": {"hidden": hidden, "layers": layers, "heads": heads},
         "seconds": told["seconds"],
         "stages": told["stages"],
+        // What is no stage's: opening the device, and checks before the first.
+        "seconds_between": told["seconds"].as_f64().map(|all| all - sum),
         "peak_memory_bytes": told["peak_memory_bytes"],
+        "peak_device_memory_bytes": told["peak_device_memory_bytes"],
+        "notes": told["notes"],
     }))
+}
+
+fn show(told: &Value) {
+    for stage in told["stages"].as_array().into_iter().flatten() {
+        let word = |key: &str| stage[key].as_str().unwrap_or("").to_string();
+        let seconds = stage["seconds"].as_f64().unwrap_or(0.0);
+        println!("{seconds:>10.3} s  {} {}", word("name"), word("space"));
+    }
+    let seconds = |key: &str| told[key].as_f64().unwrap_or(0.0);
+    println!("{:>10.3} s  between the stages", seconds("seconds_between"));
+    println!(
+        "{:>10.3} s  in all on {}",
+        seconds("seconds"),
+        told["device"].as_str().unwrap_or("?")
+    );
+}
+
+/// Says what is wrong with the record of a job.
+fn check(a: &Asked, told: &Value) -> Outcome<()> {
+    let wrong = |what: &str| Err(format!("{what}: {told:#}"));
+    let stages: Vec<&Value> = told["stages"].as_array().into_iter().flatten().collect();
+    let has = |name: &str, space: &str| {
+        let found = stages
+            .iter()
+            .find(|s| s["name"] == name && s["space"] == space);
+        found
+            .is_some_and(|s| s["seconds"].as_f64().is_some_and(|t| t > 0.0) && s["reused"] == false)
+    };
+    let mut wanted: Vec<(&str, String)> = (0..a.archs.len())
+        .flat_map(|at| ["weights", "embed"].map(|name| (name, format!("net{at}"))))
+        .collect();
+    for (name, space) in [
+        ("concat", "photo"),
+        ("expand", "photo"),
+        ("search", "photo"),
+        ("tfidf", "words"),
+        ("search", "words"),
+        ("weights", "title"),
+        ("titles", "title"),
+        ("search", "title"),
+    ] {
+        wanted.push((name, space.to_string()));
+    }
+    if let Some((name, space)) = wanted.iter().find(|(name, space)| !has(name, space)) {
+        return wrong(&format!("no stage {name} {space}"));
+    }
+    let number = |key: &str| told[key].as_f64().unwrap_or(f64::NAN);
+    let card = a.device != "cpu";
+    match () {
+        () if told["device"] != a.device.as_str() => wrong("another device"),
+        () if card && told["notes"] != json!([]) => wrong("something ran elsewhere"),
+        () if card != (number("peak_device_memory_bytes") > 0.0) => wrong("the card's memory"),
+        () if !(0.0..=number("seconds") / 2.0).contains(&number("seconds_between")) => {
+            wrong("seconds between the stages")
+        }
+        () => Ok(()),
+    }
+}
+
+/// The small job on the CPU and on the simulated card.
+fn test(a: &Asked) -> Outcome<()> {
+    let card = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let mut devices = vec!["cpu"];
+    match card("DOPPEL_SIMT") {
+        true => devices.push("simt"),
+        false if card("DOPPEL_SIMT_REQUIRED") => return Err("no simulated card is here".into()),
+        false => println!("not here: the simulated card (cargo xtask simt); the CPU is tested"),
+    }
+    for device in devices {
+        let a = Asked {
+            device: device.into(),
+            ..a.clone()
+        };
+        let told = run(&a)?;
+        show(&told);
+        check(&a, &told)?;
+    }
+    Ok(())
 }
 
 fn main() -> ExitCode {
     let done = asked().and_then(|a| {
-        let told = run(&a)?;
-        for stage in told["stages"].as_array().into_iter().flatten() {
-            let word = |key: &str| stage[key].as_str().unwrap_or("").to_string();
-            let seconds = stage["seconds"].as_f64().unwrap_or(0.0);
-            println!("{seconds:>10.3} s  {} {}", word("name"), word("space"));
+        if a.test {
+            return test(&a);
         }
-        println!(
-            "{:>10.3} s  in all",
-            told["seconds"].as_f64().unwrap_or(0.0)
-        );
+        let told = run(&a)?;
+        show(&told);
         match &a.out {
             Some(path) => fs::write(path, format!("{told:#}\n"))
                 .map_err(|e| format!("{}: {e}", path.display())),

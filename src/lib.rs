@@ -27,6 +27,8 @@
 //!                      |
 //!                 [matching]  thresholds, sweeps, Min2, unions: (row, row, score) alone
 //!                      |                                              --> matches.csv, pairs.csv
+//!                  [groups]   sets in which all match one another, where a recipe asks for them
+//!                      |
 //!                 [evaluate]  row-wise precision, recall and F1; thresholds from labelled listings
 //!
 //!  [recipe] is a pipeline as data, often a TOML file; it runs the stages one after the other and keeps
@@ -124,6 +126,7 @@ pub mod embed;
 pub mod error;
 pub mod evaluate;
 pub mod files;
+pub mod groups;
 pub mod image;
 pub mod limits;
 pub mod listings;
@@ -131,6 +134,7 @@ pub mod lists;
 pub mod matching;
 pub mod nn;
 mod quiet;
+mod random;
 pub mod recipe;
 pub mod refine;
 pub mod search;

@@ -18,6 +18,10 @@ pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
 pub const MAX_IMAGE_SIDE: u32 = 10_000;
 /// The most pixels of an image.
 pub const MAX_IMAGE_PIXELS: u64 = 50_000_000;
+/// The most pixels of a picture whose colours are clustered; of larger pictures some are looked at.
+pub const MAX_COLOUR_PIXELS: usize = 16_384;
+/// The most clusters of a picture's colours.
+pub const MAX_COLOURS: usize = 64;
 /// The most memory that decoding one image may take, in bytes.
 pub const MAX_DECODE_BYTES: u64 = 512 << 20;
 /// The most scans of a JPEG; encoders write about ten.
@@ -41,6 +45,14 @@ pub const MAX_POWER: f64 = 64.0;
 pub const MAX_FEATURES: usize = 1 << 28;
 /// The longest n-gram of TF-IDF.
 pub const MAX_NGRAM: usize = 32;
+/// The most words on each side that word2vec sees a word with.
+pub const MAX_WINDOW: usize = 1000;
+/// The most words that word2vec draws for a pair as ones that do not belong.
+pub const MAX_NEGATIVE: usize = 100;
+/// The most passes of word2vec over the titles.
+pub const MAX_EPOCHS: usize = 10_000;
+/// The most memory of word vectors, in bytes.
+pub const MAX_VECTOR_BYTES: u64 = 8 << 30;
 /// How deep a matching rule may nest.
 pub const MAX_RULE_DEPTH: usize = 64;
 /// The most steps that one modality of a sweep may take from its low to its high threshold.
@@ -57,6 +69,15 @@ pub const MAX_SPACES: usize = 64;
 pub const MAX_SPACE_NAME: usize = 40;
 /// The most steps that refine one space.
 pub const MAX_STEPS: usize = 32;
+/// The most steps that clean the titles of one space.
+pub const MAX_CLEAN_STEPS: usize = 32;
+/// The most floors of an agglomeration.
+pub const MAX_FLOORS: usize = 32;
+/// The most listings of a component whose bridges are sought; a larger one is first taken apart along its
+/// weakest pairs.
+pub const MAX_CUT_NODES: usize = 256;
+/// The most steps (listings times pairs, over all rounds) that seeking bridges in one component takes.
+pub const MAX_CUT_WORK: usize = 1 << 26;
 /// The most passes over the numbers of a rule that is tuned.
 pub const MAX_TUNE_PASSES: usize = 8;
 /// The most different numbers that a rule is tried with while it is tuned.

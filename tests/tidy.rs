@@ -10,6 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lists", &["error", "limits"]),
     ("files", &["error", "limits"]),
     ("quiet", &[]),
+    ("random", &[]),
     ("tensor", BASE),
     ("device", &["error", "limits", "lists", "files", "tensor"]),
     // Encoders: graphs for a device and the files that their weights come from.
@@ -19,15 +20,19 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     // What is measured: the shapes of encoders and searches, on a device.
     ("bench", &["error", "lists", "device", "nn"]),
-    ("listings", BASE),
+    ("listings", &["error", "limits", "lists", "files", "random"]),
     // What a card needs to prepare pictures: their pixels and weights.
     (
         "image",
-        &["error", "limits", "lists", "files", "quiet", "device"],
+        &[
+            "error", "limits", "lists", "files", "quiet", "random", "device",
+        ],
     ),
     (
         "text",
-        &["error", "limits", "lists", "files", "quiet", "tensor"],
+        &[
+            "error", "limits", "lists", "files", "quiet", "random", "tensor",
+        ],
     ),
     (
         "embed",
@@ -44,6 +49,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     // Matching works on (row, row, score) alone: no tensor, no device.
     ("matching", BASE),
+    ("groups", BASE),
     (
         "evaluate",
         &["error", "limits", "lists", "files", "matching"],
@@ -52,7 +58,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "recipe",
         &[
             "error", "limits", "lists", "files", "tensor", "device", "listings", "image", "text",
-            "embed", "search", "refine", "matching", "evaluate", "nn",
+            "embed", "search", "refine", "matching", "groups", "evaluate", "nn",
         ],
     ),
 ];

@@ -1,11 +1,11 @@
-// attention_rows: multi-head self-attention over packed sequences, for heads of any width and both types.
+// attention_rows: multi-head self-attention over packed sequences, for heads of any width and all types.
 //
 //   out[r] = sum over s of p[r][s] v[s],  p[r] = softmax over s of scale * q[r] . k[s]
 //
-// What attention_f16.cu computes, one warp a row and head, without matrix instructions: for f32, and for
+// What mma_attention.h computes, one warp a row and head, without matrix instructions: for f32, and for
 // heads wider than 64 columns, which no published encoder of titles has.
 //
-// Entries      attention_rows_f16, attention_rows_f32
+// Entries      attention_rows_f16, attention_rows_bf16, attention_rows_f32
 // q, k, v, out rows x columns, row r at x + r * columns, head h in the columns from h * width on; out
 //              overlaps none of the others
 // offsets      sequences + 1 of u32; see sequences.h. Rows of no sequence become NaN.
@@ -15,7 +15,7 @@
 //
 // A lane scores one key of 32, and then sums the values of some columns over the 32 keys. Columns come in
 // strips of 128; the scores are computed anew for each strip. The softmax is in one sweep, as in
-// attention_f16.cu.
+// mma_attention.h.
 
 #include "attention/sequences.h"
 #include "common/number.h"
@@ -91,6 +91,11 @@ __device__ __forceinline__ void attend(const T* q, const T* k, const T* v, T* ou
 extern "C" __global__ void attention_rows_f16(const __half* q, const __half* k, const __half* v, __half* out,
                                               const uint32_t* offsets, int sequences, int rows, int columns, int width,
                                               float scale) {
+  attend(q, k, v, out, offsets, sequences, rows, columns, width, scale);
+}
+extern "C" __global__ void attention_rows_bf16(const __nv_bfloat16* q, const __nv_bfloat16* k, const __nv_bfloat16* v,
+                                               __nv_bfloat16* out, const uint32_t* offsets, int sequences, int rows,
+                                               int columns, int width, float scale) {
   attend(q, k, v, out, offsets, sequences, rows, columns, width, scale);
 }
 extern "C" __global__ void attention_rows_f32(const float* q, const float* k, const float* v, float* out,

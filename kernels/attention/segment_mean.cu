@@ -5,7 +5,7 @@
 // A sequence without rows gives zeros. Offsets that do not rise, or reach over the rows, read nothing
 // outside and give NaN.
 //
-// Entries    segment_mean_f16, segment_mean_f32
+// Entries    segment_mean_f16, segment_mean_bf16, segment_mean_f32
 // x          rows x columns
 // offsets    sequences + 1 of u32; see sequences.h
 // out        sequences x columns, not overlapping x
@@ -56,6 +56,10 @@ __device__ __forceinline__ void mean(const T* x, const uint32_t* offsets, T* out
 
 extern "C" __global__ void segment_mean_f16(const __half* x, const uint32_t* offsets, __half* out, int rows,
                                             int columns, int whole) {
+  mean(x, offsets, out, rows, columns, whole);
+}
+extern "C" __global__ void segment_mean_bf16(const __nv_bfloat16* x, const uint32_t* offsets, __nv_bfloat16* out,
+                                             int rows, int columns, int whole) {
   mean(x, offsets, out, rows, columns, whole);
 }
 extern "C" __global__ void segment_mean_f32(const float* x, const uint32_t* offsets, float* out, int rows, int columns,

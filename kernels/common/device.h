@@ -48,7 +48,7 @@
 //                                        apart along k and `stride` apart along lines. 16 values of k further is
 //                                        the descriptor + 2 within a span
 //   wgmma_f16<N>(d, a, b, accumulate)    d (+)= a b^T for m64nNk16 by a warpgroup, f32 accumulators, N in eights to
-//                                        256; wgmma_bf16; wgmma_f16_registers(d, a[4], b, accumulate), wgmma_bf16_registers
+//                                        256; wgmma_f16_registers(d, a[4], b, accumulate); the same with bf16
 //   wgmma_fence(), wgmma_commit(), wgmma_wait<N>      a fence before the first wgmma after a wait; groups as above;
 //                                        accumulators are not touched until their group has been waited for
 //

@@ -33,6 +33,7 @@ struct Short;
 template <>
 struct Short<__half> {
   using Pair = __half2;
+  static constexpr uint32_t ONES = 0x3c003c00u;  // the bits of two ones
   static __device__ __forceinline__ Pair pair(float a, float b) { return __floats2half2_rn(a, b); }
   static __device__ __forceinline__ float2 floats(Pair v) { return __half22float2(v); }
   static __device__ __forceinline__ unsigned bits(__half v) { return __half_as_ushort(v); }
@@ -44,6 +45,7 @@ struct Short<__half> {
 template <>
 struct Short<__nv_bfloat16> {
   using Pair = __nv_bfloat162;
+  static constexpr uint32_t ONES = 0x3f803f80u;
   static __device__ __forceinline__ Pair pair(float a, float b) { return __floats2bfloat162_rn(a, b); }
   static __device__ __forceinline__ float2 floats(Pair v) { return __bfloat1622float2(v); }
   static __device__ __forceinline__ unsigned bits(__nv_bfloat16 v) { return __bfloat16_as_ushort(v); }

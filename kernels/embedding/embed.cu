@@ -5,7 +5,7 @@
 //
 // in f32, rounded once. Words, positions and token types of a text encoder are three tables.
 //
-// Entries        embed_f16, embed_f32
+// Entries        embed_f16, embed_bf16, embed_f32
 // table0..3      `size` x n each; those from `tables` on are null
 // rows0..3       m of u32 each, likewise. They lie on the card, where nobody looks at them before: a row
 //                that its table does not have reads nothing, and makes the whole result row NaN.
@@ -80,6 +80,16 @@ extern "C" __global__ void embed_f16(const __half* table0, const __half* table1,
                                      int size3, const __half* gamma, const __half* beta, __half* out, int tables,
                                      int m, int n, float eps, int whole) {
   const Tables<__half> all{
+      {table0, table1, table2, table3}, {rows0, rows1, rows2, rows3}, {size0, size1, size2, size3}, tables};
+  embed(all, gamma, beta, out, m, n, eps, whole);
+}
+extern "C" __global__ void embed_bf16(const __nv_bfloat16* table0, const __nv_bfloat16* table1,
+                                      const __nv_bfloat16* table2, const __nv_bfloat16* table3, const uint32_t* rows0,
+                                      const uint32_t* rows1, const uint32_t* rows2, const uint32_t* rows3, int size0,
+                                      int size1, int size2, int size3, const __nv_bfloat16* gamma,
+                                      const __nv_bfloat16* beta, __nv_bfloat16* out, int tables, int m, int n,
+                                      float eps, int whole) {
+  const Tables<__nv_bfloat16> all{
       {table0, table1, table2, table3}, {rows0, rows1, rows2, rows3}, {size0, size1, size2, size3}, tables};
   embed(all, gamma, beta, out, m, n, eps, whole);
 }

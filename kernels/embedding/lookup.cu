@@ -2,7 +2,7 @@
 //
 //   out[r] = table[ rows[r] ]
 //
-// Entries    lookup_f16, lookup_f32
+// Entries    lookup_f16, lookup_bf16, lookup_f32
 // table      size x n
 // rows       m of u32. They lie on the card, where nobody looks at them before: a row that the table does
 //            not have reads nothing, and its result is NaN.
@@ -41,6 +41,10 @@ __device__ __forceinline__ void lookup(const T* table, const uint32_t* rows, T* 
 
 extern "C" __global__ void lookup_f16(const __half* table, const uint32_t* rows, __half* out, int size, int m, int n,
                                       int whole) {
+  lookup(table, rows, out, size, m, n, whole);
+}
+extern "C" __global__ void lookup_bf16(const __nv_bfloat16* table, const uint32_t* rows, __nv_bfloat16* out, int size,
+                                       int m, int n, int whole) {
   lookup(table, rows, out, size, m, n, whole);
 }
 extern "C" __global__ void lookup_f32(const float* table, const uint32_t* rows, float* out, int size, int m, int n,

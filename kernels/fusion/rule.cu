@@ -10,9 +10,13 @@
 //
 // code         `length` operations
 // sources      one struct Source a source
-// unable       a byte a row, not 0 for one that matches nothing and stands in no match; or null
+// unable       a byte a neighbour, not 0 for a row that stands in no match; or null
+// silent       a byte a row that is run, not 0 for one that matches nothing; or null. The same memory where
+//              rows are one another's neighbours
 // relations    what other programs fired over all rows, for RELATION
-// first, count the rows that are run; `rows` is how many there are
+// first, count the rows that are run
+// rows, apart  how many rows neighbours are of, and not 0 where these are others than those that are run:
+//              then none of them is a row's own
 // fired        what row first + i fired, `counts[i]` from starts[i] on. Where `ordered` is 0 they stand from
 //              i * room on; else `cursor`, 0 at first, hands out the places, and ends as their number
 // room         no row fires more; the host adds it up from the program and the lists
@@ -92,7 +96,8 @@ struct Row {
   Fired* fired;
   uint32_t* marks;
   int rows, lane;
-  uint32_t self;
+  // The row, and which neighbour it is itself.
+  uint32_t self, own;
   uint32_t length = 0;
   int depth = 0;
 
@@ -103,7 +108,7 @@ struct Row {
 
   // Whether neighbour `other` may match the row.
   __device__ __forceinline__ bool able(uint32_t other) const {
-    return other != self && other < static_cast<uint32_t>(rows) && (unable == nullptr || unable[other] == 0);
+    return other != own && other < static_cast<uint32_t>(rows) && (unable == nullptr || unable[other] == 0);
   }
 
   // Appends what the lanes with `fires` bring, in their order.
@@ -364,9 +369,9 @@ __device__ __forceinline__ void finish(const Row& row, const Scratch& work, cons
 
 extern "C" __global__ void __launch_bounds__(WARPS * 32, 4)
 rule_fire(const Op* code, int operations, const Source* sources, const unsigned char* unable,
-          const Relation* relations, Fired* scratch, uint32_t* words, Fired* fired, unsigned long long* starts,
-          uint32_t* counts, unsigned long long* cursor, long long room, int rows, int first, int count, int marks,
-          int keep, int ordered) {
+          const unsigned char* silent, const Relation* relations, Fired* scratch, uint32_t* words, Fired* fired,
+          unsigned long long* starts, uint32_t* counts, unsigned long long* cursor, long long room, int rows,
+          int apart, int first, int count, int marks, int keep, int ordered) {
   DYNAMIC_SHARED(memory);
   int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   long long worker = static_cast<long long>(blockIdx.x) * WARPS + warp;
@@ -375,8 +380,9 @@ rule_fire(const Op* code, int operations, const Source* sources, const unsigned 
   for (long long at = worker; at < count; at += static_cast<long long>(gridDim.x) * WARPS) {
     auto self = static_cast<uint32_t>(first + at);
     Fired* to = ordered != 0 ? work.fired : fired + at * room;
-    Row row{sources, unable, relations, to, reinterpret_cast<uint32_t*>(memory) + warp * marks, rows, lane, self};
-    if (unable == nullptr || unable[self] == 0) row.run(code, operations);
+    uint32_t own = apart != 0 ? NOWHERE : self;
+    Row row{sources, unable, relations, to, reinterpret_cast<uint32_t*>(memory) + warp * marks, rows, lane, self, own};
+    if (silent == nullptr || silent[self] == 0) row.run(code, operations);
     if (ordered != 0) {
       finish(row, work, {fired, starts, counts, cursor}, at, static_cast<uint32_t>(keep));
     } else if (lane == 0) {

@@ -1,196 +1,37 @@
-// sm90_f16_gemm: a matrix product in half precision with f32 accumulators, and its epilogue, for Hopper.
-//
-//   out[m][n] = act( (sum over k of a[m][k] b[n][k]) * scale[n] + bias[n] + residual[m][n] )
-//
-// Entries      sm90_f16_gemm_<M>x<N>: a block computes tiles of M x N
-//              sm90_f16_gemm_split: tiles of 64 x 64; the blocks of a cluster share k among them
-// a            m x k; a map of its lines: boxes of M lines x 64 values, swizzled within 128 bytes
-// b            n x k; boxes of N / cluster lines x 64 values, likewise (split: 64 lines)
-// out          m x n; overlaps nothing that is read. Its map: boxes of 64 lines x 64 columns, swizzled
-//              likewise; used where `store` is BULK alone
-// scale, bias  n values each, or null
-// residual     m x n, or null
-// store        0 (BULK): the copy engine stores the result; lines of out begin at multiples of 16 bytes
-//              1 (PAIRS): registers are stored by pairs
-// activation   a number of pointwise/activation.h
-// Alignment    a and b and each of their lines begin at multiples of 16 bytes, all else at 4; n is even
-// Launch       THREADS of the tile (128 for each 64 rows, and 128 more); clusters of 1 or 2 blocks in x,
-//              any number of clusters (persistent: cluster c computes tiles c, c + clusters, ...). The
-//              blocks of a cluster compute tiles with the same columns, one below the other, and each
-//              copies its share of b to all of them. Dynamic shared memory as gemm::Hopper lays it out
-//              (heuristics_gemm.rs). split: as many clusters as tiles, each of 1 to 8 blocks, at most
-//              ceil(k / 64). m, n, k from 1, sides below 2^31.
-//
-#include "gemm/sm90_product.h"
+// sm90_f16_gemm: a matrix product in half precision with f32 accumulators, and its epilogue, for Hopper: see
+// sm90_gemm.h, which says what the arguments are.
 
-namespace {
+#include "gemm/sm90_gemm.h"
 
-using gemm::Epilogue;
-using gemm::Fragments;
-using hopper::Corner;
-using hopper::Grid;
-using hopper::Ring;
-using hopper::SHARED_MOST;
-
-// The work of one block.
-template <class Tile>
-struct Product : hopper::Output<__half, Tile> {
-  const TensorMap &a, &b;
-  Grid grid;
-  int begin, end, stride, steps;
-  uint32_t rank, blocks;
-
-  // Where a block's tile begins. The tiles of a cluster count as one row of the grid.
-  __device__ __forceinline__ Corner where(int tile) const {
-    Corner at = grid.place(tile);
-    return {(at.row * static_cast<int>(blocks) + static_cast<int>(rank)) * Tile::M, at.column * Tile::N};
-  }
-
-  __device__ __forceinline__ void load(Corner at, int step, unsigned char* to_a, unsigned char* to_b,
-                                       uint64_t* bar) const {
-    int k0 = step * hopper::DEPTH;
-    tensor_load<2>(to_a, a, bar, {k0, at.row});
-    if (blocks == 1) {
-      tensor_load<2>(to_b, b, bar, {k0, at.column});
-    } else {
-      int skip = static_cast<int>(rank) * (Tile::N / 2);
-      tensor_load_multicast<2>(to_b + skip * hopper::LINE, b, bar, {k0, at.column + skip}, hopper::BOTH);
-    }
-  }
-};
-
-template <class Tile>
-__device__ __forceinline__ void product(const TensorMap& a, const TensorMap& b, const TensorMap& out_map,
-                                        const Epilogue<__half>& epilogue, int depth, int store) {
-  DYNAMIC_SHARED(shared);
-  uint32_t blocks = cluster_blocks();
-  const Ring<Tile> ring(shared, shared + Tile::BARRIERS_AT, blocks);
-  if (threadIdx.x == 0) {
-    tensor_prefetch(a);
-    tensor_prefetch(b);
-    if (store == hopper::BULK) tensor_prefetch(out_map);
-  }
-  unsigned halve = blocks - 1;  // clusters have 1 or 2 blocks
-  int high = (epilogue.rows - 1) / Tile::M + 1, steps = (depth - 1) / hopper::DEPTH + 1;
-  Grid grid{((high - 1) >> halve) + 1, (epilogue.columns - 1) / Tile::N + 1};
-  Product<Tile> work{{out_map, epilogue, shared + Tile::PANELS_AT, store}, a, b, grid,
-                     static_cast<int>(blockIdx.x >> halve), grid.rows * grid.columns,
-                     static_cast<int>(gridDim.x >> halve), steps, cluster_rank(), blocks};
-  hopper::run<__half, Tile, Tile::REGISTERS, Tile::SPARED>(ring, work);
-}
-
-// --- Split along k -------------------------------------------------------------------------------
-
-// One tile for a whole cluster, whose blocks take parts of k. Every block leaves its sums in its own
-// shared memory, then finishes some of the rows with the sums of all blocks, in their order: the same
-// result every time.
-using Part = hopper::Tile<64, 64, 5>;
-constexpr int SUMS_LINE = Part::N + 4;  // floats: neighbouring lines begin 4 banks apart
-constexpr int SUMS_AT = Part::RING_BYTES, SUMS_BYTES = Part::M * SUMS_LINE * 4;
-constexpr int PART_BARRIERS_AT = SUMS_AT + SUMS_BYTES;
-static_assert(PART_BARRIERS_AT % 8 == 0, "barriers are aligned to 8");
-static_assert(PART_BARRIERS_AT + Part::BARRIER_BYTES <= SHARED_MOST, "all of it fits a block of Hopper");
-
-// The part of k of one block: a ring of its own, filled by itself.
-struct Portion {
-  const TensorMap &a, &b;
-  Corner at;
-  int first, steps;
-  int begin = 0, end = 1, stride = 1;
-
-  __device__ __forceinline__ Corner where(int) const { return at; }
-  __device__ __forceinline__ void load(Corner, int step, unsigned char* to_a, unsigned char* to_b,
-                                       uint64_t* bar) const {
-    int k0 = (first + step) * hopper::DEPTH;
-    tensor_load<2>(to_a, a, bar, {k0, at.row});
-    tensor_load<2>(to_b, b, bar, {k0, at.column});
-  }
-};
-
-// Finishes every `parts`-th row of a tile, a thread two columns of it. By the 128 threads of a warpgroup.
-__device__ __forceinline__ void add_up(float* sums, const Epilogue<__half>& epilogue, Corner at, uint32_t rank,
-                                       uint32_t parts, unsigned thread) {
-  unsigned column = thread % 32 * 2;
-  for (uint32_t line = rank + thread / 32 * parts; line < Part::M; line += 4 * parts) {
-    float total[4] = {};
-    for (uint32_t from = 0; from < parts; from++) {
-      auto v = load_vector<float2>(cluster_map(sums, from) + line * SUMS_LINE + column);
-      total[0] += v.x, total[1] += v.y;
-    }
-    int row = at.row + static_cast<int>(line), to = at.column + static_cast<int>(column);
-    Epilogue<__half> one = epilogue;
-    one.rows = min(epilogue.rows, row + 1);  // the fragment's second row does not exist
-    const Fragments<__half> fragments{one, 2};
-    fragments.finish(total, row, to);
-    fragments.store(total, row, to);
-  }
-}
-
-__device__ __forceinline__ void split(const TensorMap& a, const TensorMap& b, const Epilogue<__half>& epilogue,
-                                      int depth) {
-  DYNAMIC_SHARED(shared);
-  auto* sums = reinterpret_cast<float*>(shared + SUMS_AT);
-  uint32_t parts = cluster_blocks(), rank = cluster_rank();
-  Grid grid{(epilogue.rows - 1) / Part::M + 1, (epilogue.columns - 1) / Part::N + 1};
-  Corner at = grid.place(static_cast<int>(blockIdx.x / parts));
-  int all = (depth - 1) / hopper::DEPTH + 1, first = static_cast<int>(all * rank / parts);
-  int last = static_cast<int>(all * (rank + 1) / parts);
-  const Portion work{a, b, {at.row * Part::M, at.column * Part::N}, first, last - first};
-  const Ring<Part> ring(shared, shared + PART_BARRIERS_AT, 1);
-
-  ring.open();
-  unsigned warpgroup = threadIdx.x / hopper::WARPGROUP, thread = threadIdx.x % hopper::WARPGROUP, lane = thread % 32;
-  if (warpgroup == 0) {
-    if (thread == 0) hopper::produce(ring, work);
-  } else {
-    float acc[Part::N / 2];
-    hopper::Place<Part::STAGES> at;
-    hopper::multiply<__half, Part>(acc, ring, at, work.steps, 0);
-#pragma unroll
-    for (unsigned i = 0; i < Part::N / 2; i += 2) {
-      unsigned to = (thread / 32 * 16 + lane / 4 + i / 2 % 2 * 8) * SUMS_LINE + i / 4 * 8 + lane % 4 * 2;
-      store_vector(sums + to, make_float2(acc[i], acc[i + 1]));
-    }
-  }
-  cluster_sync();
-  if (warpgroup == 1) add_up(sums, epilogue, work.at, rank, parts, thread);
-  cluster_sync();  // no block ends while another reads its sums
-}
-
-using Tile128x256 = hopper::Hopper<128, 256, 4, 2, 240, 24>;
-using Tile128x192 = hopper::Hopper<128, 192, 4, 3, 240, 24>;
-using Tile128x128 = hopper::Hopper<128, 128, 5, 2, 240, 24>;
-using Tile128x64 = hopper::Hopper<128, 64, 6, 1, 240, 24>;
-
-}  // namespace
+using hopper::Tile128x128, hopper::Tile128x192, hopper::Tile128x256, hopper::Tile128x64;
 
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_gemm_128x256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
                       const __grid_constant__ TensorMap out_map, __half* out, const __half* scale,
                       const __half* bias, const __half* residual, int m, int n, int k, int activation, int store) {
-  product<Tile128x256>(a, b, out_map, {out, scale, bias, residual, m, n, activation}, k, store);
+  hopper::product<__half, Tile128x256>(a, b, out_map, {out, scale, bias, residual, m, n, activation}, k, store);
 }
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_gemm_128x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
                       const __grid_constant__ TensorMap out_map, __half* out, const __half* scale,
                       const __half* bias, const __half* residual, int m, int n, int k, int activation, int store) {
-  product<Tile128x192>(a, b, out_map, {out, scale, bias, residual, m, n, activation}, k, store);
+  hopper::product<__half, Tile128x192>(a, b, out_map, {out, scale, bias, residual, m, n, activation}, k, store);
 }
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_gemm_128x128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
                       const __grid_constant__ TensorMap out_map, __half* out, const __half* scale,
                       const __half* bias, const __half* residual, int m, int n, int k, int activation, int store) {
-  product<Tile128x128>(a, b, out_map, {out, scale, bias, residual, m, n, activation}, k, store);
+  hopper::product<__half, Tile128x128>(a, b, out_map, {out, scale, bias, residual, m, n, activation}, k, store);
 }
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_gemm_128x64(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
                      const __grid_constant__ TensorMap out_map, __half* out, const __half* scale,
                      const __half* bias, const __half* residual, int m, int n, int k, int activation, int store) {
-  product<Tile128x64>(a, b, out_map, {out, scale, bias, residual, m, n, activation}, k, store);
+  hopper::product<__half, Tile128x64>(a, b, out_map, {out, scale, bias, residual, m, n, activation}, k, store);
 }
 extern "C" __global__ void __launch_bounds__(256, 1)
 sm90_f16_gemm_split(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, __half* out,
                     const __half* scale, const __half* bias, const __half* residual, int m, int n, int k,
                     int activation) {
-  split(a, b, {out, scale, bias, residual, m, n, activation}, k);
+  hopper::split<__half>(a, b, {out, scale, bias, residual, m, n, activation}, k);
 }

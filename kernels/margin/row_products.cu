@@ -1,12 +1,12 @@
-// row_products: the products of rows in half precision, in f32: a head's cosines.
+// row_products: the products of rows of 16-bit values, in f32: a head's cosines.
 //
 //   out[r][c] = sum over k of a[r][k] b[c][k]
 //
-// Entries    row_products_f16
+// Entries    row_products_f16, row_products_bf16
 // a          m x k
 // b          n x k
 // out        m x n of f32, overlapping neither
-// a_width, b_width   how many halves of a or b may be read at once: 8 where the matrix and each of its
+// a_width, b_width   how many values of a or b may be read at once: 8 where the matrix and each of its
 //            lines begin at a multiple of 16 bytes, 2 at a multiple of 4, else 1
 // pairs      1 where out is aligned to 8 bytes and n is even, else 0
 // Alignment  that of the element, but for what the widths and `pairs` promise
@@ -14,7 +14,7 @@
 //            side, so that b, which is the classes' and large, is read from memory once; 30 KiB of dynamic
 //            shared memory. m, n from 1, k from 0.
 //
-// The main loop is that of gemm/gemm_f16.cu; a cosine near a margin's border has no bits to lose, so that
+// The main loop is that of gemm/mma_gemm.h; a cosine near a margin's border has no bits to lose, so that
 // the sums are stored as they are.
 
 #include "gemm/tile.h"
@@ -29,19 +29,17 @@ constexpr int STAGE = Left::HALVES + Right::HALVES;
 static_assert(STAGES >= 2, "a tile must be able to land while another is multiplied");
 static_assert(Left::HALVES % tile::VECTOR == 0, "the second operand's tile begins at a multiple of 16 bytes");
 
-}  // namespace
-
-extern "C" __global__ void __launch_bounds__(128)
-row_products_f16(const __half* a, const __half* b, float* out, int m, int n, int k, int a_width, int b_width,
-                 int pairs) {
+template <class T>
+__device__ __forceinline__ void products(const T* a, const T* b, float* out, int m, int n, int k, int a_width,
+                                         int b_width, int pairs) {
   DYNAMIC_SHARED(shared);
-  auto* stages = reinterpret_cast<__half*>(shared);
+  auto* stages = reinterpret_cast<T*>(shared);
   int tiles = (m - 1) / Shape::M + 1, place = static_cast<int>(blockIdx.x);
   int row0 = place % tiles * Shape::M, column0 = place / tiles * Shape::N;
   int steps = k > 0 ? (k - 1) / tile::DEPTH + 1 : 0;
   auto load = [&](int step) {
     if (step < steps) {
-      __half* stage = stages + step % STAGES * STAGE;
+      T* stage = stages + step % STAGES * STAGE;
       Left::load(stage, a, m, k, row0, step, a_width);
       Right::load(stage + Left::HALVES, b, n, k, column0, step, b_width);
     }
@@ -56,7 +54,7 @@ row_products_f16(const __half* a, const __half* b, float* out, int m, int n, int
     cp_async_wait<STAGES - 2>();
     __syncthreads();
     load(step + STAGES - 1);
-    const __half* stage = stages + step % STAGES * STAGE;
+    const T* stage = stages + step % STAGES * STAGE;
     shape.multiply<Left, Right>(acc, stage, stage + Left::HALVES);
   }
   cp_async_wait<0>();
@@ -79,4 +77,17 @@ row_products_f16(const __half* a, const __half* b, float* out, int m, int n, int
       }
     }
   }
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(128)
+row_products_f16(const __half* a, const __half* b, float* out, int m, int n, int k, int a_width, int b_width,
+                 int pairs) {
+  products(a, b, out, m, n, k, a_width, b_width, pairs);
+}
+extern "C" __global__ void __launch_bounds__(128)
+row_products_bf16(const __nv_bfloat16* a, const __nv_bfloat16* b, float* out, int m, int n, int k, int a_width,
+                  int b_width, int pairs) {
+  products(a, b, out, m, n, k, a_width, b_width, pairs);
 }

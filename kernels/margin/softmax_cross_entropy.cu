@@ -5,7 +5,7 @@
 //   grad[m][n]  = (p[m][n] - (n == label[m])) / rows
 //
 // Everything is f32 until it is stored: p - 1 is formed before rounding, since a p near 1 rounded to
-// half precision would leave nothing of the gradient of a row that is nearly right.
+// 16 bits would leave nothing of the gradient of a row that is nearly right.
 //
 // In two launches:
 //   softmax_cross_entropy_<type>   each row's loss to losses[m], and its gradient
@@ -54,6 +54,10 @@ __device__ __forceinline__ void row_loss(const T* x, const uint32_t* labels, flo
 
 extern "C" __global__ void softmax_cross_entropy_f16(const __half* x, const uint32_t* labels, float* losses,
                                                      __half* grad, int rows, int columns) {
+  row_loss(x, labels, losses, grad, rows, columns);
+}
+extern "C" __global__ void softmax_cross_entropy_bf16(const __nv_bfloat16* x, const uint32_t* labels, float* losses,
+                                                      __nv_bfloat16* grad, int rows, int columns) {
   row_loss(x, labels, losses, grad, rows, columns);
 }
 extern "C" __global__ void softmax_cross_entropy_f32(const float* x, const uint32_t* labels, float* losses,

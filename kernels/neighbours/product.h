@@ -25,12 +25,18 @@ struct Product {
   // may pass barriers. Ends with a barrier.
   template <class Each>
   __device__ __forceinline__ void run(const Shape& shape, int first, int last, Each each) const {
+    run(shape, first, last, [](int t) { return t; }, each);
+  }
+
+  // The same where number t stands for the gallery's tile where(t).
+  template <class Where, class Each>
+  __device__ __forceinline__ void run(const Shape& shape, int first, int last, Where where, Each each) const {
     int steps = depth / tile::DEPTH, load_tile = first, load_step = 0, stage = 0;
     auto load = [&](int into) {
       if (load_tile < last) {
         __half* to = stages + into * STAGE;
         Left::load(to, queries, query_rows, depth, row0, load_step, tile::VECTOR);
-        Right::load(to + Left::HALVES, gallery, gallery_rows, depth, load_tile * Shape::N, load_step, tile::VECTOR);
+        Right::load(to + Left::HALVES, gallery, gallery_rows, depth, where(load_tile) * Shape::N, load_step, tile::VECTOR);
       }
       cp_async_commit();
       if (++load_step == steps) {

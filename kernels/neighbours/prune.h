@@ -7,13 +7,15 @@ namespace prune {
 
 using selection::Candidate;
 
-constexpr int CAPACITY = 256, EACH = CAPACITY / 32;
+constexpr int CAPACITY = 256;
 constexpr uint32_t OVERFLOW = 0xffffffffu;  // in place of a count: the candidates did not fit
 
 // Drops the candidates of a row that are out of reach, and says how many are left and which threshold
-// they reach. By a whole warp; there are more than k candidates.
+// they reach. By a whole warp; there are more than k candidates, and at most PLACES.
+template <int PLACES = CAPACITY>
 __device__ __forceinline__ int candidates(Candidate* buffer, int count, int k, float slack, float floor,
                                           float* threshold, int lane) {
+  constexpr int EACH = PLACES / 32;
   uint32_t keys[EACH];
 #pragma unroll
   for (int i = 0; i < EACH; i++) {

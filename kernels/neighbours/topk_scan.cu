@@ -37,6 +37,8 @@
 //             any threshold.
 //   norms     rows of f64
 //   bad       the lowest row with a NaN or an infinity; all ones before
+//   order_step   line p of `unit` is of row p * order_step modulo rows: 1 for the rows' own order, or a
+//             number that has no common divisor with rows (wave.h)
 //   Launch    blocks of a multiple of 32 threads, one warp a row
 // topk_scan
 //   queries, gallery   unit rows: query_rows x depth, gallery_rows x depth
@@ -47,52 +49,20 @@
 
 #include "neighbours/exact.h"
 #include "neighbours/product.h"
-#include "neighbours/selection.h"
+#include "neighbours/prune.h"
+#include "neighbours/wave.h"
 
 namespace {
 
+using prune::CAPACITY;
+using prune::OVERFLOW;
 using selection::Candidate;
 using Shape = tile::Shape<128, 128, 2, 4>;
 using Product = product::Product<Shape, 3>;
 
-constexpr int CAPACITY = 256, EACH = CAPACITY / 32, WARPS = Shape::THREADS / 32;
-constexpr uint32_t OVERFLOW = 0xffffffffu;
+constexpr int WARPS = Shape::THREADS / 32;
 static_assert(CAPACITY >= 2 * Shape::N, "a pruned buffer of at most CAPACITY - N takes a whole tile more");
 static_assert(Product::BYTES + 8 * Shape::M <= 96 << 10, "all of it fits every card from Ampere on");
-
-// Drops the candidates of a row that are out of reach, raises its threshold, and says how many are
-// left. By a whole warp; there are more than k candidates.
-__device__ __forceinline__ int prune(Candidate* candidates, int count, int k, float slack, float floor,
-                                     float* threshold, int lane) {
-  uint32_t keys[EACH];
-#pragma unroll
-  for (int i = 0; i < EACH; i++) {
-    int at = i * 32 + lane;
-    keys[i] = at < count ? selection::key_of(selection::score_of(load_vector<Candidate>(candidates + at))) : 0u;
-  }
-  uint32_t kth = selection::kth_largest(k, [&](uint32_t least) {
-    int reached = 0;
-#pragma unroll
-    for (int i = 0; i < EACH; i++) reached += keys[i] >= least ? 1 : 0;
-    return reached;
-  });
-  float least = fmaxf(selection::of_key(kth) - slack, floor);
-  int kept = 0;
-#pragma unroll
-  for (int i = 0; i < EACH; i++) {
-    bool keep = keys[i] != 0u && selection::of_key(keys[i]) >= least;
-    uint32_t row = keep ? candidates[i * 32 + lane].y : 0u;
-    unsigned keepers = __ballot_sync(FULL_WARP, keep);
-    __syncwarp();  // all lanes have read before one writes, and what is written was read before
-    if (keep) {
-      int to = kept + __popc(keepers & ((1u << lane) - 1u));
-      store_vector(candidates + to, make_uint2(__float_as_uint(selection::of_key(keys[i])), row));
-    }
-    kept += __popc(keepers);
-  }
-  if (lane == 0) *threshold = least;
-  return kept;
-}
 
 __device__ __forceinline__ void scan(const __half* queries, const __half* gallery, Candidate* candidates,
                                      uint32_t* counts, int query_rows, int gallery_rows, int depth, int k, float slack,
@@ -138,12 +108,13 @@ __device__ __forceinline__ void scan(const __half* queries, const __half* galler
     for (int row = warp; row < Shape::M; row += WARPS) {
       auto count = static_cast<int>(found[row]);
       if (found[row] == OVERFLOW || count <= CAPACITY - Shape::N) continue;
-      int kept = prune(buffer(row), count, k, slack, floor, &thresholds[row], shape.lane);
+      float least;
+      int kept = prune::candidates(buffer(row), count, k, slack, floor, &least, shape.lane);
       __syncwarp();
       if (shape.lane == 0) {
         bool fits = kept <= CAPACITY - Shape::N;
         found[row] = fits ? static_cast<uint32_t>(kept) : OVERFLOW;
-        if (!fits) thresholds[row] = INFINITY;
+        thresholds[row] = fits ? least : INFINITY;
       }
     }
   });
@@ -152,11 +123,12 @@ __device__ __forceinline__ void scan(const __half* queries, const __half* galler
   }
 }
 
-__device__ __forceinline__ void prepare(const float* x, __half* unit, double* norms, uint32_t* bad, int rows, int dims,
-                                        int depth) {
+__device__ __forceinline__ void prepare(const float* x, __half* unit, double* norms, uint32_t* bad, wave::Order order,
+                                        int dims, int depth) {
   int lane = static_cast<int>(threadIdx.x) % 32, warps = static_cast<int>(blockDim.x) / 32;
-  long long row = static_cast<long long>(blockIdx.x) * warps + threadIdx.x / 32;
-  if (row >= rows) return;  // whole warps leave, and none meets another
+  long long at = static_cast<long long>(blockIdx.x) * warps + threadIdx.x / 32;
+  if (at >= order.rows) return;  // whole warps leave, and none meets another
+  long long row = order.row_at(static_cast<int>(at));
   const float* from = x + row * dims;
   double norm = exact::dot(from, from, dims, lane);
   // A sum of squares of finite f32 is far below this; a NaN is not.
@@ -165,7 +137,7 @@ __device__ __forceinline__ void prepare(const float* x, __half* unit, double* no
   for (int c = lane; c < depth; c += 32) {
     __half half = __ushort_as_half(inverse > 0.0 ? 0 : 0x7fff);
     if (inverse > 0.0 && c < dims) half = __float2half_rn(static_cast<float>(static_cast<double>(from[c]) * inverse));
-    unit[row * depth + c] = half;
+    unit[at * depth + c] = half;
   }
   if (lane == 0) {
     norms[row] = norm;
@@ -176,8 +148,8 @@ __device__ __forceinline__ void prepare(const float* x, __half* unit, double* no
 }  // namespace
 
 extern "C" __global__ void topk_prepare(const float* x, __half* unit, double* norms, uint32_t* bad, int rows, int dims,
-                                        int depth) {
-  prepare(x, unit, norms, bad, rows, dims, depth);
+                                        int depth, int order_step) {
+  prepare(x, unit, norms, bad, {rows, order_step}, dims, depth);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)

@@ -5,7 +5,7 @@
 // the variance being the biased one, everything in f32 and rounded once. A row with a NaN or an infinity
 // gives NaN throughout.
 //
-// Entries      layer_norm_f16, layer_norm_f32
+// Entries      layer_norm_f16, layer_norm_bf16, layer_norm_f32
 // x, out       rows x n; out does not overlap x
 // gamma, beta  n values each
 // whole        1 where all four are aligned to 16 bytes, n is a multiple of 16 bytes and at most 1,024, else 0
@@ -41,6 +41,11 @@ __device__ __forceinline__ void layer_norm(const T* x, const T* gamma, const T* 
 
 extern "C" __global__ void layer_norm_f16(const __half* x, const __half* gamma, const __half* beta, __half* out,
                                           int rows, int n, float eps, int whole) {
+  layer_norm(x, gamma, beta, out, rows, n, eps, whole);
+}
+extern "C" __global__ void layer_norm_bf16(const __nv_bfloat16* x, const __nv_bfloat16* gamma,
+                                           const __nv_bfloat16* beta, __nv_bfloat16* out, int rows, int n, float eps,
+                                           int whole) {
   layer_norm(x, gamma, beta, out, rows, n, eps, whole);
 }
 extern "C" __global__ void layer_norm_f32(const float* x, const float* gamma, const float* beta, float* out, int rows,

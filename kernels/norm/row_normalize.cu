@@ -9,7 +9,7 @@
 // that brings its largest element near 1: so no row overflows or vanishes, and f32's own range is the
 // only bound. An inverse over f32's largest number (norms below 2.9e-39) is given as that number.
 //
-// Entries   row_normalize_<in>_<out> for in, out of {f32, f16}
+// Entries   row_normalize_<in>_<out> for in, out of {f32, f16}, and row_normalize_bf16_bf16
 // x         rows x dims, row r at x + r * x_stride
 // unit      rows x unit_stride, row r at unit + r * unit_stride; unit_stride >= dims; not overlapping x
 // inverse   rows, or null
@@ -17,16 +17,10 @@
 // Launch    blocks of any multiple of 32 threads, one warp a row; grid ceil(rows / warps of a block);
 //           no shared memory. `rows` may be 0 only if nothing is launched.
 
-#include "common/device.h"
+#include "common/number.h"
 #include "common/reduce.h"
 
 namespace {
-
-__device__ __forceinline__ float to_float(float v) { return v; }
-__device__ __forceinline__ float to_float(__half v) { return __half2float(v); }
-
-__device__ __forceinline__ void put(float* to, float v) { *to = v; }
-__device__ __forceinline__ void put(__half* to, float v) { *to = __float2half_rn(v); }
 
 constexpr float LARGEST = 3.402823466e+38f;
 constexpr unsigned NOT_A_NUMBER = 0x7fffffffu;
@@ -63,7 +57,7 @@ __device__ __forceinline__ void normalize(const In* x, Out* unit, float* inverse
   float reciprocal = sum == 0.0f ? 0.0f : sum <= LARGEST ? 1.0f / sqrtf(sum) : __uint_as_float(NOT_A_NUMBER);
 
   for (int c = lane; c < unit_stride; c += 32) {
-    put(to + c, c < dims ? to_float(from[c]) * scale * reciprocal : 0.0f);
+    put_float(to + c, c < dims ? to_float(from[c]) * scale * reciprocal : 0.0f);
   }
   if (inverse != nullptr && lane == 0) {
     float whole = scale * reciprocal;
@@ -90,5 +84,10 @@ extern "C" __global__ void row_normalize_f16_f32(const __half* x, float* unit, f
 
 extern "C" __global__ void row_normalize_f16_f16(const __half* x, __half* unit, float* inverse, int rows, int dims,
                                                  int x_stride, int unit_stride) {
+  normalize(x, unit, inverse, rows, dims, x_stride, unit_stride);
+}
+
+extern "C" __global__ void row_normalize_bf16_bf16(const __nv_bfloat16* x, __nv_bfloat16* unit, float* inverse,
+                                                   int rows, int dims, int x_stride, int unit_stride) {
   normalize(x, unit, inverse, rows, dims, x_stride, unit_stride);
 }

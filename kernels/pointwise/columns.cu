@@ -60,6 +60,9 @@ __device__ __forceinline__ void finish(const float* partial, T* out, int columns
 extern "C" __global__ void column_sum_f16(const __half* x, float* partial, int rows, int columns) {
   sum(partial, rows, columns, [=](long long i) { return to_float(x[i]); });
 }
+extern "C" __global__ void column_sum_bf16(const __nv_bfloat16* x, float* partial, int rows, int columns) {
+  sum(partial, rows, columns, [=](long long i) { return to_float(x[i]); });
+}
 extern "C" __global__ void column_sum_f32(const float* x, float* partial, int rows, int columns) {
   sum(partial, rows, columns, [=](long long i) { return x[i]; });
 }
@@ -67,11 +70,18 @@ extern "C" __global__ void column_sum_f32(const float* x, float* partial, int ro
 extern "C" __global__ void column_dot_f16(const __half* x, const __half* y, float* partial, int rows, int columns) {
   sum(partial, rows, columns, [=](long long i) { return to_float(x[i]) * to_float(y[i]); });
 }
+extern "C" __global__ void column_dot_bf16(const __nv_bfloat16* x, const __nv_bfloat16* y, float* partial, int rows,
+                                           int columns) {
+  sum(partial, rows, columns, [=](long long i) { return to_float(x[i]) * to_float(y[i]); });
+}
 extern "C" __global__ void column_dot_f32(const float* x, const float* y, float* partial, int rows, int columns) {
   sum(partial, rows, columns, [=](long long i) { return x[i] * y[i]; });
 }
 
 extern "C" __global__ void column_finish_f16(const float* partial, __half* out, int columns, int chunks) {
+  finish(partial, out, columns, chunks);
+}
+extern "C" __global__ void column_finish_bf16(const float* partial, __nv_bfloat16* out, int columns, int chunks) {
   finish(partial, out, columns, chunks);
 }
 extern "C" __global__ void column_finish_f32(const float* partial, float* out, int columns, int chunks) {

@@ -6,7 +6,7 @@
 //   activation       out[i] = act(x[i])
 //   activation_grad  out[i] = act'(x[i]) * y[i]
 //
-// Entries     <operation>_<type> for type in {f16, f32}; computed in f32, rounded once.
+// Entries     <operation>_<type> for type in {f16, bf16, f32}; computed in f32, rounded once.
 // x, out      `count` elements; out overlaps nothing that is read
 // y           `columns` elements for scale and bias, else `count`; activation has none
 // activation  a number of pointwise/activation.h
@@ -75,6 +75,10 @@ extern "C" __global__ void scale_f16(__half* out, const __half* x, const __half*
                                      int whole) {
   scale(out, x, y, count, columns, whole);
 }
+extern "C" __global__ void scale_bf16(__nv_bfloat16* out, const __nv_bfloat16* x, const __nv_bfloat16* y,
+                                      long long count, int columns, int whole) {
+  scale(out, x, y, count, columns, whole);
+}
 extern "C" __global__ void scale_f32(float* out, const float* x, const float* y, long long count, int columns,
                                      int whole) {
   scale(out, x, y, count, columns, whole);
@@ -82,6 +86,10 @@ extern "C" __global__ void scale_f32(float* out, const float* x, const float* y,
 
 extern "C" __global__ void bias_f16(__half* out, const __half* x, const __half* y, long long count, int columns,
                                     int whole) {
+  bias(out, x, y, count, columns, whole);
+}
+extern "C" __global__ void bias_bf16(__nv_bfloat16* out, const __nv_bfloat16* x, const __nv_bfloat16* y,
+                                     long long count, int columns, int whole) {
   bias(out, x, y, count, columns, whole);
 }
 extern "C" __global__ void bias_f32(float* out, const float* x, const float* y, long long count, int columns,
@@ -92,11 +100,19 @@ extern "C" __global__ void bias_f32(float* out, const float* x, const float* y, 
 extern "C" __global__ void add_f16(__half* out, const __half* x, const __half* y, long long count, int whole) {
   add(out, x, y, count, whole);
 }
+extern "C" __global__ void add_bf16(__nv_bfloat16* out, const __nv_bfloat16* x, const __nv_bfloat16* y,
+                                    long long count, int whole) {
+  add(out, x, y, count, whole);
+}
 extern "C" __global__ void add_f32(float* out, const float* x, const float* y, long long count, int whole) {
   add(out, x, y, count, whole);
 }
 
 extern "C" __global__ void activation_f16(__half* out, const __half* x, long long count, int activation, int whole) {
+  activate(out, x, count, activation, whole);
+}
+extern "C" __global__ void activation_bf16(__nv_bfloat16* out, const __nv_bfloat16* x, long long count,
+                                           int activation, int whole) {
   activate(out, x, count, activation, whole);
 }
 extern "C" __global__ void activation_f32(float* out, const float* x, long long count, int activation, int whole) {
@@ -105,6 +121,10 @@ extern "C" __global__ void activation_f32(float* out, const float* x, long long 
 
 extern "C" __global__ void activation_grad_f16(__half* out, const __half* x, const __half* y, long long count,
                                                int activation, int whole) {
+  activate_grad(out, x, y, count, activation, whole);
+}
+extern "C" __global__ void activation_grad_bf16(__nv_bfloat16* out, const __nv_bfloat16* x, const __nv_bfloat16* y,
+                                                long long count, int activation, int whole) {
   activate_grad(out, x, y, count, activation, whole);
 }
 extern "C" __global__ void activation_grad_f32(float* out, const float* x, const float* y, long long count,

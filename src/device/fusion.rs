@@ -45,6 +45,13 @@ impl CardLists {
     pub fn width(&self) -> usize {
         self.width
     }
+
+    /// Bytes of the device's memory.
+    pub fn bytes(&self) -> u64 {
+        let starts = self.starts.as_ref().map_or(0, |starts| starts.bytes());
+        let parts = [&self.rows, &self.scores, &self.counts].map(|part| part.bytes());
+        (parts.iter().sum::<usize>() + starts) as u64
+    }
 }
 
 /// Sparse rows in a device's memory. Unlike those of a [`Csr`](crate::tensor::Csr), one row's values need
@@ -78,6 +85,17 @@ impl CardRows {
         match self {
             CardRows::Dense(x) => [0, 1].map(|d| x.desc.dims.get(d).copied().unwrap_or(1)),
             CardRows::Sparse(x) => [x.rows, x.dims],
+        }
+    }
+
+    /// Bytes of the device's memory.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            CardRows::Dense(x) => x.desc.bytes() as u64,
+            CardRows::Sparse(x) => {
+                let parts = [&x.starts, &x.counts, &x.columns, &x.values];
+                parts.map(|part| part.bytes()).iter().sum::<usize>() as u64
+            }
         }
     }
 }
@@ -223,7 +241,8 @@ pub trait Fusion: Send + Sync {
     /// Gives rows back.
     fn rows_to_host(&self, rows: &CardRows, stream: Stream) -> Result<Rows>;
 
-    /// As [`Device::topk_dense`](super::Device::topk_dense), of dense rows, with lists that stay.
+    /// As [`Device::topk_dense`](super::Device::topk_dense), of dense rows, with lists that stay: of 64
+    /// neighbours at most.
     fn near(
         &self,
         queries: &CardRows,
@@ -257,6 +276,18 @@ pub trait Fusion: Send + Sync {
         rule: &RuleProgram,
         sources: &[&CardLists],
         unable: Option<&[bool]>,
+        cap: usize,
+        stream: Stream,
+    ) -> Result<FiredRows>;
+
+    /// As [`Fusion::fire`], of queries that are answered from a gallery: each source has a list a query, of
+    /// rows of the gallery, and no relation runs. `unable` marks queries and rows of the gallery; there is
+    /// evidence for at most `cap` of these a query.
+    fn fire_against(
+        &self,
+        rule: &RuleProgram,
+        sources: &[&CardLists],
+        unable: [&[bool]; 2],
         cap: usize,
         stream: Stream,
     ) -> Result<FiredRows>;

@@ -81,7 +81,7 @@ impl ImageFolder {
     }
 
     /// The bytes of `real`, which [`ImageFolder::resolve`] gave for `name`.
-    pub(super) fn read_resolved(&self, name: &str, real: &Path) -> Result<Vec<u8>> {
+    pub(crate) fn read_resolved(&self, name: &str, real: &Path) -> Result<Vec<u8>> {
         read_regular(real).map_err(|e| e.path(self.named(name)))
     }
 

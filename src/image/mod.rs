@@ -15,6 +15,7 @@
 //! promise a hundred gigabytes, half the file may be missing, and a decoder may panic: each of
 //! these is one [`crate::Error`], and nothing else happens.
 
+mod colours;
 mod dct;
 mod decode;
 mod filter;
@@ -35,6 +36,7 @@ mod unique;
 mod weigh;
 mod wide;
 
+pub use colours::{COLOUR_DIMS, Share, descriptor, palette};
 pub use decode::{Decoded, decode};
 pub use filter::Filter;
 pub use folder::ImageFolder;

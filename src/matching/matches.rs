@@ -181,11 +181,29 @@ impl Matches {
     /// [`Matches::firings`].
     pub(super) fn push_ordered(&mut self, row: u32, fired: &[Firing]) {
         self.matches.push(Match::itself(row));
+        self.push_others(fired);
+    }
+
+    /// As [`Matches::push_ordered`], of a row that is not among its own matches.
+    fn push_others(&mut self, fired: &[Firing]) {
         self.matches
             .extend(fired.chunk_by(|a, b| a.row == b.row).map(|pair| pair[0]));
         self.firings.extend_from_slice(fired);
         self.offsets.push(self.matches.len());
         self.firing_offsets.push(self.firings.len());
+    }
+
+    /// Matches from each row's evidence, in the order of [`Matches::firings`]; `itself`: a row is the first of
+    /// its own.
+    pub(crate) fn of_fired(rows: impl Iterator<Item = Vec<Firing>>, itself: bool) -> Matches {
+        let mut all = Matches::default();
+        for fired in rows {
+            match itself {
+                true => all.push_ordered(all.len() as u32, &fired),
+                false => all.push_others(&fired),
+            }
+        }
+        all
     }
 
     /// Appends the rows of `next`.

@@ -5,12 +5,15 @@
 //! titles, or both: their neighbours join the sweep. [`embed_images`] and [`embed_titles`] make an
 //! encoder's vectors of listings.
 
+pub mod catalogue;
 mod embed;
 mod encoder;
 mod file;
 mod hashes;
 mod job;
+mod pair;
 mod program;
+mod published;
 mod run;
 mod spec;
 mod stages;
@@ -23,9 +26,12 @@ pub mod work;
 
 pub use embed::{Embedded, ImageWork, embed_images, embed_images_into};
 pub use encoder::{EncoderSpec, Framing, OpenEncoder};
+use file::near;
 pub use file::{KEYWORDS, rule_from_text, rule_to_text};
 pub use job::{Given, Job, Outcome, Side};
+pub use pair::{DEFAULT_PAIRS, PAIR_TENSORS, PairSpec};
 pub use program::program;
+pub use published::{Published, PublishedWeights};
 pub use run::{Run, run};
 pub use spec::{Of, Recipe, Space, Step, Tuned, tfidf_options};
 pub use stages::{Clock, Quiet, Stage, Watch};

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::{EncoderSpec, TextSpec};
+use super::{EncoderSpec, PairSpec, Published, TextSpec};
 use crate::limits::MAX_MATCHES;
 use crate::matching::Rule;
 use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
+use crate::text::clean::CleanStep;
 use crate::text::tfidf::{StopWords, TfidfOptions};
+use crate::text::word2vec::Word2VecOptions;
 
 /// A pipeline from listings to matches.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Recipe {
     pub fusion: Rule,
     /// What the thresholds were chosen on, when that is known.
     pub tuned: Option<Tuned>,
+    /// What was published of it.
+    pub published: Option<Published>,
 }
 
 /// What thresholds were chosen on; thresholds depend on the number of listings.
@@ -46,8 +50,13 @@ pub struct Space {
     pub name: String,
     /// Where its rows come from.
     pub of: Of,
+    /// What is done to titles first, in this order; for spaces of titles alone.
+    pub clean: Vec<CleanStep>,
     /// What is done to them, in this order.
     pub refine: Vec<Step>,
+    /// The rows are compared as they stand, and their distance is the Euclidean one divided by this; else they
+    /// are of unit length, and it is the cosine one.
+    pub euclidean: Option<f64>,
 }
 
 /// Where a space's rows come from.
@@ -61,6 +70,21 @@ pub enum Of {
         options: TfidfOptions,
         /// Turn literal `\xNN` escapes into text first.
         decode_escapes: bool,
+    },
+    /// word2vec: the sums of the titles' words' vectors, learnt from the titles or read from a file.
+    Word2Vec {
+        /// How they are learnt, or the file.
+        options: Word2VecOptions,
+        /// Turn literal `\xNN` escapes into text first.
+        decode_escapes: bool,
+    },
+    /// The colours of the images: [`descriptor`](crate::image::descriptor)s of their
+    /// [`palette`](crate::image::palette)s.
+    Colours {
+        /// How many colours a palette has.
+        clusters: usize,
+        /// What the starts of k-means are drawn by.
+        seed: u64,
     },
     /// An encoder of images: dense unit rows.
     Image {
@@ -91,6 +115,14 @@ pub enum Of {
         /// How the similarities become one.
         by: Fuse,
     },
+    /// The probability that a classifier gives to each pair, by the difference of the two listings' vectors
+    /// in other spaces, each of unit length, side by side. It has no rows of its own.
+    Pair {
+        /// Places of the spaces in [`Recipe::spaces`].
+        spaces: Vec<usize>,
+        /// The classifier.
+        classifier: PairSpec,
+    },
 }
 
 /// A change of a space's rows by their own neighbourhoods. Each step searches the rows as the step before
@@ -109,13 +141,39 @@ pub enum Step {
     },
 }
 
+impl Of {
+    /// Whether the rows are made of titles, which can be cleaned first.
+    pub fn reads_titles(&self) -> bool {
+        matches!(
+            self,
+            Of::Tfidf { .. } | Of::Word2Vec { .. } | Of::Text { .. }
+        )
+    }
+
+    /// Whether the rows are learnt from all listings, so that some of them have other rows alone.
+    pub fn is_learnt(&self) -> bool {
+        match self {
+            Of::Tfidf { .. } => true,
+            Of::Word2Vec { options, .. } => options.vectors.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether there are pairs' scores and no rows.
+    pub fn is_scores(&self) -> bool {
+        matches!(self, Of::Fused { .. } | Of::Pair { .. })
+    }
+}
+
 impl Space {
     /// A space that nothing refines.
     pub fn new(name: &str, of: Of) -> Self {
         Space {
             name: name.to_string(),
             of,
+            clean: Vec::new(),
             refine: Vec::new(),
+            euclidean: None,
         }
     }
 }
@@ -145,6 +203,7 @@ impl Recipe {
             fusion: Rule::default_fusion(0, 1, image, title),
             spaces,
             tuned: None,
+            published: None,
         }
     }
 }

@@ -12,6 +12,10 @@ pub trait Watch: Sync {
     fn reached(&self, done: usize);
     /// The stage has ended.
     fn end(&self);
+    /// Something that is worth knowing before the next stage begins.
+    fn tell(&self, line: &str) {
+        let _ = line;
+    }
     /// Stage `name` is not run, since what it made in an earlier run is still good.
     fn reused(&self, name: &str) {
         let _ = name;
@@ -45,6 +49,10 @@ impl Watch for Of<'_> {
 
     fn end(&self) {
         self.watch.end();
+    }
+
+    fn tell(&self, line: &str) {
+        self.watch.tell(line);
     }
 
     fn reused(&self, name: &str) {

@@ -1,7 +1,7 @@
 //! Rules on a card.
 
 use super::program::program;
-use crate::device::{Device, Fired, Stream, SweepSteps};
+use crate::device::{Device, Fired, FiredRows, Stream, SweepSteps};
 use crate::error::{Kind, Result};
 use crate::lists::Lists;
 use crate::matching::{Firing, Rule, Steps, Sweeper};
@@ -30,12 +30,7 @@ impl Sweeper for OnCard<'_> {
             Err(e) if e.kind() == Kind::Unsupported => return Ok(false),
             fired => fired?,
         };
-        let mut firings: Vec<Firing> = Vec::new();
-        for i in 0..fired.len() {
-            firings.clear();
-            firings.extend(fired.row(i).iter().map(|&f| firing(f)));
-            row(&firings);
-        }
+        firings(&fired).for_each(|fired| row(&fired));
         Ok(true)
     }
 
@@ -59,6 +54,12 @@ impl Sweeper for OnCard<'_> {
             .map(|row| row.into_iter().map(firing).collect())
             .collect())
     }
+}
+
+/// What a card fired, row by row.
+pub(super) fn firings(fired: &FiredRows) -> impl Iterator<Item = Vec<Firing>> + '_ {
+    let row = |i| fired.row(i).iter().map(|&f| firing(f)).collect();
+    (0..fired.len()).map(row)
 }
 
 fn firing(f: Fired) -> Firing {

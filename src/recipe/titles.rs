@@ -9,7 +9,7 @@ use super::work::Collect;
 use crate::embed::{EncodeTitles, Failure, Sink, TitleFlow, Window, stream_titles_into};
 use crate::error::{Error, Result};
 use crate::listings::{Listing, Listings, Reject, TITLE};
-use crate::text::clean;
+use crate::text::clean::{self, CleanStep};
 
 /// How listings' titles become vectors.
 pub struct TitleWork<'a> {
@@ -17,6 +17,8 @@ pub struct TitleWork<'a> {
     pub encoder: &'a dyn EncodeTitles,
     /// Turn literal `\xNN` escapes into text first.
     pub decode_escapes: bool,
+    /// What is done to titles then, in this order.
+    pub clean: &'a [CleanStep],
     /// Leave the vectors at the length that they come with.
     pub raw: bool,
     /// The largest value that the rows can hold; 65,504 for float16.
@@ -31,6 +33,7 @@ impl<'a> TitleWork<'a> {
         TitleWork {
             encoder,
             decode_escapes: false,
+            clean: &[],
             raw: false,
             ceiling: f32::MAX,
             window: Window::default(),
@@ -129,7 +132,7 @@ pub fn embed_titles_into(
     let decoded: Vec<Option<Cow<str>>> = listings
         .items
         .iter()
-        .map(|l| title(l, work.decode_escapes))
+        .map(|l| title(l, work.decode_escapes, work.clean))
         .collect();
     let unique = Unique::of(&decoded);
     let skip = into.resumed();
@@ -166,13 +169,20 @@ pub fn embed_titles_into(
 /// What may help a title whose vector is of no use.
 const MEND: &str = "change the title, or leave it out";
 
-/// A listing's title, if it says anything.
-fn title(listing: &Listing, decode_escapes: bool) -> Option<Cow<'_, str>> {
+/// A listing's title as it is read, if it says anything: decoded where that is asked for, then cleaned.
+fn title<'a>(
+    listing: &'a Listing,
+    decode_escapes: bool,
+    steps: &[CleanStep],
+) -> Option<Cow<'a, str>> {
     let title = listing.title.as_deref().filter(|_| !listing.rejected)?;
-    let title = match decode_escapes && title.contains("\\x") {
+    let mut title = match decode_escapes && title.contains("\\x") {
         true => Cow::Owned(clean::decode_escapes(title)),
         false => Cow::Borrowed(title),
     };
+    if !steps.is_empty() {
+        title = Cow::Owned(clean::clean(&title, steps).into_owned());
+    }
     (!title.trim().is_empty()).then_some(title)
 }
 

@@ -6,6 +6,24 @@ use crate::error::{Kind, Result};
 use crate::lists::Lists;
 use crate::tensor::Rows;
 
+impl From<&Expand> for Mixing {
+    fn from(e: &Expand) -> Self {
+        Mixing::Expand {
+            most: e.k.saturating_sub(1),
+            alpha: e.alpha,
+        }
+    }
+}
+
+impl From<&Blend> for Mixing {
+    fn from(b: &Blend) -> Self {
+        Mixing::Blend {
+            distance: b.distance,
+            min2: b.min2,
+        }
+    }
+}
+
 /// [`expand`](super::expand), or with a gallery [`expand_against`](super::expand_against), on `device`.
 /// The rows are the same to the bit wherever they are computed.
 ///
@@ -26,11 +44,7 @@ pub fn expand_on(
         return host();
     }
     e.check()?;
-    let how = Mixing::Expand {
-        most: e.k - 1,
-        alpha: e.alpha,
-    };
-    or_host(mix(device, rows, gallery, lists, &how), host)
+    or_host(mix(device, rows, gallery, lists, &Mixing::from(e)), host)
 }
 
 /// [`blend`](super::blend), or with a gallery [`blend_against`](super::blend_against), on `device`. The rows
@@ -53,11 +67,7 @@ pub fn blend_on(
         return host();
     }
     b.check()?;
-    let how = Mixing::Blend {
-        distance: b.distance,
-        min2: b.min2,
-    };
-    or_host(mix(device, rows, gallery, lists, &how), host)
+    or_host(mix(device, rows, gallery, lists, &Mixing::from(b)), host)
 }
 
 /// [`concat`](super::concat) on `device`. The rows are the same to the bit wherever they are computed.
@@ -99,12 +109,8 @@ pub fn blend_stages_kept(
     let card = device.fusion()?;
     let mut kept = card.rows(rows, Stream::DEFAULT)?;
     for b in stages {
-        let how = Mixing::Blend {
-            distance: b.distance,
-            min2: b.min2,
-        };
         let lists = card.near(&kept, None, k, min_score, Stream::DEFAULT)?;
-        kept = card.mix(&kept, None, &lists, &how, Stream::DEFAULT)?;
+        kept = card.mix(&kept, None, &lists, &Mixing::from(b), Stream::DEFAULT)?;
     }
     card.rows_to_host(&kept, Stream::DEFAULT)
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod catalogue;
 mod demo;
 mod embed;
 mod matching;

@@ -4,9 +4,9 @@ use std::process::{Command, Stdio};
 
 use crate::tools::{Bench, SMALL};
 
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
     "match", "embed", "tfidf", "search", "evaluate", "tune", "synth", "split", "info", "demo",
-    "bench",
+    "bench", "recipes",
 ];
 
 #[test]

@@ -11,7 +11,10 @@ use doppel::device::{
 use doppel::error::Kind;
 use doppel::lists::Lists;
 
-use crate::harness::{cards, compare, inputs, light, run, run_at, simulated_driver, thin, values};
+use crate::harness::{
+    FLOATS, SHORTS, cards, compare, inputs, light, rounding, run, run_at, simulated_driver, thin,
+    values,
+};
 
 const BARE: Op = gemm(false, true, Epilogue::BARE);
 
@@ -53,11 +56,13 @@ fn buffers_need_no_more_than_the_alignment_of_an_element() {
                 let a = if trans_a { [k, m] } else { [m, k] };
                 let b = if trans_b { [n, k] } else { [k, n] };
                 let dims: [&[usize]; 5] = [&a, &b, &[n], &[n], &[m, n]];
-                let descs = dims.map(|d| Desc::new(d, DType::F16));
-                check(&gemm(trans_a, trans_b, epilogue), &inputs(&descs, 1), at);
+                for dtype in SHORTS {
+                    let descs = dims.map(|d| Desc::new(d, dtype));
+                    check(&gemm(trans_a, trans_b, epilogue), &inputs(&descs, 1), at);
+                }
             }
         }
-        for dtype in [DType::F16, DType::F32] {
+        for dtype in FLOATS {
             if !at.is_multiple_of(dtype.size()) {
                 continue;
             }
@@ -83,7 +88,7 @@ fn long_sums_and_results_of_several_tiles() {
         let (m, n, k) = (150, 270, 333);
         let a = if trans_a { [k, m] } else { [m, k] };
         let b = if trans_b { [n, k] } else { [k, n] };
-        for dtype in [DType::F16, DType::F32] {
+        for dtype in FLOATS {
             let descs = [Desc::new(&a, dtype), Desc::new(&b, dtype)];
             check(
                 &gemm(trans_a, trans_b, Epilogue::BARE),
@@ -92,7 +97,7 @@ fn long_sums_and_results_of_several_tiles() {
             );
         }
     }
-    for dtype in [DType::F16, DType::F32] {
+    for dtype in FLOATS {
         let x = Desc::new(&[701, 37], dtype);
         check(&Op::ColumnSum, &inputs(std::slice::from_ref(&x), 6), 0);
         check(&Op::ColumnDot, &inputs(&[x.clone(), x], 7), 0);
@@ -107,7 +112,7 @@ fn activations_of_every_size() {
     x.extend([
         0.0, -0.0, 1e-7, -1e-7, 3e4, -3e4, 65504.0, -65504.0, 88.7, -88.7, -103.9,
     ]);
-    for dtype in [DType::F16, DType::F32] {
+    for dtype in FLOATS {
         let desc = Desc::new(&[x.len()], dtype);
         let ones = vec![1.0; x.len()];
         let ins = [
@@ -134,10 +139,9 @@ fn activations_of_every_size() {
                         .zip(values_of(&want[0].1, dtype));
                     for (i, (a, b)) in pairs.enumerate() {
                         // Rounding when stored, and a few units of f32 of the argument before.
-                        let stored = if dtype == DType::F16 {
-                            2f32.powi(-10)
-                        } else {
-                            0.0
+                        let stored = match dtype {
+                            DType::F32 | DType::U32 => 0.0,
+                            short => 2.0 * rounding(short).0 as f32,
                         };
                         let limit = b.abs() * stored
                             + 2f32.powi(-24)
@@ -156,7 +160,7 @@ fn activations_of_every_size() {
 
 #[test]
 fn rows_of_zeros_stay() {
-    for dtype in [DType::F16, DType::F32] {
+    for dtype in FLOATS {
         let mut x = values(3 * 5, 1);
         x[5..10].fill(0.0);
         let ins = [(Desc::new(&[3, 5], dtype), bytes_of(&x, dtype))];
@@ -184,7 +188,7 @@ fn a_row_that_is_nearly_right_keeps_its_gradient() {
     let labels: Vec<u8> = (0..rows as u32)
         .flat_map(|m| (m % 3).to_le_bytes())
         .collect();
-    for dtype in [DType::F16, DType::F32] {
+    for dtype in FLOATS {
         let ins = [
             (Desc::new(&[rows, columns], dtype), bytes_of(&logits, dtype)),
             (Desc::new(&[rows], DType::U32), labels.clone()),
@@ -204,7 +208,7 @@ fn a_row_that_is_nearly_right_keeps_its_gradient() {
 #[test]
 fn a_label_that_is_no_class_reads_nothing_and_makes_the_loss_nan() {
     for label in [3u32, 4, u32::MAX] {
-        for dtype in [DType::F16, DType::F32] {
+        for dtype in FLOATS {
             let labels = [1, label].into_iter().flat_map(u32::to_le_bytes).collect();
             let ins = [
                 (Desc::new(&[2, 3], dtype), bytes_of(&values(6, 1), dtype)),
@@ -297,6 +301,7 @@ fn lists_and_matches(card: &GpuDevice) -> (Lists, String) {
     let tuning = TopKTuning {
         slab: 128,
         chunks: Some(2),
+        join: None,
     };
     let lists = card.topk_tuned(&buf, None, 20, None, &tuning).unwrap();
     let steps = [SweepSteps {
@@ -409,7 +414,7 @@ fn nothing_to_compute_is_no_launch() {
             ..Epilogue::BARE
         };
         let dims: [&[usize]; 3] = [&[4, 0], &[7, 0], &[7]];
-        for dtype in [DType::F16, DType::F32] {
+        for dtype in FLOATS {
             let descs = dims.map(|d| Desc::new(d, dtype));
             check(&gemm(false, true, bias), &inputs(&descs, 2), 0);
         }

@@ -3,7 +3,7 @@
 use doppel::device::{Act, DType, Desc, Epilogue, Graph, NaiveDevice, Op, Stream, alloc};
 use doppel::error::Kind;
 
-use crate::harness::{inputs, run, test};
+use crate::harness::{FLOATS, inputs, run, test};
 
 const ACTS: [Act; 6] = [
     Act::None,
@@ -66,7 +66,7 @@ fn products_in_every_epilogue_and_layout() {
                     trans_b,
                     epilogue,
                 };
-                for dtype in [DType::F16, DType::F32] {
+                for dtype in FLOATS {
                     compared += test(&op, &gemm_inputs(&op, m, n, k, dtype), (s * 100 + e) as u64);
                 }
             }
@@ -101,7 +101,7 @@ fn the_other_operations_on_odd_shapes() {
             } else {
                 n
             };
-            for dtype in [DType::F16, DType::F32] {
+            for dtype in FLOATS {
                 let x = Desc::new(&[m, n], dtype);
                 let descs = match op {
                     Op::Scale | Op::Bias => vec![x, Desc::new(&[n], dtype)],

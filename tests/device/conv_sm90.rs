@@ -13,9 +13,9 @@ use crate::harness::{Guarded, compare, inputs, light, run, thin};
 type Filled = Vec<(Desc, Vec<u8>)>;
 
 /// Images, height, width, channels, filters, window, groups.
-type Case = (usize, usize, usize, usize, usize, Window, usize);
+pub type Case = (usize, usize, usize, usize, usize, Window, usize);
 
-fn conv(case: &Case, gate: bool, epilogue: Epilogue, dtype: DType) -> (Op, Filled) {
+pub fn conv(case: &Case, gate: bool, epilogue: Epilogue, dtype: DType) -> (Op, Filled) {
     let &(n, h, w, c, o, window, groups) = case;
     let (oh, ow) = window.out("conv", h, w).unwrap();
     let mut dims = vec![

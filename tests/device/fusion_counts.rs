@@ -10,9 +10,10 @@ use doppel::device::gpu::driver::{
 };
 use doppel::device::gpu::driver_simt::SimtDriver;
 use doppel::device::{CardLists, Device, Fusion, GpuDevice, Mixing, Stream};
-use doppel::error::Result;
+use doppel::error::{Kind, Result};
 use doppel::listings::Listings;
-use doppel::matching::{Rule, Steps};
+use doppel::matching::{Matches, Rule, Steps};
+use doppel::recipe::work::Work;
 use doppel::recipe::{self, Given, Job, Quiet, Recipe, Side, program};
 use doppel::tensor::Rows;
 
@@ -296,18 +297,26 @@ given = true
 refine = [ { blend = { distance = 0.5, by = "both" } } ]
 "#;
 
+/// Listings of a file, which have nothing but their numbers.
+fn listings(rows: usize) -> Listings {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("listings.csv");
+    let lines: Vec<String> = (0..rows).map(|i| format!("p{i},\n")).collect();
+    std::fs::write(&path, format!("posting_id,title\n{}", lines.concat())).unwrap();
+    Listings::read(&path).unwrap()
+}
+
+fn given(name: &str, rows: Rows) -> (String, Given) {
+    (name.to_string(), Given::Rows(Arc::new(rows)))
+}
+
 #[test]
 fn a_recipe_refines_joins_and_matches_on_the_card() {
     let Some((counting, card)) = Counting::card() else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("listings.csv");
-    let lines: Vec<String> = (0..30).map(|i| format!("p{i},\n")).collect();
-    std::fs::write(&path, format!("posting_id,title\n{}", lines.concat())).unwrap();
-    let listings = Listings::read(&path).unwrap();
+    let listings = listings(30);
     let recipe = Recipe::parse(RECIPE, Path::new("")).unwrap();
-    let given = |name: &str, rows: Rows| (name.to_string(), Given::Rows(Arc::new(rows)));
     let side = Side {
         given: vec![
             given("a", rows(30, 7, 1)),
@@ -339,4 +348,152 @@ fn a_recipe_refines_joins_and_matches_on_the_card() {
         assert!(asked.contains(&Asked::Launch(kernel)), "{kernel}");
     }
     assert!(!asked.contains(&Asked::Launch("threshold_sweep")));
+}
+
+/// Dense spaces: joined, refined twice, and matched.
+const DENSE: &str = r#"
+name = "test"
+neighbours = 9
+fusion = "min2(sweep(both < .1 to .6 by .1, a < .1 to .3 by .1), both < .7)"
+[spaces.a]
+given = true
+refine = [ { expand = { k = 3, alpha = 2.5 } } ]
+[spaces.b]
+given = true
+[spaces.both]
+concat = { a = 0.7, b = 1.0 }
+refine = [ { blend = { distance = 0.4, min2 = 0.6 } }, { blend = { distance = 0.3, by = "b" } } ]
+"#;
+
+const MANY: usize = 130;
+
+/// What stands in the way of a test of a few words: rows, lists and what fired are larger.
+const SMALL: usize = 1000;
+
+/// A market of rows, and another one to match it against.
+struct Market {
+    recipe: Recipe,
+    listings: [Listings; 2],
+    given: [Vec<(String, Given)>; 2],
+}
+
+impl Market {
+    fn new() -> Market {
+        let side = |seed| {
+            let (a, b) = (rows(MANY, 7, seed), rows(MANY, 5, seed + 1));
+            vec![given("a", a), given("b", b)]
+        };
+        Market {
+            recipe: Recipe::parse(DENSE, Path::new("")).unwrap(),
+            listings: [listings(MANY), listings(MANY)],
+            given: [side(1), side(3)],
+        }
+    }
+
+    fn run(&self, device: Arc<dyn Device>, against: bool, work: &Work) -> Result<Matches> {
+        let side = |at: usize| Side {
+            given: self.given[at].clone(),
+            ..Side::new(&self.listings[at])
+        };
+        let job = Job {
+            side: side(0),
+            against: against.then(|| side(1)),
+            work,
+            ..Job::new(&self.listings[0], &self.recipe, device)
+        };
+        recipe::run(&job, &Quiet).map(|outcome| outcome.matches)
+    }
+
+    /// What the CPU says, which is more than every listing's own match.
+    fn wanted(&self, against: bool) -> Matches {
+        let cpu = doppel::device::open("cpu").unwrap();
+        let want = self.run(cpu, against, &Work::Memory).unwrap();
+        assert!((0..MANY).map(|i| want.firings(i).len()).sum::<usize>() > MANY);
+        want
+    }
+}
+
+/// Large copies to the card, and how many came back before the answer was there.
+fn large(asked: &[Asked]) -> (Vec<usize>, usize) {
+    let last = asked.iter().rposition(|a| matches!(a, Asked::Launch(_)));
+    let ups = asked.iter().filter_map(|a| match a {
+        Asked::Upload(bytes) if *bytes > SMALL => Some(*bytes),
+        _ => None,
+    });
+    let back = |a: &&Asked| matches!(a, Asked::Download(bytes) if *bytes > 20);
+    let downs = asked[..last.unwrap()].iter().filter(back).count();
+    (ups.collect(), downs)
+}
+
+#[test]
+fn rows_and_lists_of_a_recipe_stay_on_the_card() {
+    let Some((counting, card)) = Counting::card() else {
+        return;
+    };
+    let (market, card) = (Market::new(), Arc::new(card));
+    let (a, b) = (MANY * 7 * 4, MANY * 5 * 4);
+    for against in [false, true] {
+        let want = market.wanted(against);
+        counting.taken();
+        let have = market.run(card.clone(), against, &Work::Memory).unwrap();
+        assert_eq!(have, want, "against: {against}");
+        let asked = counting.taken();
+        let (mut ups, downs) = large(&asked);
+        // The given rows of each side go up once, and nothing comes back before the rule has run.
+        ups.sort_unstable();
+        let sides = 1 + usize::from(against);
+        assert_eq!(ups, [vec![b; sides], vec![a; sides]].concat());
+        assert_eq!(downs, 0, "against: {against}");
+        assert!(asked.contains(&Asked::Launch("rule_fire")));
+
+        // What a folder keeps is written once, and is not read again on the way.
+        let folder = tempfile::tempdir().unwrap();
+        let work = Work::open(folder.path().join("work")).unwrap();
+        let have = market.run(card.clone(), against, &work).unwrap();
+        assert_eq!(have, want, "against: {against}, in a folder");
+        let (mut kept, downs) = large(&counting.taken());
+        kept.sort_unstable();
+        assert_eq!(kept, ups);
+        assert!(downs > 0);
+        // What stands there is taken to the card by whoever wants it: the lists of the rule alone.
+        let have = market.run(card.clone(), against, &work).unwrap();
+        assert_eq!(have, want, "against: {against}, from a folder");
+        let asked = counting.taken();
+        let launches = asked.iter().filter(|a| matches!(a, Asked::Launch(_)));
+        assert_eq!(launches.count(), 1, "{asked:?}");
+        assert_eq!(large(&asked).1, 0);
+    }
+}
+
+#[test]
+fn a_full_card_lets_go_of_what_it_keeps() {
+    let Some((counting, card)) = Counting::card() else {
+        return;
+    };
+    let (market, card) = (Market::new(), Arc::new(card));
+    let streams = card.streams().unwrap();
+    for against in [false, true] {
+        let want = market.wanted(against);
+        market.run(card.clone(), against, &Work::Memory).unwrap();
+        let peak = streams.memory_peak();
+        let (mut tight, mut ended) = (0, false);
+        for share in (1..24).rev() {
+            streams.limit_memory(peak * share / 24);
+            counting.taken();
+            match market.run(card.clone(), against, &Work::Memory) {
+                Ok(have) => {
+                    assert_eq!(have, want, "{share} of 24");
+                    tight += usize::from(large(&counting.taken()).1 > 0);
+                }
+                // Now a stage alone has too little.
+                Err(e) => {
+                    assert_eq!(e.kind(), Kind::Limit, "{e}");
+                    ended = true;
+                    break;
+                }
+            }
+        }
+        streams.limit_memory(u64::MAX);
+        assert!(tight > 0 && ended, "against: {against}: {tight}");
+    }
 }

@@ -13,7 +13,7 @@ use doppel::device::{
 use doppel::lists::Lists;
 
 use crate::harness::{
-    Guarded, cards, compare, inputs, light, run, run_at, simulated_driver, thin, values,
+    Guarded, SHORTS, cards, compare, inputs, light, run, run_at, simulated_driver, thin, values,
 };
 
 /// The simulated card as a Hopper card, if it is there.
@@ -36,7 +36,7 @@ pub fn hoppers() -> Vec<Arc<GpuDevice>> {
         .collect()
 }
 
-fn gemm(epilogue: Epilogue) -> Op {
+pub fn gemm(epilogue: Epilogue) -> Op {
     Op::Gemm {
         trans_a: false,
         trans_b: true,
@@ -53,14 +53,14 @@ pub fn full(act: Act) -> Epilogue {
     }
 }
 
-type Filled = Vec<(Desc, Vec<u8>)>;
+pub type Filled = Vec<(Desc, Vec<u8>)>;
 
-fn factors(epilogue: Epilogue, [m, n, k]: [usize; 3], seed: u64) -> Filled {
+pub fn factors(epilogue: Epilogue, [m, n, k]: [usize; 3], dtype: DType, seed: u64) -> Filled {
     let mut dims = vec![vec![m, k], vec![n, k]];
     dims.extend(epilogue.scale.then(|| vec![n]));
     dims.extend(epilogue.bias.then(|| vec![n]));
     dims.extend(epilogue.residual.then(|| vec![m, n]));
-    let descs: Vec<Desc> = dims.iter().map(|d| Desc::new(d, DType::F16)).collect();
+    let descs: Vec<Desc> = dims.iter().map(|d| Desc::new(d, dtype)).collect();
     inputs(&descs, seed)
 }
 
@@ -81,18 +81,22 @@ fn planned(card: &GpuDevice, op: &Op, ins: &Filled, plan: &GemmPlan) -> Filled {
     vec![(out.buf.desc.clone(), out.bytes(card, &format!("{plan:?}")))]
 }
 
-/// A product on these plans, against the naive twin, on every Hopper card.
+/// A product of both types on these plans, against the naive twin, on every Hopper card.
 fn check(epilogue: Epilogue, shape: [usize; 3], plans: &[GemmPlan]) {
-    let (op, ins) = (gemm(epilogue), factors(epilogue, shape, 11));
+    let op = gemm(epilogue);
     let all = hoppers();
     if all.is_empty() {
         return;
     }
-    let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
-    for card in all {
-        for plan in plans {
-            let have = planned(&card, &op, &ins, plan);
-            compare(&op, &ins, &have, &want, &format!("{shape:?} {plan:?}"));
+    for dtype in SHORTS {
+        let ins = factors(epilogue, shape, dtype, 11);
+        let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
+        for card in &all {
+            for plan in plans {
+                let have = planned(card, &op, &ins, plan);
+                let what = format!("{dtype} {shape:?} {plan:?}");
+                compare(&op, &ins, &have, &want, &what);
+            }
         }
     }
 }
@@ -204,9 +208,17 @@ fn every_schedule_gives_the_same() {
         // The last tile of a row has one panel, the others two.
         ([130, 152, 72], persistent(&TILES[2], 1, 1)),
         ([66, 62, 200], split(2, [66, 62, 200])),
-    ];
-    for (shape, plan) in thin(cases.to_vec()) {
-        let (op, ins) = (gemm(full(Act::Relu)), factors(full(Act::Relu), shape, 12));
+    ]
+    .map(|(shape, plan)| (shape, plan, DType::F16));
+    let cases =
+        cases
+            .into_iter()
+            .chain([([130, 152, 72], persistent(&TILES[2], 1, 1), DType::BF16)]);
+    for (shape, plan, dtype) in thin(cases.collect()) {
+        let (op, ins) = (
+            gemm(full(Act::Relu)),
+            factors(full(Act::Relu), shape, dtype, 12),
+        );
         let schedules = thin(Schedule::all());
         let results: Vec<Filled> = schedules
             .map(|schedule| {
@@ -233,8 +245,10 @@ fn the_plan_that_is_chosen_and_what_the_twin_takes() {
         ([33, 64, 72], 2),
         ([33, 64, 72], 8),
     ];
-    for (shape, at) in thin(cases.to_vec()) {
-        let (op, ins) = (gemm(full(Act::Silu)), factors(full(Act::Silu), shape, 13));
+    let cases = SHORTS.map(|dtype| cases.map(|(shape, at)| (shape, at, dtype)));
+    for (shape, at, dtype) in thin(cases.concat()) {
+        let ins = factors(full(Act::Silu), shape, dtype, 13);
+        let op = gemm(full(Act::Silu));
         let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
         for card in hoppers() {
             let have = run_at(&*card, &op, &ins, at).unwrap();
@@ -263,6 +277,7 @@ fn search(
     let tuning = TopKTuning {
         slab: 256,
         chunks: Some(chunks),
+        join: None,
     };
     card.topk_tuned(&left, right.as_ref(), k, None, &tuning)
         .unwrap()

@@ -77,6 +77,11 @@ pub fn rounding(dtype: DType) -> (f64, f64) {
     (2f64.powi(unit), 2f64.powi(least))
 }
 
+/// The floating types in which a card stores values.
+pub const FLOATS: [DType; 3] = [DType::F16, DType::BF16, DType::F32];
+/// Those of 16 bits.
+pub const SHORTS: [DType; 2] = [DType::F16, DType::BF16];
+
 /// How many products one result of `op` sums.
 fn terms(op: &Op, ins: &[Desc]) -> usize {
     if let Some(terms) = bounds::terms(op, ins) {

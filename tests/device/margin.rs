@@ -8,13 +8,13 @@ use doppel::device::{
 };
 use doppel::error::Kind;
 
-use crate::harness::{cards, devices, run, run_at, test, thin, values};
+use crate::harness::{FLOATS, cards, devices, run, run_at, test, thin, values};
 use crate::text::{Filled, floats, words};
 
-const KINDS: [MarginKind; 3] = [MarginKind::Arc, MarginKind::Cos, MarginKind::Curricular];
+pub const KINDS: [MarginKind; 3] = [MarginKind::Arc, MarginKind::Cos, MarginKind::Curricular];
 
 /// The margins of the published systems.
-fn margin(kind: MarginKind, m: f32) -> Margin {
+pub fn margin(kind: MarginKind, m: f32) -> Margin {
     Margin {
         kind,
         margin: Scalar::new(m),
@@ -54,7 +54,7 @@ fn labels(rows: usize, classes: usize) -> Vec<u32> {
     (0..rows).map(|r| of(r) as u32).collect()
 }
 
-fn head(how: &Margin, rows: usize, classes: usize, seed: u64) -> Filled {
+pub fn head(how: &Margin, rows: usize, classes: usize, seed: u64) -> Filled {
     let mut ins = vec![
         floats(&[rows, classes], &cosines(rows, classes, seed)),
         words(&labels(rows, classes)),
@@ -67,11 +67,11 @@ fn head(how: &Margin, rows: usize, classes: usize, seed: u64) -> Filled {
 
 /// What f32 loses of a logit: eight roundings of numbers up to two, times the scale; of a loss, as much
 /// again for its sum of exponentials and its logarithm.
-fn limit(how: &Margin) -> f32 {
+pub fn limit(how: &Margin) -> f32 {
     how.scale.get() * 8.0 * 2f32.powi(-23)
 }
 
-fn close(have: &[f32], want: &[f32], limit: f32, what: &str) {
+pub fn close(have: &[f32], want: &[f32], limit: f32, what: &str) {
     assert_eq!(have.len(), want.len());
     for (i, (a, b)) in have.iter().zip(want).enumerate() {
         assert!(
@@ -81,7 +81,7 @@ fn close(have: &[f32], want: &[f32], limit: f32, what: &str) {
     }
 }
 
-fn outs(device: &dyn Device, op: &Op, ins: &Filled, at: usize) -> Vec<Vec<f32>> {
+pub fn outs(device: &dyn Device, op: &Op, ins: &Filled, at: usize) -> Vec<Vec<f32>> {
     let all = run_at(device, op, ins, at).unwrap();
     all.iter().map(|(d, b)| values_of(b, d.dtype)).collect()
 }
@@ -283,7 +283,7 @@ fn products_of_rows_are_f32() {
     ])
     .enumerate()
     {
-        for dtype in [DType::F16, DType::F32] {
+        for dtype in FLOATS {
             let ins = [Desc::new(&[m, k], dtype), Desc::new(&[n, k], dtype)];
             let out = Op::RowProducts.infer(&ins).unwrap();
             assert_eq!(out[0], Desc::new(&[m, n], DType::F32));

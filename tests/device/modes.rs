@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use doppel::device::{Act, Buf, DType, Desc, Device, Epilogue, Op, Stream, Support, alloc};
 
-use crate::harness::{cards, devices, inputs};
+use crate::harness::{FLOATS, cards, devices, inputs};
 
 const fn gemm(trans_a: bool, trans_b: bool, epilogue: Epilogue) -> Op {
     Op::Gemm {
@@ -86,7 +86,7 @@ fn catalogue(rows: usize, columns: usize, dtype: DType) -> Vec<(String, Op, Vec<
 fn support() {
     let devices = devices();
     let mut table: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for dtype in [DType::F16, DType::F32] {
+    for dtype in FLOATS {
         for (name, op, ins) in catalogue(6, 4, dtype) {
             for device in &devices {
                 let word = match device.supports(&op, &ins) {
@@ -104,7 +104,7 @@ fn support() {
     for (name, words) in &table {
         println!("{name:28}{}", words.join(" | "));
     }
-    assert_eq!(table.len(), 28);
+    assert_eq!(table.len(), 42);
     let mixed = [
         Desc::new(&[2, 2], DType::F16),
         Desc::new(&[2, 2], DType::F32),
@@ -178,7 +178,7 @@ fn perf() {
             _ => &[(96, 64)],
         };
         for &(rows, columns) in shapes {
-            for (name, op, ins) in [DType::F16, DType::F32]
+            for (name, op, ins) in FLOATS
                 .into_iter()
                 .flat_map(|dtype| catalogue(rows, columns, dtype))
                 .filter(|(_, op, ins)| device.supports(op, ins) == Support::Native)

@@ -121,6 +121,7 @@ pub fn check(queries: &Rows, gallery: Option<&Rows>, k: usize, min_score: Option
         let parts = TopKTuning {
             slab: 128,
             chunks: Some(if k > 64 { 1 } else { 8 }),
+            join: None,
         };
         for tuning in thin(vec![parts, TopKTuning::default()]) {
             let lists = card.topk_tuned(&left, right.as_ref(), k, min_score, &tuning);

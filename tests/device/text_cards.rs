@@ -1,4 +1,4 @@
-//! Operations on sequences on the cards at hand, in both precisions, against the naive twin; and whole
+//! Operations on sequences on the cards at hand, in every precision, against the naive twin; and whole
 //! text encoders in miniature.
 
 use std::sync::Arc;
@@ -12,10 +12,8 @@ use doppel::nn;
 use doppel::nn::formula;
 use doppel::nn::text::{TextBuild, TextConfig, TextEncoder, TextPool, text_graph};
 
-use crate::harness::{Guarded, cards, compare, run, run_at, thin};
+use crate::harness::{FLOATS, Guarded, SHORTS, cards, compare, run, run_at, thin};
 use crate::text::{Filled, NORM, attention, embedding, floats, heads_of, offsets, seeded, words};
-
-const BOTH: [DType; 2] = [DType::F16, DType::F32];
 
 /// The same values in `dtype`; rows and offsets stay.
 fn stored(ins: &Filled, dtype: DType) -> Filled {
@@ -63,7 +61,7 @@ fn attention_on_every_width_and_length() {
     for (i, (heads, width)) in thin(widths).enumerate() {
         let op = attention(heads, 1.0 / (width as f32).sqrt());
         let ins = heads_of(heads, width, &LENGTHS, 1.5, 7 * i as u64);
-        for dtype in BOTH {
+        for dtype in FLOATS {
             check(&op, &ins, dtype);
         }
     }
@@ -78,14 +76,16 @@ fn attention_over_long_and_many_sequences() {
         (32, vec![65, 512]),
         (64, vec![257]),
     ]) {
-        check(
-            &attention(1, 0.15),
-            &heads_of(1, width, &lengths, 2.0, 3),
-            DType::F16,
-        );
+        for dtype in SHORTS {
+            check(
+                &attention(1, 0.15),
+                &heads_of(1, width, &lengths, 2.0, 3),
+                dtype,
+            );
+        }
     }
     let many: Vec<usize> = (0..400).map(|i| [0, 1, 3, 0, 17][i % 5]).collect();
-    for dtype in thin(BOTH.to_vec()) {
+    for dtype in thin(FLOATS.to_vec()) {
         check(&attention(1, 0.2), &heads_of(1, 32, &many, 1.0, 4), dtype);
     }
 }
@@ -97,7 +97,9 @@ fn attention_with_scores_of_all_sizes() {
         for scale in [0.18, -0.18, 0.0] {
             for width in [32, 64, 20] {
                 let ins = heads_of(1, width, &[5, 33, 70], by, i as u64);
-                check(&attention(1, scale), &ins, DType::F16);
+                for dtype in SHORTS {
+                    check(&attention(1, scale), &ins, dtype);
+                }
             }
         }
     }
@@ -113,11 +115,11 @@ fn attention_with_scores_of_all_sizes() {
         floats(&dims, &v),
         offsets(&[rows]),
     ];
-    let ins = stored(&ins, DType::F16);
-    for card in cards() {
-        let have = run(&*card, &attention(1, 1.0), &ins).unwrap();
-        let have = values_of(&have[0].1, DType::F16);
-        let v = values_of(&ins[2].1, DType::F16);
+    for (card, dtype) in cards().iter().flat_map(|c| SHORTS.map(|d| (c, d))) {
+        let ins = stored(&ins, dtype);
+        let have = run(&**card, &attention(1, 1.0), &ins).unwrap();
+        let have = values_of(&have[0].1, dtype);
+        let v = values_of(&ins[2].1, dtype);
         for row in have.chunks_exact(width) {
             assert_eq!(
                 row,
@@ -135,6 +137,9 @@ fn a_sequence_is_its_own_bit_for_bit_and_keeps_its_nan() {
         (2, 32, DType::F16),
         (1, 64, DType::F16),
         (2, 20, DType::F16),
+        (2, 32, DType::BF16),
+        (1, 64, DType::BF16),
+        (2, 20, DType::BF16),
         (1, 40, DType::F32),
     ]) {
         let n = heads * width;
@@ -185,7 +190,7 @@ fn layer_norms_on_odd_rows() {
             let weights = [seeded(&[n], 50, 1.0), seeded(&[n], 51, 1.0)];
             let [gamma, beta] = weights;
             let ins = vec![floats(&[9, n], &x), gamma, beta];
-            for dtype in BOTH {
+            for dtype in FLOATS {
                 let eps = Scalar::new(1e-5);
                 check(&Op::LayerNorm { eps }, &ins, dtype);
             }
@@ -201,7 +206,7 @@ fn layer_norms_of_equal_values_are_beta() {
         let x: Vec<f32> = equal.iter().flat_map(|&v| vec![v; n]).collect();
         let ones = floats(&[n], &vec![1.0; n]);
         let ins = vec![floats(&[4, n], &x), ones, seeded(&[n], 8, 1.0)];
-        for (card, dtype) in cards().iter().flat_map(|c| BOTH.map(|d| (c, d))) {
+        for (card, dtype) in cards().iter().flat_map(|c| FLOATS.map(|d| (c, d))) {
             let ins = stored(&ins, dtype);
             let have = values_of(&run(&**card, &NORM, &ins).unwrap()[0].1, dtype);
             let beta = values_of(&ins[2].1, dtype);
@@ -218,7 +223,7 @@ fn layer_norms_of_equal_values_are_beta() {
 #[test]
 fn lookups_embeddings_and_means_on_odd_rows() {
     for n in thin(ROWS.to_vec()) {
-        for dtype in BOTH {
+        for dtype in FLOATS {
             for (m, tables) in [(9, 3), (1, 1), (9, 2), (0, 2)] {
                 let (op, ins) = embedding(tables, n, m);
                 check(&op, &ins, dtype);
@@ -235,7 +240,7 @@ fn lookups_embeddings_and_means_on_odd_rows() {
 #[test]
 fn nothing_is_a_batch() {
     let none = floats(&[0, 6], &[]);
-    for dtype in BOTH {
+    for dtype in FLOATS {
         for ends in [&[0][..], &[0, 0, 0]] {
             let three = [none.clone(), none.clone(), none.clone()];
             let ins: Filled = three.into_iter().chain([words(ends)]).collect();
@@ -250,7 +255,7 @@ fn nothing_is_a_batch() {
 /// Nobody looks at rows on a card: one that a table does not have reads nothing, and its result is NaN.
 #[test]
 fn rows_that_a_table_does_not_have_are_nan() {
-    for (card, dtype) in cards().iter().flat_map(|c| BOTH.map(|d| (c, d))) {
+    for (card, dtype) in cards().iter().flat_map(|c| FLOATS.map(|d| (c, d))) {
         for (n, at) in [(64, 0), (5, 0), (64, dtype.size())] {
             let (op, ins) = embedding(2, n, 9);
             let mut ins = stored(&ins, dtype);
@@ -290,7 +295,7 @@ fn offsets_that_do_not_rise_over_the_rows_touch_nothing() {
         &[5, 40],
         &[u32::MAX, 0, 7, 3, 1 << 31, 40],
     ];
-    for (card, dtype) in cards().iter().flat_map(|c| BOTH.map(|d| (c, d))) {
+    for (card, dtype) in cards().iter().flat_map(|c| FLOATS.map(|d| (c, d))) {
         let ins = stored(&heads_of(1, n, &[rows], 1.0, 6), dtype);
         for bad in cases {
             let mut ins = ins.clone();

@@ -2,8 +2,10 @@
 
 mod folds;
 mod jpeg;
+mod pair;
 mod phash;
 mod prepare;
+mod recipes;
 mod store;
 mod tfidf;
 mod tokenize;

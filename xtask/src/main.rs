@@ -33,6 +33,7 @@ cargo xtask COMMAND
   picture   docs/demo.svg from the demo's own output
   simt      builds the simulated card: target/simt/libdoppel_simt_{plain,asan,tsan}.so, with g++
             [plain|asan|tsan: that one alone] [simt test: runs the tests on each, too]
+            [simt long [NAME]...: tests on long matrices, which takes minutes]
             [simt planted [NAME]...: shows that the tests catch bugs that are put into the kernels]
   cuda-toolkit
             installs nvcc for the kernels under target/; needs Python with pip, and no card

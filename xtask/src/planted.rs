@@ -69,7 +69,7 @@ pub const fn bug(
     }
 }
 
-const GEMM: &str = "gemm/gemm_f16.cu";
+const GEMM: &str = "gemm/mma_gemm.h";
 const GEMM32: &str = "gemm/gemm_f32.cu";
 const TILE: &str = "gemm/tile.h";
 const EPILOGUE: &str = "gemm/epilogue.h";

@@ -4,7 +4,7 @@ use crate::planted::{Bug, bug};
 
 const LOOP: &str = "gemm/sm90_loop.h";
 const OUTPUT: &str = "gemm/sm90_product.h";
-const PRODUCT: &str = "gemm/sm90_f16_gemm.cu";
+const PRODUCT: &str = "gemm/sm90_gemm.h";
 const SCAN: &str = "neighbours/sm90_f16_topk_scan.cu";
 const PRUNE: &str = "neighbours/prune.h";
 
@@ -116,8 +116,8 @@ pub const BUGS: &[Bug] = &[
     bug(
         "sm90_share_in_the_wrong_half",
         PRODUCT,
-        "to_b + skip * hopper::LINE",
-        "to_b + (Tile::N / 2 - skip) * hopper::LINE",
+        "to_b + skip * LINE",
+        "to_b + (Tile::N / 2 - skip) * LINE",
         ROUND,
     ),
     bug(

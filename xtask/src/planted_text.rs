@@ -18,7 +18,7 @@ const LABELS: &str = "margin::a_label_that_is_no_class_is_an_error_or_nan";
 const ROW_PRODUCTS: &str = "margin::products_of_rows_are_f32";
 const ENCODERS: &str = "text_cards::encoders_in_miniature_agree_with_the_cpu";
 
-const ATTENTION: &str = "attention/attention_f16.cu";
+const ATTENTION: &str = "attention/mma_attention.h";
 const ATTENTION_ROWS: &str = "attention/attention_rows.cu";
 const SEQUENCES: &str = "attention/sequences.h";
 const SEGMENTS: &str = "attention/segment_mean.cu";
@@ -90,8 +90,8 @@ pub const BUGS: &[Bug] = &[
     bug(
         "attention_columns_of_the_next_head",
         ATTENTION,
-        "if (column + i < width) to[i]",
-        "to[i]",
+        "if (column + i < width) put_float",
+        "put_float",
         WIDTHS,
     ),
     bug(

@@ -124,10 +124,12 @@ struct Unit {
     key: u64,
 }
 
-/// The command `cargo xtask simt [test] [plain|asan|tsan]... [--test NAME]...`, or `simt planted`.
+/// The command `cargo xtask simt [test] [plain|asan|tsan]... [--test NAME]...`, `simt planted` or
+/// `simt long`.
 pub fn main(words: &[&str]) -> ExitCode {
     let (test, words) = match words {
         ["planted", names @ ..] => return planted::main(names),
+        ["long", names @ ..] => return long(names),
         ["test", rest @ ..] => (true, rest),
         all => (false, all),
     };
@@ -165,6 +167,37 @@ pub fn main(words: &[&str]) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// The tests of long matrices, or those of `names` alone, on the plain library.
+fn long(names: &[&str]) -> ExitCode {
+    let library = match make_plain() {
+        Ok(library) => library,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let began = Instant::now();
+    let mut command = Command::new("cargo");
+    command.args(["test", "--no-default-features", "--test", "device", "--"]);
+    match names {
+        [] => command.arg("long::"),
+        names => command.args(names.iter().map(|name| format!("long::{name}"))),
+    };
+    // One at a time, so that each one's seconds are its own.
+    command.args(["--test-threads", "1", "--show-output"]);
+    command
+        .env("DOPPEL_SIMT", library)
+        .env("DOPPEL_SIMT_REQUIRED", "1")
+        .env("DOPPEL_SIMT_LONG", "1")
+        .current_dir(root());
+    let passed = command.status().is_ok_and(|status| status.success());
+    println!("long matrices: {:.1} s", began.elapsed().as_secs_f64());
+    match passed {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// Builds one library, or finds that it is up to date.

@@ -221,6 +221,7 @@ fn rate(state: &ProgressState, to: &mut dyn std::fmt::Write) {
 /// Progress on stderr, as `--progress` says.
 pub struct Progress {
     shown: Shown,
+    quiet: bool,
     now: Mutex<Now>,
 }
 
@@ -236,6 +237,7 @@ impl Progress {
     pub fn new(common: &Common) -> Self {
         let bars = !common.quiet && std::io::stderr().is_terminal();
         Progress {
+            quiet: common.quiet,
             shown: match common.progress {
                 Shown::Auto if bars => Shown::Bar,
                 Shown::Auto => Shown::None,
@@ -302,6 +304,12 @@ impl Watch for Progress {
                 say(&format!("stage {name} ended after {took:.3} s"));
             }
         });
+    }
+
+    fn tell(&self, line: &str) {
+        if !self.quiet {
+            say(line);
+        }
     }
 
     fn reused(&self, name: &str) {

@@ -9,6 +9,7 @@ mod evaluate;
 mod info;
 mod matching;
 mod pipeline;
+mod recipes;
 mod search;
 mod sigbus;
 mod split;
@@ -53,6 +54,8 @@ enum Verb {
     Evaluate(evaluate::Arguments),
     /// Choose a recipe's thresholds on labelled listings
     Tune(tune::Arguments),
+    /// List the built-in recipes, or show one: the published systems
+    Recipes(recipes::Arguments),
     /// Split labelled listings into folds that share no product
     Split(split::Arguments),
     /// Make up a marketplace, pictures and titles, to try things on
@@ -74,6 +77,7 @@ impl Verb {
             Verb::Search(a) => &a.common,
             Verb::Evaluate(a) => &a.common,
             Verb::Tune(a) => &a.common,
+            Verb::Recipes(a) => &a.common,
             Verb::Split(a) => &a.common,
             Verb::Synth(a) => &a.common,
             Verb::Bench(a) => &a.common,
@@ -91,6 +95,7 @@ impl Verb {
             Verb::Search(a) => search::run(a),
             Verb::Evaluate(a) => evaluate::run(a),
             Verb::Tune(a) => tune::run(a),
+            Verb::Recipes(a) => recipes::run(a),
             Verb::Split(a) => split::run(a),
             Verb::Synth(a) => synth::run(a),
             Verb::Bench(a) => bench::run(a),

@@ -76,7 +76,8 @@ pub fn run(a: &Arguments) -> Result<Done> {
     let recipe = a.pipeline.recipe()?;
     let named = [Some(&a.listings), Some(&a.out), a.pairs.as_ref()];
     let given = a.against_embeddings.iter().map(|(_, file)| file);
-    let read = a.pipeline.files().chain(given).chain(&a.against);
+    let files = a.pipeline.files();
+    let read = files.iter().chain(given).chain(&a.against);
     // A file may well be read twice.
     for read in read {
         different(&[Some(read), Some(&a.out), a.pairs.as_ref()])?;

@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use doppel::error::{Error, Result};
-use doppel::recipe::{Given, Of, Recipe, work::Work};
+use doppel::recipe::{Given, Of, Recipe, catalogue, work::Work};
 
 use crate::encoder::{Chosen, Settings};
 
 /// Which pipeline, and what it is given.
 #[derive(Args)]
 pub struct Pipeline {
-    /// The pipeline, as a TOML file (docs/recipes.md) [default: equal hashes united with Tan's sweep]
-    #[arg(long, value_name = "FILE.toml", conflicts_with = "encoder")]
-    pub recipe: Option<PathBuf>,
+    /// The pipeline: a built-in recipe (`engine recipes` lists them) or a TOML file (docs/recipes.md)
+    /// [default: equal hashes united with Tan's sweep]
+    #[arg(long, value_name = "NAME|FILE.toml", conflicts_with = "encoder")]
+    pub recipe: Option<String>,
     /// An encoder whose vectors are evidence too: timm:ARCH of the images (`engine info` lists them),
     /// hf: or hf:NAME of the titles; may be given once for each
     #[arg(long, value_name = "NAME")]
@@ -54,7 +55,7 @@ pub fn named(text: &str) -> std::result::Result<(String, PathBuf), String> {
 impl Pipeline {
     /// The recipe: that of the file, or the default one with what encoders and rows there are.
     pub fn recipe(&self) -> Result<Recipe> {
-        let Some(path) = &self.recipe else {
+        let Some(named) = &self.recipe else {
             if self.encoder.is_empty() && !self.settings.weights.is_empty() {
                 return Err(
                     Error::input("--weights: --encoder or --recipe is required too")
@@ -65,8 +66,8 @@ impl Pipeline {
             return Ok(self.default_recipe(chosen));
         };
         match &self.settings.weights[..] {
-            [] => Recipe::read(path),
-            [folder] => Recipe::read_with(path, folder),
+            [] => read(named, None),
+            [folder] => read(named, Some(folder)),
             _ => Err(Error::input("--weights comes twice, with one recipe")
                 .mend("give the one folder that the recipe's weights are in")),
         }
@@ -87,9 +88,26 @@ impl Pipeline {
     }
 
     /// The files that are read.
-    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+    pub fn files(&self) -> Vec<PathBuf> {
         let given = self.embeddings.iter().map(|(_, file)| file);
-        given.chain(&self.recipe).chain(&self.settings.weights)
+        let recipe = self.recipe.iter().filter(|named| catalogue::is_file(named));
+        given
+            .chain(&self.settings.weights)
+            .cloned()
+            .chain(recipe.map(PathBuf::from))
+            .collect()
+    }
+}
+
+/// The recipe that `named` names: a file where it ends in .toml or has a slash, else a built-in one.
+/// Relative paths in it are taken from `folder`, without one from the folder of the file, or where the run
+/// stands.
+pub fn read(named: &str, folder: Option<&Path>) -> Result<Recipe> {
+    let path = Path::new(named);
+    match (catalogue::is_file(named), folder) {
+        (true, None) => Recipe::read(path),
+        (true, Some(folder)) => Recipe::read_with(path, folder),
+        (false, folder) => catalogue::parse(named, folder.unwrap_or(Path::new(""))),
     }
 }
 

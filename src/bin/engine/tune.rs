@@ -64,7 +64,7 @@ pub struct Arguments {
 pub fn run(a: &Arguments) -> Result<Done> {
     let recipe = a.pipeline.recipe()?;
     let written = [a.out.as_ref(), a.curve.as_ref()];
-    for read in a.pipeline.files().chain([&a.listings]) {
+    for read in a.pipeline.files().iter().chain([&a.listings]) {
         different(&[Some(read), a.out.as_ref(), a.curve.as_ref()])?;
     }
     different(&written)?;

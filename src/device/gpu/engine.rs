@@ -127,7 +127,7 @@ impl GpuDevice {
         tuning: &TopKTuning,
         stream: Stream,
     ) -> Result<Lists> {
-        let kernels = match k > launch_topk::MOST_K {
+        let kernels: &[Kernel] = match k > launch_topk::MOST_K {
             true => &launch_topk_large::KERNELS,
             false => &launch_topk::KERNELS,
         };

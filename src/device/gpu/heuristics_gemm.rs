@@ -4,20 +4,22 @@
 //! only has to put the candidates in order.
 
 use super::driver::Kernel;
+use crate::device::desc::DType;
 
-/// A tile of `kernels/gemm/sm90_f16_gemm.cu`: `Hopper<M, N, STAGES, PANELS, ...>` there.
+/// A tile of `kernels/gemm/sm90_gemm.h`: `Hopper<M, N, STAGES, PANELS, ...>` there.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tile {
-    symbol: &'static str,
+    /// The entry for f16, and the one for bf16.
+    symbols: [&'static str; 2],
     m: usize,
     n: usize,
     stages: usize,
     panels: usize,
 }
 
-const fn tile(symbol: &'static str, n: usize, stages: usize, panels: usize) -> Tile {
+const fn tile(symbols: [&'static str; 2], n: usize, stages: usize, panels: usize) -> Tile {
     Tile {
-        symbol,
+        symbols,
         m: 128,
         n,
         stages,
@@ -27,14 +29,29 @@ const fn tile(symbol: &'static str, n: usize, stages: usize, panels: usize) -> T
 
 /// All tiles of persistent blocks, the largest first.
 pub const TILES: [Tile; 4] = [
-    tile("sm90_f16_gemm_128x256", 256, 4, 2),
-    tile("sm90_f16_gemm_128x192", 192, 4, 3),
-    tile("sm90_f16_gemm_128x128", 128, 5, 2),
-    tile("sm90_f16_gemm_128x64", 64, 6, 1),
+    tile(
+        ["sm90_f16_gemm_128x256", "sm90_bf16_gemm_128x256"],
+        256,
+        4,
+        2,
+    ),
+    tile(
+        ["sm90_f16_gemm_128x192", "sm90_bf16_gemm_128x192"],
+        192,
+        4,
+        3,
+    ),
+    tile(
+        ["sm90_f16_gemm_128x128", "sm90_bf16_gemm_128x128"],
+        128,
+        5,
+        2,
+    ),
+    tile(["sm90_f16_gemm_128x64", "sm90_bf16_gemm_128x64"], 64, 6, 1),
 ];
 /// The tile whose values of k are split among a cluster's blocks: `Part` of the kernels.
 pub const SPLIT: Tile = Tile {
-    symbol: "sm90_f16_gemm_split",
+    symbols: ["sm90_f16_gemm_split", "sm90_bf16_gemm_split"],
     m: 64,
     n: 64,
     stages: 5,
@@ -65,11 +82,12 @@ const START: u64 = 1500;
 const EXCHANGE: u64 = 1000;
 
 impl Tile {
-    /// The kernel's name.
-    pub fn kernel(&self) -> Kernel {
+    /// The kernel for factors of `dtype`, which is one of 16 bits.
+    pub fn kernel(&self, dtype: DType) -> Kernel {
+        let [f16, bf16] = self.symbols;
         Kernel {
             family: "gemm",
-            symbol: self.symbol,
+            symbol: if dtype == DType::BF16 { bf16 } else { f16 },
         }
     }
 
@@ -207,7 +225,13 @@ mod tests {
         assert_eq!(SPLIT.shared(), 5 * 16384 + 64 * 68 * 4 + 80);
         for tile in TILES.iter().chain([&SPLIT]) {
             assert!(tile.shared() <= 227 << 10, "{tile:?}");
-            assert!(tile.symbol.starts_with("sm90_f16_gemm_"));
+            for (symbol, start) in tile
+                .symbols
+                .iter()
+                .zip(["sm90_f16_gemm_", "sm90_bf16_gemm_"])
+            {
+                assert!(symbol.starts_with(start), "{tile:?}");
+            }
         }
         assert_eq!((TILES[0].threads(), SPLIT.threads()), (384, 256));
     }

@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use super::driver::{Kernel, Stream};
 use super::engine::GpuDevice;
 use super::launch_fusion_dense as dense;
-use super::launch_fusion_rule::{self as rules, RuleTuning};
+use super::launch_fusion_rule::{self as rules, RuleTuning, Who};
 use super::launch_fusion_sparse as sparse;
 use super::launch_topk::{self, TopKTuning};
 use super::memory::Card;
@@ -105,15 +105,8 @@ impl GpuDevice {
         tuning: &RuleTuning,
     ) -> Result<FiredRows> {
         self.needs(&[rules::KERNEL], "match")?;
-        rules::fire(
-            &self.card,
-            rule,
-            sources,
-            unable,
-            cap,
-            tuning,
-            Stream::DEFAULT,
-        )
+        let who = Who::Alike(unable);
+        rules::fire(&self.card, rule, sources, who, cap, tuning, Stream::DEFAULT)
     }
 
     fn put_lists(&self, lists: &Lists, stream: Stream) -> Result<CardLists> {
@@ -194,6 +187,10 @@ impl GpuDevice {
         stream: Stream,
     ) -> Result<CardLists> {
         self.needs(&launch_topk::KERNELS, "topk")?;
+        if k > launch_topk::MOST_K {
+            let message = format!("lists of {k} neighbours do not stay on a card");
+            return Err(Error::unsupported(message).op("topk"));
+        }
         let dense = |x: &CardRows| match x {
             CardRows::Dense(x) => self.card.owns(x).map(|()| x.clone()),
             CardRows::Sparse(_) => {
@@ -309,7 +306,20 @@ impl Fusion for GpuDevice {
         stream: Stream,
     ) -> Result<FiredRows> {
         self.needs(&[rules::KERNEL], "match")?;
-        let tuning = RuleTuning::default();
-        rules::fire(&self.card, rule, sources, unable, cap, &tuning, stream)
+        let (tuning, who) = (RuleTuning::default(), Who::Alike(unable));
+        rules::fire(&self.card, rule, sources, who, cap, &tuning, stream)
+    }
+
+    fn fire_against(
+        &self,
+        rule: &RuleProgram,
+        sources: &[&CardLists],
+        [queries, gallery]: [&[bool]; 2],
+        cap: usize,
+        stream: Stream,
+    ) -> Result<FiredRows> {
+        self.needs(&[rules::KERNEL], "match")?;
+        let (tuning, who) = (RuleTuning::default(), Who::Apart { queries, gallery });
+        rules::fire(&self.card, rule, sources, who, cap, &tuning, stream)
     }
 }

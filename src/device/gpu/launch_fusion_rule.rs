@@ -190,12 +190,28 @@ fn encode(op: RuleOp) -> Op {
     }
 }
 
+/// Whose matches are asked for, and among whom; marked is who takes no part.
+#[derive(Clone, Copy)]
+pub(super) enum Who<'a> {
+    /// Rows, among themselves.
+    Alike(Option<&'a [bool]>),
+    /// Queries, among the rows of a gallery.
+    Apart {
+        queries: &'a [bool],
+        gallery: &'a [bool],
+    },
+}
+
 /// What every launch of a rule takes.
 struct Run<'a> {
     card: &'a Arc<Card>,
     rows: usize,
+    /// How many rows neighbours are of, where these are others.
+    others: Option<usize>,
     sources: Arc<CardMem>,
+    /// Who is in no match, and who has none.
     unable: Option<Arc<CardMem>>,
+    silent: Option<Arc<CardMem>>,
     relations: Arc<CardMem>,
     stream: Stream,
 }
@@ -208,17 +224,21 @@ struct Place {
     cursor: u64,
 }
 
-/// As [`Fusion::fire`](crate::device::Fusion::fire).
+/// As [`Fusion::fire`](crate::device::Fusion::fire) and
+/// [`Fusion::fire_against`](crate::device::Fusion::fire_against).
 pub(super) fn fire(
     card: &Arc<Card>,
     rule: &RuleProgram,
     sources: &[&CardLists],
-    unable: Option<&[bool]>,
+    who: Who<'_>,
     cap: usize,
     tuning: &RuleTuning,
     stream: Stream,
 ) -> Result<FiredRows> {
-    let rows = check(card, sources, unable, cap)?;
+    let rows = check(card, sources, who, cap)?;
+    if matches!(who, Who::Apart { .. }) && !rule.relations.is_empty() {
+        return Err(broken("a gallery's rows have no relations".into()));
+    }
     let mut rooms = Vec::new();
     let mut relations = Vec::new();
     for program in &rule.relations {
@@ -251,16 +271,28 @@ pub(super) fn fire(
             counts: counts.at(),
             room: room as i64,
         });
+    let marks = |marked: &[bool]| {
+        let bytes: Vec<u8> = marked.iter().map(|&m| u8::from(m)).collect();
+        card.array_of(&bytes, stream)
+    };
+    let (unable, silent, others) = match who {
+        Who::Alike(unable) => {
+            let unable = unable.map(marks).transpose()?;
+            (unable.clone(), unable, None)
+        }
+        Who::Apart { queries, gallery } => (
+            Some(marks(gallery)?),
+            Some(marks(queries)?),
+            Some(gallery.len()),
+        ),
+    };
     let run = Run {
         card,
         rows,
+        others,
         sources: card.array_of(&table_of(sources), stream)?,
-        unable: unable
-            .map(|unable| {
-                let bytes: Vec<u8> = unable.iter().map(|&u| u8::from(u)).collect();
-                card.array_of(&bytes, stream)
-            })
-            .transpose()?,
+        unable,
+        silent,
         relations: card.array_of(&table.collect::<Vec<_>>(), stream)?,
         stream,
     };
@@ -273,16 +305,16 @@ pub(super) fn fire(
         };
         run.launch(program, 0..rows, None, &place, tuning)?;
     }
-    run.answer(&answer, cap - 1, tuning)
+    // A row among its own neighbours counts as one of its matches.
+    let keep = match who {
+        Who::Alike(_) => cap - 1,
+        Who::Apart { .. } => cap,
+    };
+    run.answer(&answer, keep, tuning)
 }
 
 /// Checks what goes together; gives the number of rows.
-fn check(
-    card: &Card,
-    sources: &[&CardLists],
-    unable: Option<&[bool]>,
-    cap: usize,
-) -> Result<usize> {
+fn check(card: &Card, sources: &[&CardLists], who: Who<'_>, cap: usize) -> Result<usize> {
     let Some(first) = sources.first() else {
         return Err(Error::unsupported("a rule over no sources").op("match"));
     };
@@ -299,10 +331,14 @@ fn check(
         .iter()
         .try_for_each(|lists| owns_lists(card, lists))?;
     let lengths = sources.iter().map(|lists| lists.len);
-    match lengths
-        .chain(unable.map(<[bool]>::len))
-        .find(|&n| n != rows)
-    {
+    let marked = match who {
+        Who::Alike(unable) => unable.map(<[bool]>::len),
+        Who::Apart { queries, gallery } => {
+            check_rows("match", gallery.len())?;
+            Some(queries.len())
+        }
+    };
+    match lengths.chain(marked).find(|&n| n != rows) {
         Some(other) => Err(Error::shape("match", &[rows], &[other])),
         None => Ok(rows),
     }
@@ -344,6 +380,7 @@ impl Run<'_> {
             .int(program.code.len())?
             .address(self.sources.at())
             .address(self.unable.as_ref().map_or(0, |mem| mem.at()))
+            .address(self.silent.as_ref().map_or(0, |mem| mem.at()))
             .address(self.relations.at())
             .address(scratch.at())
             .address(words.at())
@@ -352,7 +389,8 @@ impl Run<'_> {
             .address(to.counts)
             .address(to.cursor)
             .long(program.room)
-            .int(self.rows)?
+            .int(self.others.unwrap_or(self.rows))?
+            .int(usize::from(self.others.is_some()))?
             .int(range.start)?
             .int(range.len())?
             .int(program.marks)?

@@ -21,7 +21,8 @@ impl Family for Gemm {
     ) -> Option<Vec<Kernel>> {
         // Operands that are not aligned as Hopper's kernel wants them fall back to its twin.
         let product = Product::of(op, ins)?;
-        let hopper = product.hopper(card, has).map(|plan| plan.tile.kernel());
+        let hopper = product.hopper(card, has);
+        let hopper = hopper.map(|plan| plan.tile.kernel(product.dtype));
         let twin = product.kernel(card.multiprocessors);
         Some(hopper.into_iter().chain([twin]).collect())
     }
@@ -93,7 +94,7 @@ const fn block(m: usize, n: usize, threads: u32, stages: usize) -> Block {
     }
 }
 
-/// Values of k in a tile, and halves behind each of its lines: `DEPTH` and `PADDING` of the kernels.
+/// Values of k in a tile, and values behind each of its lines: `DEPTH` and `PADDING` of the kernels.
 const DEPTH: usize = 32;
 const PADDING: usize = 8;
 
@@ -128,7 +129,8 @@ impl Product {
     /// Whether Hopper's kernels are made for it: factors with their values of k side by side, in lines
     /// that begin at multiples of 16 bytes where the matrix does, and pairs of columns.
     fn suits_hopper(&self) -> bool {
-        let stored = !self.trans_a && self.trans_b && self.dtype == DType::F16;
+        let short = matches!(self.dtype, DType::F16 | DType::BF16);
+        let stored = !self.trans_a && self.trans_b && short;
         let aligned = self.k.is_multiple_of(8) && self.n.is_multiple_of(2);
         stored && aligned && self.m > 0 && self.n > 0 && self.k > 0
     }
@@ -138,7 +140,7 @@ impl Product {
         let plan = || heuristics::plan(self.m, self.n, self.k, card.multiprocessors as usize);
         let plan = self.suits_hopper().then(plan)?;
         let fits = plan.tile.shared() <= card.shared_per_block;
-        (fits && has(plan.tile.kernel())).then_some(plan)
+        (fits && has(plan.tile.kernel(self.dtype))).then_some(plan)
     }
 
     /// What a block of the twin computes. Large tiles read each factor less often; small ones waste less
@@ -205,19 +207,19 @@ impl Product {
             true => side * (DEPTH + PADDING),
             false => DEPTH * (side + PADDING),
         };
-        let halves = stored(!self.trans_a, block.m) + stored(self.trans_b, block.n);
-        block.stages * 2 * halves
+        let values = stored(!self.trans_a, block.m) + stored(self.trans_b, block.n);
+        block.stages * 2 * values
     }
 }
 
-/// How many halves of a matrix may be read at once: 8 where all of its lines begin at a multiple of 16
+/// How many values of 16 bits of a matrix may be read at once: 8 where all of its lines begin at a multiple of 16
 /// bytes, 2 at one of 4, else 1.
 pub(super) fn width(buf: &Buf) -> usize {
     let line = buf.desc.dims.last().map_or(0, |&n| n as u64 * 2);
     [(16, 8), (4, 2)]
         .into_iter()
         .find(|(bytes, _)| buf.address().is_multiple_of(*bytes) && line.is_multiple_of(*bytes))
-        .map_or(1, |(_, halves)| halves)
+        .map_or(1, |(_, values)| values)
 }
 
 /// How many columns of the result may be stored at once, and of what the epilogue takes read.
@@ -282,7 +284,7 @@ fn epilogue(args: Args, product: &Product, ins: &[&Buf], out: &Buf) -> Result<Ar
         .int(product.k)
 }
 
-/// The map of a matrix of halves, copied by boxes of so many lines of 64 columns.
+/// The map of a matrix of 16-bit values, copied by boxes of so many lines of 64 columns.
 fn matrix_map(buf: &Buf, lines: usize, columns: usize, box_lines: usize) -> TensorShape {
     TensorShape {
         address: buf.address(),
@@ -331,10 +333,10 @@ fn hopper(
         cluster: [blocks(cluster)?, 1, 1],
         ..Launch::linear(blocks(grid)?, tile.threads(), tile.shared())
     };
-    // SAFETY: the arguments are those of the entries of kernels/gemm/sm90_f16_gemm.cu, in order; the
+    // SAFETY: the arguments are those of the entries of kernels/gemm/sm90_gemm.h, in order; the
     // engine checked that the buffers are this card's and of the shapes that m, n and k were read from;
     // both factors are aligned to 16 bytes, all else to 4, and lines are too (`suits_hopper`).
-    unsafe { card.launch(tile.kernel(), &how, args, stream) }
+    unsafe { card.launch(tile.kernel(product.dtype), &how, args, stream) }
 }
 
 /// The kernel for every card from Ampere on, and for f32.
@@ -352,7 +354,7 @@ fn twin(card: &Card, product: &Product, ins: &[&Buf], out: &Buf, stream: Stream)
     args = args.int(number(product.epilogue.act))?;
     let tiles = product.m.div_ceil(block.m) * product.n.div_ceil(block.n);
     let how = Launch::linear(blocks(tiles)?, block.threads, product.shared(block));
-    // SAFETY: the arguments are those of the entries of kernels/gemm/gemm_<type>.cu, in order; the
+    // SAFETY: the arguments are those of the entries of kernels/gemm/mma_gemm.h and gemm_f32.cu, in order; the
     // engine checked that the buffers are this card's, of one type, and of the shapes that m, n and k
     // were read from; the widths promise no more than addresses and lines hold.
     unsafe { card.launch(product.kernel(multiprocessors), &how, args, stream) }

@@ -16,7 +16,7 @@ pub(super) struct Text;
 
 /// Threads of a block where a warp takes a row.
 const THREADS: usize = 256;
-/// Warps of a block, and rows of a warp, of `attention_f16.cu`.
+/// Warps of a block, and rows of a warp, of `mma_attention.h`.
 const ATTENTION_WARPS: usize = 4;
 const ATTENTION_TILE: usize = 16;
 /// Tables of `embed.cu`.
@@ -240,7 +240,7 @@ fn attention(call: &Call<'_>, heads: usize, scale: f32) -> Result<()> {
         shared: 0,
         cluster: [1, 1, 1],
     };
-    // SAFETY: the arguments are those of kernels/attention/attention_f16.cu and attention_rows.cu; the
+    // SAFETY: the arguments are those of kernels/attention/mma_attention.h and attention_rows.cu; the
     // rest as for `embed`, a head's columns being whole vectors too.
     unsafe { call.card.launch(kernel, &how, args, call.stream) }
 }

@@ -1,6 +1,8 @@
 //! The dense search: `kernels/neighbours/`.
 
-mod sm90;
+pub(super) mod join;
+mod search;
+pub(super) mod sm90;
 
 use std::sync::Arc;
 
@@ -8,10 +10,13 @@ use super::driver::{Kernel, Launch, Stream};
 use super::launch::{Args, blocks};
 use super::launch_topk_large as large;
 use super::memory::{Card, CardMem};
+use super::search_plan::Found;
 use crate::device::desc::{Buf, DType};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_CARD_K, MAX_CARD_SIDE, MAX_DIMS};
 use crate::lists::Lists;
+
+pub(super) use search::LEAST_SLAB;
 
 /// How a search is cut; no setting changes a result. [`Default`] is what everybody but a test wants.
 #[derive(Debug, Clone)]
@@ -20,6 +25,8 @@ pub struct TopKTuning {
     pub slab: usize,
     /// Parts of the gallery that run side by side, 1 to 8; none to fill the card.
     pub chunks: Option<usize>,
+    /// Whether rows meet themselves by the join, which computes each pair once; none where it pays.
+    pub join: Option<bool>,
 }
 
 impl Default for TopKTuning {
@@ -27,6 +34,7 @@ impl Default for TopKTuning {
         TopKTuning {
             slab: 32_768,
             chunks: None,
+            join: None,
         }
     }
 }
@@ -51,16 +59,19 @@ pub(super) const fn kernel(symbol: &'static str) -> Kernel {
 }
 pub(super) const PREPARE: Kernel = kernel("topk_prepare");
 const SCAN: Kernel = kernel("topk_scan");
+const JOIN: Kernel = kernel("topk_join");
+pub(super) const START: Kernel = kernel("topk_wave_start");
+const SETTLE: Kernel = kernel("topk_wave_settle");
 const RESCORE: Kernel = kernel("topk_rescore");
 const BRUTE: Kernel = kernel("topk_brute");
-pub(super) const KERNELS: [Kernel; 4] = [PREPARE, SCAN, RESCORE, BRUTE];
+pub(super) const KERNELS: [Kernel; 7] = [PREPARE, SCAN, JOIN, START, SETTLE, RESCORE, BRUTE];
 
 /// The proven bound on how far an approximate score may be from the one that rows are ranked by, for
 /// rows of `dims`; `kernels/neighbours/topk_scan.cu` has the proof.
 pub fn score_bound(dims: usize) -> f64 {
     let d = dims as f64;
     let e = 2f64.powi(-11) + 2f64.powi(-23) + d.sqrt() * 2f64.powi(-25);
-    let sums = 1.05 * d * 2f64.powi(-22) * (1.0 + e) * (1.0 + e);
+    let sums = 1.05 * 1.25 * d * 2f64.powi(-22) * (1.0 + e) * (1.0 + e);
     2.0 * e + e * e + sums + 2f64.powi(-24)
 }
 
@@ -80,6 +91,8 @@ pub(super) struct Side {
     pub(super) raw: u64,
     pub(super) unit: Arc<CardMem>,
     pub(super) norms: Arc<CardMem>,
+    /// Unit row p is that of row p * `step` modulo all rows.
+    pub(super) step: usize,
 }
 
 /// What a search is asked for.
@@ -118,38 +131,24 @@ pub(super) fn topk(
     if rows == 0 || others == 0 || asked.dims == 0 {
         return Ok(Lists::from_rows((0..rows).map(|_| [])));
     }
-    let what = if gallery.is_some() {
-        "a query"
-    } else {
-        "an embedding"
-    };
-    let left = prepare(card, queries, &asked, what, stream)?;
-    let right = gallery
-        .map(|g| prepare(card, g, &asked, "a gallery row", stream))
-        .transpose()?;
-    let right = right.as_ref().unwrap_or(&left);
     if k > MOST_K {
-        return large::search(
-            card,
-            &left,
-            right,
-            gallery.is_some(),
-            &asked,
-            tuning,
-            stream,
-        );
+        return large::search(card, queries, gallery, &asked, tuning, stream);
     }
-    let slab = tuning.slab.clamp(1, rows).next_multiple_of(TILE);
     let mut lists = Lists::with_capacity(rows, k.min(others));
-    for first in (0..rows).step_by(slab) {
-        let count = slab.min(rows - first);
-        let found = search(card, &left, first, count, right, &asked, tuning, stream)?;
-        found.append(card, count, k, stream, &mut lists)?;
-    }
+    let mut each = |_, count, found: &Found| found.append(card, count, stream, &mut lists);
+    search::run(card, queries, gallery, &asked, tuning, &mut each, stream)?;
     Ok(lists)
 }
 
-/// The same with lists that stay on the card: `k` places a row, in the order of the queries.
+/// Lists that stay on the card: `k` places a row, in the order of the queries, of which the first `counts`
+/// hold neighbours.
+pub(super) struct Kept {
+    pub(super) rows: Arc<CardMem>,
+    pub(super) scores: Arc<CardMem>,
+    pub(super) counts: Arc<CardMem>,
+}
+
+/// As [`topk`], with lists that stay on the card.
 pub(super) fn topk_kept(
     card: &Arc<Card>,
     queries: &Buf,
@@ -158,89 +157,36 @@ pub(super) fn topk_kept(
     min_score: Option<f64>,
     tuning: &TopKTuning,
     stream: Stream,
-) -> Result<Found> {
+) -> Result<Kept> {
     let asked = check(queries, gallery, k, min_score)?;
     let rows = queries.desc.dims[0];
     let others = gallery.map_or(rows, |g| g.desc.dims[0]);
-    let all = Found::new(card, rows, k)?;
+    let all = Kept {
+        rows: card.array::<u32>(rows * k)?,
+        scores: card.array::<f64>(rows * k)?,
+        counts: card.array::<u32>(rows)?,
+    };
     if rows == 0 || others == 0 || asked.dims == 0 {
         card.use_stream(stream);
         // SAFETY: `counts` is one allocation of this driver, of a u32 a row.
         unsafe { card.driver.fill(all.counts.at(), 0, rows * 4, stream) }?;
         return Ok(all);
     }
-    let who = [
-        if gallery.is_some() {
-            "a query"
-        } else {
-            "an embedding"
-        },
-        "a gallery row",
-    ];
-    let left = prepare(card, queries, &asked, who[0], stream)?;
-    let right = gallery
-        .map(|g| prepare(card, g, &asked, who[1], stream))
-        .transpose()?;
-    let right = right.as_ref().unwrap_or(&left);
-    let slab = tuning.slab.clamp(1, rows).next_multiple_of(TILE);
-    for first in (0..rows).step_by(slab) {
-        let count = slab.min(rows - first);
-        let found = search(card, &left, first, count, right, &asked, tuning, stream)?;
+    let mut each = |first: usize, count: usize, found: &Found| {
         for (to, from, bytes) in [
             (&all.rows, &found.rows, 4 * k),
             (&all.scores, &found.scores, 8 * k),
-            (&all.counts, &found.counts, 4),
+            (&all.counts, &found.found, 4),
         ] {
             let at = to.at() + (first * bytes) as u64;
             // SAFETY: `from` has `count` rows of `bytes`, and `to` has `rows`, of which `first` stand
             // before; they are two allocations of this driver.
             unsafe { card.driver.copy(at, from.at(), count * bytes, stream) }?;
         }
-    }
-    Ok(all)
-}
-
-/// What a search found: `k` places a row, of which the first `counts` hold neighbours.
-pub(super) struct Found {
-    pub(super) rows: Arc<CardMem>,
-    pub(super) scores: Arc<CardMem>,
-    pub(super) counts: Arc<CardMem>,
-}
-
-impl Found {
-    fn new(card: &Arc<Card>, rows: usize, k: usize) -> Result<Self> {
-        Ok(Found {
-            rows: card.array::<u32>(rows * k)?,
-            scores: card.array::<f64>(rows * k)?,
-            counts: card.array::<u32>(rows)?,
-        })
-    }
-
-    /// Appends the lists of all `count` rows to `lists`.
-    fn append(
-        &self,
-        card: &Arc<Card>,
-        count: usize,
-        k: usize,
-        stream: Stream,
-        lists: &mut Lists,
-    ) -> Result<()> {
-        let (mut all_rows, mut all_scores) = (vec![0u32; count * k], vec![0f64; count * k]);
-        let mut all_found = vec![0u32; count];
-        card.read(&self.rows, &mut all_rows, stream)?;
-        card.read(&self.scores, &mut all_scores, stream)?;
-        card.read(&self.counts, &mut all_found, stream)?;
-        for (i, &found) in all_found.iter().enumerate() {
-            let range = i * k..i * k + (found as usize).min(k);
-            lists.push(
-                all_rows[range.clone()]
-                    .iter()
-                    .copied()
-                    .zip(all_scores[range].iter().copied()),
-            );
-        }
         Ok(())
-    }
+    };
+    search::run(card, queries, gallery, &asked, tuning, &mut each, stream)?;
+    Ok(all)
 }
 
 fn check(queries: &Buf, gallery: Option<&Buf>, k: usize, min_score: Option<f64>) -> Result<Asked> {
@@ -286,8 +232,16 @@ pub(super) fn check_asked(k: usize, min_score: Option<f64>) -> Result<()> {
     Ok(())
 }
 
-/// Unit rows in half precision and squared norms of `x`, which `what` names in an error.
-fn prepare(card: &Arc<Card>, x: &Buf, asked: &Asked, what: &str, stream: Stream) -> Result<Side> {
+/// Unit rows in half precision and squared norms of `x`, which `what` names in an error; unit row p is
+/// that of row p * `step` modulo all rows.
+pub(super) fn prepare(
+    card: &Arc<Card>,
+    x: &Buf,
+    asked: &Asked,
+    step: usize,
+    what: &str,
+    stream: Stream,
+) -> Result<Side> {
     card.owns(x)?;
     let rows = x.desc.dims[0];
     let unit = card.array::<u16>(rows * asked.depth)?;
@@ -300,10 +254,11 @@ fn prepare(card: &Arc<Card>, x: &Buf, asked: &Asked, what: &str, stream: Stream)
         .address(bad.at())
         .int(rows)?
         .int(asked.dims)?
-        .int(asked.depth)?;
+        .int(asked.depth)?
+        .int(step)?;
     let how = Launch::linear(blocks(rows.div_ceil(THREADS / 32))?, THREADS as u32, 0);
     // SAFETY: the arguments are those of topk_prepare: `x` has rows x dims f32, `unit` rows x depth
-    // halves, `norms` a f64 a row, `bad` one u32 of all ones.
+    // halves, `norms` a f64 a row, `bad` one u32 of all ones; `step` has no common divisor with rows.
     unsafe { card.launch(PREPARE, &how, args, stream) }?;
     let mut lowest = [0u32];
     card.read(&bad, &mut lowest, stream)?;
@@ -318,6 +273,7 @@ fn prepare(card: &Arc<Card>, x: &Buf, asked: &Asked, what: &str, stream: Stream)
         raw: x.address(),
         unit,
         norms,
+        step,
     })
 }
 
@@ -332,102 +288,6 @@ pub(super) fn chunks(
     asked
         .unwrap_or(wanted)
         .clamp(1, MOST_CHUNKS.min(gallery_tiles))
-}
-
-/// Searches for the queries `first .. first + count`.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the sides, the part and the settings of one search, used once"
-)]
-fn search(
-    card: &Arc<Card>,
-    left: &Side,
-    first: usize,
-    count: usize,
-    right: &Side,
-    asked: &Asked,
-    tuning: &TopKTuning,
-    stream: Stream,
-) -> Result<Found> {
-    let hopper = sm90::suits(card);
-    let width = if hopper { sm90::WIDTH } else { TILE };
-    let (row_tiles, gallery_tiles) = (count.div_ceil(TILE), right.rows.div_ceil(width));
-    let multiprocessors = card.driver.info().multiprocessors;
-    let chunks = chunks(row_tiles, gallery_tiles, multiprocessors, tuning.chunks);
-    let Asked {
-        dims,
-        depth,
-        k,
-        min_score,
-    } = *asked;
-    let candidates = card.array::<[u32; 2]>(count * chunks * CAPACITY)?;
-    let counts = card.array::<u32>(count * chunks)?;
-    let flags = card.array::<u32>(count)?;
-    let found = Found::new(card, count, k)?;
-
-    if hopper {
-        sm90::scan(
-            card,
-            left,
-            first,
-            count,
-            right,
-            asked,
-            &candidates,
-            &counts,
-            chunks,
-            stream,
-        )?;
-    } else {
-        let args = Args::default()
-            .address(left.unit.at() + (first * depth * 2) as u64)
-            .address(right.unit.at())
-            .address(candidates.at())
-            .address(counts.at())
-            .int(count)?
-            .int(right.rows)?
-            .int(depth)?
-            .int(k)?
-            .float(asked.slack())
-            .float(asked.floor())
-            .int(chunks)?;
-        let how = Launch::linear(blocks(row_tiles * chunks)?, THREADS as u32, SHARED);
-        // SAFETY: the arguments are those of topk_scan: unit rows of `count` queries from `first` (memory
-        // and lines are aligned to 16 bytes) and of the gallery, and room for every query and chunk.
-        unsafe { card.launch(SCAN, &how, args, stream) }?;
-    }
-
-    let sides = || {
-        Args::default()
-            .address(left.raw + (first * dims * 4) as u64)
-            .address(left.norms.at() + (first * 8) as u64)
-            .address(right.raw)
-            .address(right.norms.at())
-    };
-    let results = |args: Args| {
-        args.address(flags.at())
-            .address(found.rows.at())
-            .address(found.scores.at())
-            .address(found.counts.at())
-    };
-    let args = results(sides().address(candidates.at()).address(counts.at()))
-        .int(dims)?
-        .int(k)?
-        .int(chunks)?
-        .float(asked.slack())
-        .double(min_score);
-    let each = Launch::linear(blocks(count)?, THREADS as u32, 0);
-    // SAFETY: the arguments are those of topk_rescore: both sides' rows and norms, what topk_scan left,
-    // and room for k neighbours of every query.
-    unsafe { card.launch(RESCORE, &each, args, stream) }?;
-    let args = results(sides())
-        .int(right.rows)?
-        .int(dims)?
-        .int(k)?
-        .double(min_score);
-    // SAFETY: the arguments are those of topk_brute, on the same memory.
-    unsafe { card.launch(BRUTE, &each, args, stream) }?;
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub struct SearchPlan {
     pub buffers: Vec<(&'static str, usize)>,
 }
 
+/// What the caller has put on the card before.
+const GIVEN: &str = "embeddings";
+
 impl SearchPlan {
     /// How many slabs there are.
     pub fn slabs(&self) -> usize {
@@ -32,6 +35,17 @@ impl SearchPlan {
     /// Bytes on the card, all buffers together.
     pub fn bytes(&self) -> usize {
         self.buffers.iter().map(|buffer| buffer.1).sum()
+    }
+
+    /// Bytes that the search allocates.
+    pub fn needs(&self) -> usize {
+        let own = self.buffers.iter().filter(|buffer| buffer.0 != GIVEN);
+        own.map(|buffer| buffer.1).sum()
+    }
+
+    /// Whether each pair of rows is computed once, for both.
+    pub fn joins(&self) -> bool {
+        self.buffers.iter().any(|buffer| buffer.0 == "put")
     }
 
     /// Launches of the whole search.
@@ -51,6 +65,21 @@ impl SearchPlan {
         let unknown = || Error::internal(format!("a search has no buffer {name}"));
         card.alloc(planned.ok_or_else(unknown)?.1)
     }
+}
+
+/// The plan whose slab is the largest that lets it fit `free` bytes: `make(slab)` for `wanted` queries, or
+/// half as many again and again, down to `least`, with which a search that does not fit fails.
+pub(super) fn fitting(
+    free: u64,
+    wanted: usize,
+    least: usize,
+    make: impl Fn(usize) -> SearchPlan,
+) -> SearchPlan {
+    let mut plan = make(wanted);
+    while plan.needs() as u64 > free && plan.slab > least {
+        plan = make((plan.slab / 2).max(least));
+    }
+    plan
 }
 
 /// How many queries a slab holds: `wanted`, but no more than there are, and no more than fit `bytes`

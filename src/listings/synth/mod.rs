@@ -14,7 +14,6 @@
 mod draw;
 mod photo;
 mod product;
-mod rng;
 mod sizes;
 mod title;
 mod words;
@@ -25,6 +24,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::limits::{MAX_SYNTH_LISTINGS, MAX_SYNTH_SIDE};
+use crate::random as rng;
 use photo::Photo;
 use product::Product;
 use rng::Rng;

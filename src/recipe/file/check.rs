@@ -1,11 +1,11 @@
 //! Whether a recipe makes sense, before anything runs.
 
-use super::{KEYWORDS, expression, rule_to_text};
+use super::{KEYWORDS, classic, expression, rule_to_text};
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::limits::{
-    MAX_EXPRESSION_BYTES, MAX_K, MAX_MATCHES, MAX_POSITIONS, MAX_ROWS, MAX_SPACE_NAME, MAX_SPACES,
-    MAX_STEPS,
+    MAX_CLEAN_STEPS, MAX_COLOURS, MAX_EXPRESSION_BYTES, MAX_K, MAX_MATCHES, MAX_POSITIONS,
+    MAX_ROWS, MAX_SPACE_NAME, MAX_SPACES, MAX_STEPS,
 };
 use crate::recipe::{Of, Recipe, Space, Step};
 use crate::search::Fuse;
@@ -43,10 +43,37 @@ pub fn recipe(recipe: &Recipe) -> Checked {
             return Err((Place::Space(i), error.mend("give each a name of its own")));
         }
         of(space, i, &recipe.spaces).map_err(told)?;
+        euclidean(space).map_err(told)?;
+        clean(space).map_err(told)?;
         steps(space, i).map_err(|(place, e)| (place, of_space(space, &e)))?;
     }
     key("fusion", fusion(recipe))?;
-    key("tuned", tuned(recipe))
+    key("tuned", tuned(recipe))?;
+    key("published", super::published::check(recipe))
+}
+
+/// Checks how a space's rows are compared.
+fn euclidean(space: &Space) -> Result<()> {
+    let Some(scale) = space.euclidean else {
+        return Ok(());
+    };
+    if !scale.is_finite() || scale <= 0.0 {
+        return Err(Error::input(format!("euclidean is {scale}"))
+            .mend("give a number above 0, by which distances are divided"));
+    }
+    let rows = matches!(
+        space.of,
+        Of::Image { .. } | Of::Text { .. } | Of::File(_) | Of::Given
+    );
+    if !rows || !space.refine.is_empty() {
+        let mend = "compare the rows of an encoder or a file, as they stand";
+        let why = match rows {
+            true => "steps refine rows of unit length, and it is compared by Euclidean distance",
+            false => "it has no rows of its own to compare by Euclidean distance",
+        };
+        return Err(Error::input(why).mend(mend));
+    }
+    Ok(())
 }
 
 /// An error of a space, with its name.
@@ -98,6 +125,8 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
     match &space.of {
         Of::Phash | Of::Given => Ok(()),
         Of::Tfidf { options, .. } => options.validate(),
+        Of::Word2Vec { options, .. } => classic::check_word2vec(options),
+        Of::Colours { clusters, .. } => within("clusters of colours", *clusters, 1, MAX_COLOURS),
         Of::Image { encoder, batch } => {
             embed::batch_for(*batch, 1)?;
             encoder.prepare().map(drop)
@@ -119,8 +148,10 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
             parts
                 .iter()
                 .try_for_each(|&(part, _)| match &spaces[part].of {
+                    _ if spaces[part].euclidean.is_some() => Err(not_unit(&spaces[part])),
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused, and has no rows")),
+                    Of::Pair { .. } => Err(no_rows(&spaces[part], "judges pairs, and has no rows")),
                     _ => Ok(()),
                 })
         }
@@ -130,12 +161,36 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
             parts
                 .iter()
                 .try_for_each(|&(part, _)| match &spaces[part].of {
+                    _ if spaces[part].euclidean.is_some() => Err(not_unit(&spaces[part])),
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused itself")),
+                    Of::Pair { .. } => Err(no_rows(&spaces[part], "judges pairs, and has no rows")),
                     _ => Ok(()),
                 })
         }
+        Of::Pair {
+            spaces: parts,
+            classifier,
+        } => {
+            let weighted: Vec<(usize, f64)> = parts.iter().map(|&part| (part, 1.0)).collect();
+            members(&weighted, i, spaces)?;
+            classic::check_pairs(classifier)?;
+            parts.iter().try_for_each(|&part| match &spaces[part].of {
+                Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
+                Of::Tfidf { .. } => Err(no_rows(&spaces[part], "has sparse rows")),
+                of if of.is_scores() => Err(no_rows(&spaces[part], "has no rows")),
+                _ => Ok(()),
+            })
+        }
     }
+}
+
+fn clean(space: &Space) -> Result<()> {
+    if !space.clean.is_empty() && !space.of.reads_titles() {
+        let error = Error::input("it is cleaned, and does not read titles");
+        return Err(error.mend("clean spaces of titles alone"));
+    }
+    within("steps of cleaning", space.clean.len(), 0, MAX_CLEAN_STEPS)
 }
 
 /// What [`Fuse::check`] says, with the part's name where it is about one weight.
@@ -149,6 +204,13 @@ fn fused(parts: &[(usize, f64)], by: Fuse, spaces: &[Space]) -> Result<()> {
     }
     let weights: Vec<f64> = parts.iter().map(|&(_, weight)| weight).collect();
     by.check(&weights)
+}
+
+fn not_unit(part: &Space) -> Error {
+    no_rows(
+        part,
+        "is compared by Euclidean distance, and its rows are not of unit length",
+    )
 }
 
 fn no_rows(part: &Space, why: &str) -> Error {
@@ -184,6 +246,7 @@ fn steps(space: &Space, i: usize) -> Checked {
     let none = match space.of {
         Of::Phash => Some("hashes are not rows, which alone can be refined"),
         Of::Fused { .. } => Some("a fused space has no rows to refine"),
+        Of::Pair { .. } => Some("a classifier of pairs has no rows to refine"),
         _ => None,
     };
     match none {

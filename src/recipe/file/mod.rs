@@ -1,8 +1,10 @@
 //! Recipes as files: TOML to [`Recipe`] and back. The format is described in `docs/recipes.md`.
 
 mod check;
+mod classic;
 mod expression;
 mod print;
+mod published;
 mod read;
 mod show;
 mod space;
@@ -102,7 +104,7 @@ fn too_large() -> Error {
 }
 
 /// The one of `known` that `word` is likely meant to be.
-fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let close = (word.len() / 2).clamp(1, 3);
     let distances = known
         .into_iter()

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::rule_to_text;
 use super::space::{ACCENTS, ACTIVATIONS, ANALYZERS, CROPS, IMAGE_POOLS, NORMS, TEXT_POOLS};
-use crate::recipe::{Framing, Of, Recipe, Space, Step};
+use super::{classic, rule_to_text};
+use crate::recipe::{DEFAULT_PAIRS, Framing, Of, Recipe, Space, Step};
 use crate::search::Fuse;
 use crate::text::tfidf::{Df, StopWords, TfidfOptions, TokenPattern};
 
@@ -27,20 +27,23 @@ pub fn recipe(recipe: &Recipe) -> String {
         out.put("listings", tuned.listings);
         out.put_some("f1", tuned.f1.map(float));
     }
+    if let Some(published) = &recipe.published {
+        super::published::print(published, &mut out);
+    }
     out.text
 }
 
 #[derive(Default)]
-struct Lines {
+pub struct Lines {
     text: String,
 }
 
 impl Lines {
-    fn put(&mut self, key: &str, value: impl std::fmt::Display) {
+    pub fn put(&mut self, key: &str, value: impl std::fmt::Display) {
         let _ = writeln!(self.text, "{key} = {value}");
     }
 
-    fn put_some(&mut self, key: &str, value: Option<impl std::fmt::Display>) {
+    pub fn put_some(&mut self, key: &str, value: Option<impl std::fmt::Display>) {
         if let Some(value) = value {
             self.put(key, value);
         }
@@ -51,13 +54,13 @@ impl Lines {
         self.put_some(key, (value != default).then_some(value));
     }
 
-    fn section(&mut self, name: &str) {
+    pub fn section(&mut self, name: &str) {
         let _ = writeln!(self.text, "\n[{name}]");
     }
 }
 
 /// A string of TOML.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
@@ -76,7 +79,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A key of TOML: bare where it may be.
-fn key(name: &str) -> String {
+pub fn key(name: &str) -> String {
     match !name.is_empty() && name.chars().all(super::expression::named) {
         true => name.to_string(),
         false => quoted(name),
@@ -84,14 +87,14 @@ fn key(name: &str) -> String {
 }
 
 /// A number of TOML; a whole one without a fraction.
-fn float(x: f64) -> String {
+pub fn float(x: f64) -> String {
     match x == x.trunc() && x.abs() < 1e15 {
         true => format!("{x}"),
         false => format!("{x:?}"),
     }
 }
 
-fn name_in<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> Option<String> {
+pub(super) fn name_in<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> Option<String> {
     let found = names.iter().find(|(_, meaning)| meaning == value);
     found.map(|(name, _)| quoted(name))
 }
@@ -110,6 +113,23 @@ fn space(space: &Space, names: &[&str], out: &mut Lines) {
             options,
             decode_escapes,
         } => out.put("tfidf", tfidf(options, *decode_escapes)),
+        Of::Word2Vec {
+            options,
+            decode_escapes,
+        } => out.put("word2vec", classic::word2vec(options, *decode_escapes)),
+        Of::Colours { clusters, seed } => out.put("colours", classic::colours(*clusters, *seed)),
+        Of::Pair { spaces, classifier } => {
+            let parts: Vec<String> = spaces
+                .iter()
+                .map(|&s| quoted(names.get(s).unwrap_or(&"")))
+                .collect();
+            out.put("pair", format!("[{}]", parts.join(", ")));
+            weights(&classifier.weights, out);
+            out.put_some(
+                "pairs",
+                (classifier.pairs != DEFAULT_PAIRS).then_some(classifier.pairs),
+            );
+        }
         Of::Image { encoder, batch } => {
             let options = &encoder.options;
             out.put("image", quoted(&format!("timm:{}", options.arch)));
@@ -156,6 +176,11 @@ fn space(space: &Space, names: &[&str], out: &mut Lines) {
             }
         }
     }
+    out.put_some("euclidean", space.euclidean.map(float));
+    if !space.clean.is_empty() {
+        let steps: Vec<String> = space.clean.iter().map(|s| quoted(s.name())).collect();
+        out.put("clean", format!("[{}]", steps.join(", ")));
+    }
     if !space.refine.is_empty() {
         let steps: Vec<String> = space.refine.iter().map(|s| step(s, names)).collect();
         out.put("refine", format!("[{}]", steps.join(", ")));
@@ -169,7 +194,7 @@ fn weights(path: &std::path::Path, out: &mut Lines) {
     }
 }
 
-fn braced(entries: &[String]) -> String {
+pub(super) fn braced(entries: &[String]) -> String {
     match entries.is_empty() {
         true => "{}".to_string(),
         false => format!("{{ {} }}", entries.join(", ")),

@@ -6,13 +6,14 @@ use toml::de::DeTable;
 
 use super::check::{self, Place};
 use super::expression::rule_from_text;
+use super::published;
 use super::space::{self, Names};
 use super::table::{Table, Value, line_of};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_MATCHES, MAX_SPACES};
 use crate::recipe::{Of, Recipe, Space, Step, Tuned};
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "name",
     "about",
     "source",
@@ -21,6 +22,7 @@ const KEYS: [&str; 8] = [
     "fusion",
     "spaces",
     "tuned",
+    "published",
 ];
 
 /// The recipe of `text`, with relative paths taken from `folder`.
@@ -59,6 +61,10 @@ pub fn recipe(text: &str, folder: &Path) -> Result<Recipe> {
         fusion: rule.map_err(|e| e.line(fusion.line()))?,
         spaces,
         tuned: table.get("", "tuned").map(|v| tuned(&v)).transpose()?,
+        published: table
+            .get("", "published")
+            .map(|v| published::read(&v))
+            .transpose()?,
     };
     check::recipe(&recipe).map_err(|(place, error)| {
         let line = match place {
@@ -122,16 +128,18 @@ fn spaces(section: &Value<'_>, folder: &Path) -> Result<(Vec<Space>, Vec<Lines>)
     };
     let mut read = Vec::new();
     for (name, value) in &entries {
-        let (of, refine) = space::read(value, &names)?;
-        let (refine, steps) = refine.into_iter().unzip();
+        let written = space::read(value, &names)?;
+        let (refine, steps) = written.refine.into_iter().unzip();
         let lines = Lines {
             space: value.line(),
             steps,
         };
         let space = Space {
             name: (*name).to_string(),
-            of,
+            of: written.of,
+            clean: written.clean,
             refine,
+            euclidean: written.euclidean,
         };
         read.push((space, lines));
     }

@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::no_space;
 use super::table::{Table, Value, cut};
+use super::{classic, no_space};
 use crate::device::Act;
 use crate::error::{Error, Result};
-use crate::limits::MAX_STEPS;
+use crate::limits::{MAX_CLEAN_STEPS, MAX_STEPS};
 use crate::nn::text::TextPool;
 use crate::nn::{self, GlobalPool, ImageOptions};
 use crate::recipe::{EncoderSpec, Framing, Of, Step, TextSpec};
 use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
+use crate::text::clean::{CLEAN_STEPS, CleanStep};
 use crate::text::tfidf::{Analyzer, Df, Norm, StopWords, StripAccents, TfidfOptions, TokenPattern};
 
 /// What the names and the paths of a space mean.
@@ -23,18 +24,25 @@ pub struct Names<'a> {
 }
 
 /// The kinds of spaces: the key that makes a space one, what errors call it, and its other keys.
-const KINDS: [(&str, &str, &[&str]); 8] = [
+const KINDS: [(&str, &str, &[&str]); 11] = [
     ("phash", "a space of hashes", &["refine"]),
-    ("tfidf", "a space of TF-IDF", &["refine"]),
+    ("tfidf", "a space of TF-IDF", &["clean", "refine"]),
+    ("word2vec", "a space of word2vec", &["clean", "refine"]),
+    ("colours", "a space of colours", &["refine"]),
     ("image", "a space of images", &IMAGE),
     ("text", "a space of titles", &TEXT),
-    ("file", "a space from a file", &["refine"]),
-    ("given", "a space that is given", &["refine"]),
+    ("file", "a space from a file", &["refine", "euclidean"]),
+    ("given", "a space that is given", &["refine", "euclidean"]),
     ("concat", "a concatenation", &["refine"]),
+    (
+        "pair",
+        "a classifier of pairs",
+        &["refine", "weights", "pairs"],
+    ),
     ("fused", "a fused space", &["refine", "by", "power"]),
 ];
 
-const IMAGE: [&str; 10] = [
+const IMAGE: [&str; 11] = [
     "weights",
     "size",
     "crop",
@@ -45,16 +53,19 @@ const IMAGE: [&str; 10] = [
     "batch",
     "mmap",
     "refine",
+    "euclidean",
 ];
 
-const TEXT: [&str; 7] = [
+const TEXT: [&str; 9] = [
     "weights",
     "pool",
     "max_tokens",
     "raw",
     "decode_escapes",
     "mmap",
+    "clean",
     "refine",
+    "euclidean",
 ];
 
 const TFIDF: [&str; 15] = [
@@ -100,58 +111,69 @@ pub const IMAGE_POOLS: [(&str, GlobalPool); 2] =
 pub const TEXT_POOLS: [(&str, TextPool); 2] = [("cls", TextPool::Cls), ("mean", TextPool::Mean)];
 
 /// A table, and the way to its keys.
-struct Keys<'a> {
+pub struct Keys<'a> {
     table: Table<'a>,
     at: String,
 }
 
 impl<'a> Keys<'a> {
-    fn of(value: &Value<'a>) -> Result<Self> {
+    pub fn of(value: &Value<'a>) -> Result<Self> {
         Ok(Keys {
             table: value.table()?,
             at: format!("{}.", value.key),
         })
     }
 
-    fn only(&self, of: &str, known: &[&str]) -> Result<()> {
+    pub fn only(&self, of: &str, known: &[&str]) -> Result<()> {
         self.table.only(&self.at, of, known)
     }
 
-    fn get(&self, key: &str) -> Option<Value<'a>> {
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
         self.table.get(&self.at, key)
     }
 
-    fn flag(&self, key: &str, default: bool) -> Result<bool> {
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
         self.get(key).map_or(Ok(default), |v| v.boolean())
     }
 
-    fn count(&self, key: &str) -> Result<Option<usize>> {
+    pub fn count(&self, key: &str) -> Result<Option<usize>> {
         self.get(key).map(|v| v.count()).transpose()
     }
 
-    fn number(&self, key: &str) -> Result<Option<f64>> {
+    pub fn number(&self, key: &str) -> Result<Option<f64>> {
         self.get(key).map(|v| v.number()).transpose()
     }
 
-    fn one_of<T: Copy>(&self, key: &str, names: &[(&str, T)]) -> Result<Option<T>> {
+    pub fn one_of<T: Copy>(&self, key: &str, names: &[(&str, T)]) -> Result<Option<T>> {
         self.get(key).map(|v| v.one_of(names)).transpose()
     }
 
-    fn path(&self, key: &str, folder: &Path) -> Result<Option<PathBuf>> {
+    pub fn path(&self, key: &str, folder: &Path) -> Result<Option<PathBuf>> {
         self.get(key).map(|v| path(&v, folder)).transpose()
     }
 }
 
-fn path(value: &Value<'_>, folder: &Path) -> Result<PathBuf> {
+pub fn path(value: &Value<'_>, folder: &Path) -> Result<PathBuf> {
     match value.string()? {
         "" => Err(value.wrong("is empty").mend("name a file or a folder")),
         text => Ok(folder.join(text)),
     }
 }
 
-/// The space of `value`, with the places of other spaces as [`Names::all`] has them; its steps come with
-/// their lines.
-pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<(Of, Vec<(Step, u64)>)> {
+/// A space as it is written.
+pub struct Read {
+    /// Where its rows come from.
+    pub of: Of,
+    /// How titles are cleaned.
+    pub clean: Vec<CleanStep>,
+    /// The steps, with the lines that they stand on.
+    pub refine: Vec<(Step, u64)>,
+    /// The scale of Euclidean distances.
+    pub euclidean: Option<f64>,
+}
+
+/// The space of `value`, with the places of other spaces as [`Names::all`] has them.
+pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<Read> {
     let keys = Keys::of(value)?;
     let kinds: Vec<_> = KINDS
         .iter()
@@ -182,6 +204,9 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<(Of, Vec<(Step, u64)
         "phash" => switch(of).map(|()| Of::Phash),
         "given" => switch(of).map(|()| Of::Given),
         "tfidf" => tfidf(of),
+        "word2vec" => classic::read_word2vec(of, names.folder),
+        "colours" => classic::read_colours(of),
+        "pair" => classic::read_pair(of, &keys, names),
         "image" => image(of, &keys, names.folder),
         "text" => text(of, &keys, names.folder),
         "file" => path(of, names.folder).map(Of::File),
@@ -201,7 +226,23 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<(Of, Vec<(Step, u64)
         None => Vec::new(),
     };
     let steps = steps.iter().map(|v| Ok((step(v, names)?, v.line())));
-    Ok((made?, steps.collect::<Result<_>>()?))
+    Ok(Read {
+        of: made?,
+        clean: keys.get("clean").map_or(Ok(Vec::new()), |v| clean(&v))?,
+        refine: steps.collect::<Result<_>>()?,
+        euclidean: keys.number("euclidean")?,
+    })
+}
+
+/// The steps of cleaning, in the order given.
+fn clean(value: &Value<'_>) -> Result<Vec<CleanStep>> {
+    let steps = value.list()?;
+    if steps.len() > MAX_CLEAN_STEPS {
+        let message = format!("{} has {} steps", value.key, steps.len());
+        let error = Error::limit(message).line(value.line());
+        return Err(error.mend(format!("{MAX_CLEAN_STEPS} are the most")));
+    }
+    steps.iter().map(|step| step.one_of(CLEAN_STEPS)).collect()
 }
 
 /// A key that is either true or not there.
@@ -341,7 +382,7 @@ fn parts(value: &Value<'_>, names: &Names<'_>) -> Result<Vec<(usize, f64)>> {
 }
 
 /// The place of the space `name`, which stands at `value`.
-fn place(name: &str, value: &Value<'_>, names: &Names<'_>) -> Result<usize> {
+pub fn place(name: &str, value: &Value<'_>, names: &Names<'_>) -> Result<usize> {
     let found = names.all.iter().position(|&other| other == name);
     found.ok_or_else(|| {
         let message = format!("{}: there is no space {:?}", value.key, cut(name));

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::spec::Of;
 use super::super::work::{Kept, Key};
@@ -84,14 +84,14 @@ impl Run<'_> {
         for &space in &pending {
             match &recipe.spaces[space].of {
                 Of::Image { encoder, .. } => {
-                    let open = self.open_image(encoder)?;
+                    let open = self.open_image(space, encoder)?;
                     self.note_ignored(&encoder.weights, &open.ignored);
                     if few {
                         self.encoders.images.insert(space, open);
                     }
                 }
                 Of::Text { encoder, .. } => {
-                    let open = self.open_text(encoder)?;
+                    let open = self.open_text(space, encoder)?;
                     self.note_ignored(&encoder.weights, &open.ignored);
                     if few {
                         self.encoders.titles.insert(space, open);
@@ -118,9 +118,19 @@ impl Run<'_> {
     /// The key of what a space's encoder makes of a side; none for a space without an encoder.
     fn encoder_key(&self, space: usize, which: Which) -> Result<Option<Key>> {
         let name = &self.job.recipe.spaces[space].name;
+        let clean = self.job.recipe.spaces[space].clean.iter();
+        let clean: Vec<&str> = clean.map(|step| step.name()).collect();
         let side = self.side(which);
         let items = &side.listings.items;
         let kind = self.job.device.info().kind;
+        // Rows that are not of unit length are others.
+        let raw = self.job.recipe.spaces[space].euclidean.is_some();
+        let lengths = |mut key: Value| {
+            if raw {
+                key["raw"] = json!(true);
+            }
+            key
+        };
         match &self.job.recipe.spaces[space].of {
             Of::Image { encoder, .. } => {
                 has_weights(name, &encoder.weights)?;
@@ -132,12 +142,12 @@ impl Run<'_> {
                         .map(|l| l.image.as_deref().filter(|_| image(l)))
                 };
                 let key = self.key(|| {
-                    Ok(json!({
+                    Ok(lengths(json!({
                         "stage": "embed",
                         "encoder": encoder.settings(None)?,
                         "files": inputs::files(&folder, names()),
                         "device": kind,
-                    }))
+                    })))
                 });
                 key.map(Some)
             }
@@ -153,13 +163,14 @@ impl Run<'_> {
                         .map(|l| l.title.as_deref().filter(|_| title(l)))
                 };
                 let key = self.key(|| {
-                    Ok(json!({
+                    Ok(lengths(json!({
                         "stage": "titles",
                         "encoder": encoder.read()?.settings()?,
                         "titles": inputs::column(titles()),
                         "decode_escapes": decode_escapes,
+                        "clean": clean,
                         "device": kind,
-                    }))
+                    })))
                 });
                 key.map(Some)
             }
@@ -173,7 +184,7 @@ impl Run<'_> {
             return Ok(open);
         }
         match &self.job.recipe.spaces[space].of {
-            Of::Image { encoder, .. } => self.open_image(encoder),
+            Of::Image { encoder, .. } => self.open_image(space, encoder),
             _ => Err(Error::internal("the space has no encoder of images")),
         }
     }
@@ -184,7 +195,7 @@ impl Run<'_> {
             return Ok(open);
         }
         match &self.job.recipe.spaces[space].of {
-            Of::Text { encoder, .. } => self.open_text(encoder),
+            Of::Text { encoder, .. } => self.open_text(space, encoder),
             _ => Err(Error::internal("the space has no encoder of titles")),
         }
     }
@@ -203,13 +214,24 @@ impl Run<'_> {
         }
     }
 
-    fn open_image(&mut self, spec: &EncoderSpec) -> Result<OpenEncoder> {
-        self.on_device(&|device| spec.open(device))
+    fn open_image(&mut self, space: usize, spec: &EncoderSpec) -> Result<OpenEncoder> {
+        self.opening(space, |run| run.on_device(&|device| spec.open(device)))
     }
 
-    fn open_text(&mut self, spec: &TextSpec) -> Result<OpenText> {
-        let read: ReadText = spec.read()?;
-        self.on_device(&|device| read.open(device))
+    fn open_text(&mut self, space: usize, spec: &TextSpec) -> Result<OpenText> {
+        self.opening(space, |run| {
+            let read: ReadText = spec.read()?;
+            run.on_device(&|device| read.open(device))
+        })
+    }
+
+    /// Times the reading of an encoder's weights, which the watcher is not told of.
+    fn opening<T>(&mut self, space: usize, open: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.clock.begin();
+        let opened = open(self)?;
+        let name = &self.job.recipe.spaces[space].name;
+        self.clock.note_of("weights", Some(name), 1);
+        Ok(opened)
     }
 
     /// Opens an encoder on the device of the run; on the CPU where nobody insists on the card and the

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::work::{Kept, Made, Told};
+use super::super::work::Made;
+use super::classic::Pairs;
+use super::held::{Fresh, Keeper};
 use super::{Data, Held, Run, Which};
 use crate::device::{CpuDevice, Device};
 use crate::error::{Error, Kind, Result};
@@ -30,7 +32,12 @@ impl Run<'_> {
     ///
     /// # Errors
     /// A search refuses its input; what the disk says.
-    pub fn neighbours(&mut self, space: usize, below: Option<f64>) -> Result<Kept> {
+    pub fn neighbours(&mut self, space: usize, below: Option<f64>) -> Result<Lists> {
+        self.near_in(space, below)?.lists()
+    }
+
+    /// The same, where they were found.
+    pub(super) fn near_in(&mut self, space: usize, below: Option<f64>) -> Result<Held> {
         let queries = self.data_of(space, Which::Queries)?;
         let gallery = match self.job.against {
             Some(_) => Some(self.data_of(space, Which::Gallery)?),
@@ -57,7 +64,7 @@ impl Run<'_> {
         queries: &Data,
         gallery: Option<&Data>,
         search: &Search,
-    ) -> Result<Kept> {
+    ) -> Result<Held> {
         let key = self.key(|| {
             Ok(json!({
                 "stage": "search",
@@ -75,28 +82,32 @@ impl Run<'_> {
         };
         let items = items.listings.items.len();
         let name = ("search", search.label.as_str());
+        if let Data::Pairs(pairs) = queries {
+            let gallery = gallery
+                .is_some()
+                .then(|| self.side(Which::Gallery).listings.items.len());
+            self.tell_cost(pairs, &search.label, items, gallery)?;
+        }
         let (insist, mut left) = (self.job.insist, None);
-        let kept = self.stage(name, (&search.file, &key), items, || {
+        let keeper = self.keeper.clone();
+        let found = self.stage_held(name, (&search.file, &key), items, || {
             let card = Card {
                 device: &*device,
+                keeper: keeper.as_deref(),
                 insist,
                 left: &mut left,
             };
-            let lists = find(card, queries, gallery, search)?;
-            let told = Told {
-                items,
-                ..Told::default()
-            };
-            Ok((Made::Lists(lists), told))
+            find(card, queries, gallery, search)
         })?;
         left.into_iter().for_each(|note| self.note(note));
-        Ok(kept)
+        Ok(found)
     }
 }
 
 /// The device of a run, and what becomes of a search that it has no form of.
 struct Card<'a> {
     device: &'a dyn Device,
+    keeper: Option<&'a Keeper>,
     /// Whether that is an error; else the search runs on the CPU.
     insist: bool,
     /// A note where that happened.
@@ -126,14 +137,16 @@ fn of(data: &Data) -> Value {
     match data {
         Data::Hashes(kept) => json!(kept.digest),
         Data::Rows(held) => json!(held.digest()),
+        Data::Euclidean(held, scale) => json!({"euclidean": held.digest(), "scale": scale}),
         Data::Fused(parts, by) => {
             let parts: Vec<Value> = parts.iter().map(|(h, w)| json!([h.digest(), w])).collect();
             json!({"fused": parts, "by": format!("{by:?}")})
         }
+        Data::Pairs(pairs) => pairs.key(),
     }
 }
 
-fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search) -> Result<Lists> {
+fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search) -> Result<Fresh> {
     let top = TopK {
         k: search.k,
         // A distance below d is a score above 1 - d; the rule itself decides at the edge.
@@ -143,7 +156,7 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
             Some(d) => Some(1.0 - d),
         },
     };
-    match (queries, gallery) {
+    let found = match (queries, gallery) {
         (Data::Hashes(a), None) => {
             let made = a.read()?;
             match search.below {
@@ -155,14 +168,33 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
             let (a, b) = (a.read()?, b.read()?);
             near_hashes(card, hashes(&a)?, Some(hashes(&b)?), &top)
         }
-        (Data::Rows(a), None) => near(card, &*a.read()?, None, &top),
-        (Data::Rows(a), Some(Data::Rows(b))) => near(card, &*a.read()?, Some(&*b.read()?), &top),
+        (Data::Rows(a), None) => return near_rows(card, a, None, &top),
+        (Data::Rows(a), Some(Data::Rows(b))) => return near_rows(card, a, Some(b), &top),
+        (Data::Euclidean(a, scale), None) => near_as_they_stand(&*a.rows()?, None, *scale, &top),
+        (Data::Euclidean(a, scale), Some(Data::Euclidean(b, _))) => {
+            near_as_they_stand(&*a.rows()?, Some(&*b.rows()?), *scale, &top)
+        }
         (Data::Fused(a, by), None) => near_fused(card, &read(a)?, None, *by, &top),
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
             near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
         }
+        (Data::Pairs(a), None) => judged(card, a, None, &top),
+        (Data::Pairs(a), Some(Data::Pairs(b))) => judged(card, a, Some(b), &top),
         _ => Err(Error::internal("the two sides of a search differ in kind")),
+    };
+    found.map(|lists| Fresh::Host(Made::Lists(lists)))
+}
+
+/// The nearest rows by cosine, with rows and lists that stay on the card where it can be so.
+fn near_rows(card: Card<'_>, rows: &Held, gallery: Option<&Held>, top: &TopK) -> Result<Fresh> {
+    if let Some(keeper) = card.keeper
+        && let Some(found) = keeper.near(rows, gallery, top)?
+    {
+        return Ok(found);
     }
+    let (rows, gallery) = (rows.rows()?, gallery.map(Held::rows).transpose()?);
+    let found = near(card, &rows, gallery.as_deref(), top)?;
+    Ok(Fresh::Host(Made::Lists(found)))
 }
 
 fn hashes(made: &Made) -> Result<&[Option<u64>]> {
@@ -199,8 +231,32 @@ fn near(card: Card<'_>, rows: &Rows, gallery: Option<&Rows>, top: &TopK) -> Resu
     }
 }
 
+/// The likeliest rows by a classifier of pairs.
+fn judged(card: Card<'_>, a: &Pairs, b: Option<&Pairs>, top: &TopK) -> Result<Lists> {
+    let (rows, gallery) = (a.rows()?, b.map(Pairs::rows).transpose()?);
+    let classifier = &a.classifier;
+    card.search(|on| search::classified_on(on, &rows, gallery.as_ref(), classifier, top))
+}
+
+/// The nearest rows by Euclidean distance; the CPU has the only form of it.
+fn near_as_they_stand(
+    rows: &Rows,
+    gallery: Option<&Rows>,
+    scale: f64,
+    top: &TopK,
+) -> Result<Lists> {
+    match (rows, gallery) {
+        (Rows::Dense(x), None) => search::euclidean(x, None, scale, top),
+        (Rows::Dense(x), Some(Rows::Dense(y))) => search::euclidean(x, Some(y), scale, top),
+        _ => Err(
+            Error::input("Euclidean distances are of dense rows, and these are sparse")
+                .mend("give the rows as .npy"),
+        ),
+    }
+}
+
 fn read(parts: &[(Held, f64)]) -> Result<Vec<(Arc<Rows>, f64)>> {
-    parts.iter().map(|(h, w)| Ok((h.read()?, *w))).collect()
+    parts.iter().map(|(h, w)| Ok((h.rows()?, *w))).collect()
 }
 
 fn space(rows: &Rows) -> Space<'_> {

@@ -11,13 +11,14 @@ use super::super::spec::Of as Source;
 use super::super::stages::Of;
 use super::super::titles::{TitleWork, embed_titles_into};
 use super::super::work::{Kept, Made, Told};
+use super::held::Fresh;
 use super::{Data, Held, Run, Which, inputs};
 use crate::embed::store;
 use crate::error::{Error, Kind, Result};
 use crate::image::ImageFolder;
 use crate::listings::Listing;
 use crate::tensor::{Csr, Rows};
-use crate::text::clean::decode_escapes;
+use crate::text::clean::{CleanStep, clean, decode_escapes};
 use crate::text::tfidf::{Tfidf, TfidfOptions};
 
 impl Run<'_> {
@@ -38,6 +39,10 @@ impl Run<'_> {
                 None => self.base(self.like(space), which)?,
             };
             self.base.insert((self.like(space), which), data.clone());
+            let data = match (self.job.recipe.spaces[space].euclidean, data) {
+                (Some(scale), Data::Rows(held)) => Data::Euclidean(held, scale),
+                (_, data) => data,
+            };
             self.data.insert((space, which), data);
         }
         self.refine(space)
@@ -49,12 +54,21 @@ impl Run<'_> {
         let given = |space: usize| self.sides().iter().any(|&w| self.given(space, w).is_some());
         let made = matches!(
             spaces[space].of,
-            Source::Phash | Source::Tfidf { .. } | Source::Image { .. } | Source::Text { .. }
+            Source::Phash
+                | Source::Tfidf { .. }
+                | Source::Word2Vec { .. }
+                | Source::Colours { .. }
+                | Source::Image { .. }
+                | Source::Text { .. }
         );
         if !made || given(space) {
             return space;
         }
-        let same = |&other: &usize| spaces[other].of == spaces[space].of && !given(other);
+        let source = |space: usize| {
+            let it = &spaces[space];
+            (&it.of, &it.clean, it.euclidean.is_some())
+        };
+        let same = |&other: &usize| source(other) == source(space) && !given(other);
         (0..space).find(same).unwrap_or(space)
     }
 
@@ -66,6 +80,7 @@ impl Run<'_> {
         let mut of: Vec<usize> = match &it.of {
             Source::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
             Source::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
+            Source::Pair { spaces, .. } => spaces.clone(),
             _ => Vec::new(),
         };
         let by = it.refine.iter().filter_map(|step| match step {
@@ -96,7 +111,7 @@ impl Run<'_> {
         let recipe = self.job.recipe;
         let it = &recipe.spaces[space];
         if let Some(given) = self.given(space, which) {
-            if matches!(it.of, Source::Phash | Source::Fused { .. }) {
+            if matches!(it.of, Source::Phash) || it.of.is_scores() {
                 let message = format!("the space {} has no rows that could be given", it.name);
                 return Err(Error::input(message).mend("leave it out of --embeddings"));
             }
@@ -109,6 +124,11 @@ impl Run<'_> {
                 options,
                 decode_escapes,
             } => self.words(space, which, options, *decode_escapes),
+            Source::Word2Vec {
+                options,
+                decode_escapes,
+            } => self.word_vectors(space, which, options, *decode_escapes),
+            Source::Colours { clusters, seed } => self.colours(space, which, *clusters, *seed),
             Source::Image { encoder, batch } => self.images(space, which, encoder, *batch),
             Source::Text { decode_escapes, .. } => self.titles(space, which, *decode_escapes),
             Source::File(path) if self.job.against.is_none() || which == Which::Gallery => {
@@ -128,6 +148,7 @@ impl Run<'_> {
                 let held = spaces.iter().map(|&(s, w)| Ok((self.held(s, which)?, w)));
                 Ok(Data::Fused(held.collect::<Result<_>>()?, *by))
             }
+            Source::Pair { spaces, classifier } => self.pairs(which, spaces, classifier),
         }
     }
 
@@ -143,7 +164,7 @@ impl Run<'_> {
                 .mend("give one row for each data row of the CSV, rejected ones too")
         };
         match given {
-            Given::Rows(rows) if rows.rows() == wanted => Ok(Held::Shared(rows)),
+            Given::Rows(rows) if rows.rows() == wanted => Ok(Held::shared(rows)),
             Given::Rows(rows) => Err(wrong(rows.rows())),
             Given::File(path) => {
                 let manifest = match store::check(&path)? {
@@ -151,7 +172,7 @@ impl Run<'_> {
                     None => store::Manifest::of(&path, serde_json::Value::Null)?,
                 };
                 match manifest.rows as usize == wanted {
-                    true => Ok(Held::File(path, manifest.sha256)),
+                    true => Ok(Held::file(path, manifest.sha256)),
                     false => Err(wrong(manifest.rows as usize).path(path)),
                 }
             }
@@ -167,21 +188,19 @@ impl Run<'_> {
         })?;
         let items = self.side(which).listings.items.len();
         let (label, file) = (self.label(space, which), self.file(space, which));
-        let device = Arc::clone(&self.job.device);
-        let kept = self.stage(("concat", &label), (&file, &key), items, || {
-            let rows = held.iter().map(|(h, w)| Ok((h.read()?, *w)));
+        let keeper = self.keeper.clone();
+        let joined = self.stage_held(("concat", &label), (&file, &key), items, || {
+            if let Some(keeper) = keeper.as_deref()
+                && let Some(rows) = keeper.concat(&held)?
+            {
+                return Ok(rows);
+            }
+            let rows = held.iter().map(|(h, w)| Ok((h.rows()?, *w)));
             let rows: Vec<(Arc<Rows>, f64)> = rows.collect::<Result<_>>()?;
             let parts: Vec<(&Rows, f64)> = rows.iter().map(|(r, w)| (&**r, *w)).collect();
-            let told = Told {
-                items,
-                ..Told::default()
-            };
-            Ok((
-                Made::Rows(crate::refine::concat_on(&*device, &parts)?),
-                told,
-            ))
+            Ok(Fresh::Host(Made::Rows(crate::refine::concat(&parts)?)))
         })?;
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(joined))
     }
 
     /// Each row's hash: from its cell, else from its image.
@@ -244,6 +263,7 @@ impl Run<'_> {
         decode: bool,
     ) -> Result<Data> {
         let rows = self.side(which).listings.items.len();
+        let decode = (decode, &self.job.recipe.spaces[space].clean[..]);
         let key = self.key(|| {
             let column = |which| {
                 let titles = titles(self.side(which), decode);
@@ -294,7 +314,7 @@ impl Run<'_> {
             self.words.insert(space, model);
         }
         self.heed(which, &kept.told);
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(Held::kept(kept)))
     }
 
     fn images(
@@ -316,12 +336,13 @@ impl Run<'_> {
             return Err(super::encoders::no_folder());
         };
         let folder = ImageFolder::open(folder)?;
+        self.make_room()?;
         let open = self.image_encoder(space)?;
         let work = ImageWork {
             encoder: &open.encoder,
             prepare: open.prepare,
             orient: open.orient,
-            raw: false,
+            raw: self.job.recipe.spaces[space].euclidean.is_some(),
             ceiling: f32::MAX,
             batch,
         };
@@ -354,9 +375,12 @@ impl Run<'_> {
             return Ok(self.encoded(which, kept));
         }
         let side = self.side(which).clone();
+        self.make_room()?;
         let open = self.title_encoder(space)?;
         let work = TitleWork {
             decode_escapes,
+            raw: self.job.recipe.spaces[space].euclidean.is_some(),
+            clean: &self.job.recipe.spaces[space].clean,
             ..TitleWork::new(&open)
         };
         let (rows, dims) = (side.listings.items.len(), open.encoder.dims());
@@ -379,21 +403,36 @@ impl Run<'_> {
         Ok(self.encoded(which, kept))
     }
 
+    /// Frees the card's memory for an encoder, where that is little.
+    fn make_room(&self) -> Result<()> {
+        self.keeper
+            .as_ref()
+            .map_or(Ok(()), |keeper| keeper.make_room())
+    }
+
     /// What an encoder made, now or in an earlier run.
     fn encoded(&mut self, which: Which, kept: Kept) -> Data {
         self.heed(which, &kept.told);
-        Data::Rows(Held::Kept(kept))
+        Data::Rows(Held::kept(kept))
     }
 }
 
-/// A side's titles, of listings that were not rejected.
-fn titles<'a>(side: &Side<'a>, decode: bool) -> Vec<Option<std::borrow::Cow<'a, str>>> {
+/// A side's titles as they are read, of listings that were not rejected: whether escapes are decoded, and how
+/// titles are cleaned.
+pub(super) fn titles<'a>(
+    side: &Side<'a>,
+    (decode, steps): (bool, &[CleanStep]),
+) -> Vec<Option<std::borrow::Cow<'a, str>>> {
     use std::borrow::Cow;
     let title = |l: &'a Listing| {
         let title = l.title.as_deref().filter(|_| !l.rejected)?;
-        Some(match decode {
+        let title = match decode {
             true => Cow::Owned(decode_escapes(title)),
             false => Cow::Borrowed(title),
+        };
+        Some(match steps.is_empty() {
+            true => title,
+            false => Cow::Owned(clean(&title, steps).into_owned()),
         })
     };
     side.listings.items.iter().map(title).collect()

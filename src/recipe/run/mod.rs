@@ -6,13 +6,17 @@
 //! ```
 //!
 //! Each arrow is a stage: what it makes is asked of the [`Work`](super::work::Work) first, under a key of
-//! all that it depends on, and kept there when it had to be made.
+//! all that it depends on, and kept there when it had to be made. On a card what a stage made stays there
+//! for the next (`held`).
 
+mod classic;
 mod encoders;
 mod find;
 mod gather;
+mod held;
 mod inputs;
 mod refine;
+mod resolve;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,15 +25,14 @@ use serde_json::Value;
 
 use super::job::{Job, Outcome, Side};
 use super::stages::{Clock, Watch};
-use super::sweep::OnCard;
 use super::work::{Kept, Key, Made, Told, Work};
 use crate::embed::store;
 use crate::error::{Error, Result};
 use crate::listings::Ledger;
-use crate::lists::Lists;
-use crate::matching::{self, Rule, Source, Sweeper, Unable};
 use crate::tensor::Rows;
 use crate::text::tfidf::Tfidf;
+use crate::text::word2vec::Word2Vec;
+use held::{Fresh, Held, Keeper};
 
 /// How much larger or smaller than the gallery that they were tuned on listings may be, before a note says
 /// so.
@@ -52,14 +55,14 @@ pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
     for &space in &used {
         run.gather(space)?;
     }
-    let mut kept = Vec::new();
+    let mut found = Vec::new();
     for &space in &used {
         let reach = rule.reach(space).unwrap_or_default();
-        kept.push(run.neighbours(space, reach.below)?);
+        found.push(run.near_in(space, reach.below)?);
     }
     let place = |space: usize| used.binary_search(&space).unwrap_or(0);
     let rule = rule.map_sources(&place);
-    run.finish(&used, kept, &rule)
+    run.finish(&used, found, &rule)
 }
 
 /// Which listings.
@@ -71,48 +74,15 @@ enum Which {
     Gallery,
 }
 
-/// Rows that can be read when they are wanted.
-#[derive(Clone)]
-enum Held {
-    Kept(Kept),
-    /// A file of somebody else's, and its SHA-256.
-    File(std::path::PathBuf, String),
-    Shared(Arc<Rows>),
-}
-
-impl Held {
-    /// What stands for it in the keys of stages that read it.
-    fn digest(&self) -> &str {
-        match self {
-            Held::Kept(kept) => &kept.digest,
-            Held::File(_, sha256) => sha256,
-            Held::Shared(_) => "",
-        }
-    }
-
-    fn read(&self) -> Result<Arc<Rows>> {
-        let made = match self {
-            Held::Kept(kept) => kept.read()?,
-            Held::File(path, _) => return read_rows(path).map(Arc::new),
-            Held::Shared(rows) => return Ok(Arc::clone(rows)),
-        };
-        match Arc::try_unwrap(made) {
-            Ok(Made::Rows(rows)) => Ok(Arc::new(rows)),
-            Err(made) => match &*made {
-                Made::Rows(rows) => Ok(Arc::new(rows.clone())),
-                _ => Err(Error::internal("a stage's result is not rows")),
-            },
-            Ok(_) => Err(Error::internal("a stage's result is not rows")),
-        }
-    }
-}
-
 /// What a space compares.
 #[derive(Clone)]
 enum Data {
     Hashes(Kept),
     Rows(Held),
+    /// Rows as they stand, by Euclidean distance over a scale.
+    Euclidean(Held, f64),
     Fused(Vec<(Held, f64)>, crate::search::Fuse),
+    Pairs(Arc<classic::Pairs>),
 }
 
 /// A recipe's run over its spaces; `tune` uses it to look at them one by one.
@@ -128,7 +98,11 @@ pub struct Run<'a> {
     data: HashMap<(usize, Which), Data>,
     /// Vocabularies of the gallery.
     words: HashMap<usize, Arc<Tfidf>>,
+    /// Word vectors of the gallery.
+    vectors: HashMap<usize, Arc<Word2Vec>>,
     encoders: encoders::Encoders,
+    /// What stays on the card, where the run has one.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl<'a> Run<'a> {
@@ -181,7 +155,9 @@ impl<'a> Run<'a> {
             base: HashMap::new(),
             data: HashMap::new(),
             words: HashMap::new(),
+            vectors: HashMap::new(),
             encoders: encoders::Encoders::default(),
+            keeper: Keeper::of(&job.device),
         })
     }
 
@@ -253,6 +229,45 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// As [`Run::stage`], of what the card may keep. `make` may be called twice: see
+    /// [`with_room`](held::with_room).
+    fn stage_held(
+        &mut self,
+        (name, label): (&'static str, &str),
+        (file, key): (&str, &Key),
+        items: usize,
+        make: impl FnMut() -> Result<Fresh>,
+    ) -> Result<Held> {
+        self.clock.begin();
+        if let Some(kept) = self.job.work.find(file, key)? {
+            self.clock.reused(name, Some(label), kept.told.items);
+            return Ok(Held::kept(kept));
+        }
+        let (work, keeper) = (self.job.work, self.keeper.clone());
+        self.clock.run_of(name, Some(label), items, || {
+            let told = Told {
+                items,
+                ..Told::default()
+            };
+            let made = match (held::with_room(keeper.as_deref(), make)?, &keeper) {
+                (Fresh::Host(made), _) => {
+                    return work.keep(file, key, made, told).map(Held::kept);
+                }
+                (Fresh::Card(made), Some(keeper)) => (made, keeper),
+                (Fresh::Card(_), None) => {
+                    return Err(Error::internal("a result on no card"));
+                }
+            };
+            let (made, keeper) = made;
+            keeper.finish()?;
+            let kept = match work {
+                Work::Memory => None,
+                Work::Folder(_) => Some(work.keep(file, key, keeper.to_host(&made)?, told)?),
+            };
+            Ok(keeper.keep(kept, made))
+        })
+    }
+
     /// Takes down what a stage said; what an earlier one said of the same cell is not said twice.
     fn heed(&mut self, which: Which, told: &Told) {
         let items = &self.side(which).listings.items;
@@ -282,7 +297,7 @@ impl<'a> Run<'a> {
     /// What the disk says.
     pub(super) fn rows(&self, space: usize) -> Result<Option<Arc<Rows>>> {
         match self.data.get(&(space, Which::Queries)) {
-            Some(Data::Rows(held)) => held.read().map(Some),
+            Some(Data::Rows(held) | Data::Euclidean(held, _)) => held.rows().map(Some),
             _ => Ok(None),
         }
     }
@@ -302,57 +317,6 @@ impl<'a> Run<'a> {
     pub(super) fn said(mut self) -> (Ledger, Vec<String>, Vec<super::Stage>) {
         let ledger = self.ledgers.remove(&Which::Queries).unwrap_or_default();
         (ledger, self.notes, self.clock.stages)
-    }
-
-    /// The rule over the neighbours, and all that there is to say.
-    fn finish(mut self, used: &[usize], kept: Vec<Kept>, rule: &Rule) -> Result<Outcome> {
-        let job = self.job;
-        let names = used.iter().map(|&s| job.recipe.spaces[s].name.clone());
-        let names: Vec<String> = names.collect();
-        let rows = job.side.listings.items.len();
-        let matches = self.clock.run("match", rows, || {
-            let named = names.iter().zip(kept);
-            let sources = named.map(|(name, kept)| Ok(Source::new(name.as_str(), lists(kept)?)));
-            let sources = sources.collect::<Result<Vec<_>>>()?;
-            let card = OnCard(&*job.device);
-            let sweeper = job.device.info().is_card().then_some(&card as &dyn Sweeper);
-            let (unable, cap) = (unable(&job.side), job.recipe.matches);
-            match &job.against {
-                None => matching::resolve_with(&sources, rule, rows, Some(&unable), cap, sweeper),
-                Some(gallery) => {
-                    let both = Unable {
-                        queries: &unable,
-                        gallery: &self::unable(gallery),
-                    };
-                    matching::resolve_against(&sources, rule, both, cap, sweeper)
-                }
-            }
-        })?;
-        Ok(Outcome {
-            matches,
-            sources: names,
-            ledger: self.ledgers.remove(&Which::Queries).unwrap_or_default(),
-            gallery_ledger: self.ledgers.remove(&Which::Gallery).unwrap_or_default(),
-            stages: self.clock.stages,
-            notes: self.notes,
-        })
-    }
-}
-
-/// The rows that take no part.
-pub(super) fn unable(side: &Side<'_>) -> Vec<bool> {
-    let items = side.listings.items.iter();
-    items.map(|l| l.rejected || !l.usable()).collect()
-}
-
-/// A stage's neighbours, without a copy where nobody else holds them.
-pub(super) fn lists(kept: Kept) -> Result<Lists> {
-    let made = kept.read()?;
-    drop(kept);
-    let made = Arc::try_unwrap(made).unwrap_or_else(|shared| (*shared).clone());
-    match made {
-        Made::Lists(lists) => Ok(lists),
-        _ => Err(Error::internal("a stage's result is not neighbours")),
     }
 }
 

@@ -1,13 +1,13 @@
 //! A space's steps, one after the other: each searches the rows as the step before left them.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::super::spec::Step;
-use super::super::work::{Kept, Made, Told};
+use super::super::work::Made;
 use super::find::Search;
-use super::{Data, Held, Run, Which, lists};
+use super::held::Fresh;
+use super::{Data, Held, Run, Which};
+use crate::device::Mixing;
 use crate::error::{Error, Result};
 use crate::refine::{self, Blend};
 
@@ -60,28 +60,34 @@ impl Run<'_> {
                 "settings": settings,
                 "of": own.digest(),
                 "against": among.as_ref().map(|h| h.digest()),
-                "neighbours": near.digest,
+                "neighbours": near.digest(),
             }))
         })?;
         let items = self.side(which).listings.items.len();
-        let device = Arc::clone(&self.job.device);
-        let kept = self.stage((name, &label), (&file, &key), items, || {
-            let near = lists(near)?;
-            let own = own.read()?;
-            let among = among.as_ref().map(Held::read).transpose()?;
-            let rows = match step {
-                Step::Expand(e) => refine::expand_on(&*device, &own, among.as_deref(), &near, e)?,
-                Step::Blend { blend, .. } => {
-                    refine::blend_on(&*device, &own, among.as_deref(), &near, blend)?
+        let keeper = self.keeper.clone();
+        let done = self.stage_held((name, &label), (&file, &key), items, || {
+            let how = match step {
+                Step::Expand(e) => e.check().map(|()| Mixing::from(e))?,
+                Step::Blend { blend, .. } => blend.check().map(|()| Mixing::from(blend))?,
+            };
+            if let Some(keeper) = keeper.as_deref()
+                && let Some(rows) = keeper.mix(&own, among.as_ref(), &near, &how)?
+            {
+                return Ok(rows);
+            }
+            let (near, own) = (near.clone().lists()?, own.rows()?);
+            let among = among.as_ref().map(Held::rows).transpose()?;
+            let rows = match (step, among.as_deref()) {
+                (Step::Expand(e), None) => refine::expand(&own, &near, e)?,
+                (Step::Expand(e), Some(among)) => refine::expand_against(&own, among, &near, e)?,
+                (Step::Blend { blend, .. }, None) => refine::blend(&own, &near, blend)?,
+                (Step::Blend { blend, .. }, Some(among)) => {
+                    refine::blend_against(&own, among, &near, blend)?
                 }
             };
-            let told = Told {
-                items,
-                ..Told::default()
-            };
-            Ok((Made::Rows(rows), told))
+            Ok(Fresh::Host(Made::Rows(rows)))
         })?;
-        Ok(Data::Rows(Held::Kept(kept)))
+        Ok(Data::Rows(done))
     }
 
     /// The neighbours that a step averages.
@@ -91,7 +97,7 @@ impl Run<'_> {
         step: &Step,
         rows: &Data,
         gallery: Option<&Data>,
-    ) -> Result<Kept> {
+    ) -> Result<Held> {
         let recipe = self.job.recipe;
         let (k, below, by) = match step {
             Step::Expand(e) => (e.k, f64::INFINITY, None),

@@ -218,6 +218,7 @@ fn made_of(recipe: &Recipe, side: &Side<'_>, space: usize) -> Vec<usize> {
     let mut of: Vec<usize> = match &it.of {
         Of::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
         Of::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
+        Of::Pair { spaces, .. } => spaces.clone(),
         _ => Vec::new(),
     };
     of.extend(it.refine.iter().filter_map(|step| match step {

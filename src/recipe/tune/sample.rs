@@ -8,7 +8,7 @@ use crate::listings::{Ledger, Listings};
 use crate::lists::Lists;
 use crate::matching::{Source, resolve_capped};
 use crate::recipe::job::{Given, Job, Side};
-use crate::recipe::run::{self, Run};
+use crate::recipe::run::Run;
 use crate::recipe::spec::{Of, Recipe};
 use crate::recipe::stages::{Clock, Quiet, Stage, Watch};
 use crate::recipe::work::{Made, Work};
@@ -44,7 +44,7 @@ impl<'a> Leaves<'a> {
             let given = job.side.given.iter();
             let mut given = given.filter(|(name, _)| *name == bare.spaces[*space].name);
             match bare.spaces[*space].of {
-                Of::Fused { .. } => false,
+                Of::Fused { .. } | Of::Pair { .. } => false,
                 Of::Concat(_) => given.next().is_some(),
                 _ => true,
             }
@@ -58,7 +58,7 @@ impl<'a> Leaves<'a> {
             if let Some(made) = run.hashes_of(space)? {
                 hashes = Some(made);
             }
-            let learnt = matches!(bare.spaces[space].of, Of::Tfidf { .. });
+            let learnt = bare.spaces[space].of.is_learnt();
             let given = job.side.given.iter();
             let given = given.filter(|(name, _)| *name == bare.spaces[space].name);
             if (!learnt || given.count() > 0)
@@ -80,8 +80,8 @@ impl<'a> Leaves<'a> {
         })
     }
 
-    /// The listings of some rows and what belongs to them. TF-IDF is learnt anew: its weights depend on
-    /// what listings there are.
+    /// The listings of some rows and what belongs to them. TF-IDF and word2vec are learnt anew: they depend
+    /// on what listings there are.
     pub fn sample(&self, rows: &[usize]) -> Result<Sample> {
         let mut listings = self.job.side.listings.select(rows)?;
         if let Some(made) = &self.hashes {
@@ -109,12 +109,13 @@ impl<'a> Leaves<'a> {
         for &space in &self.reached {
             let it = &bare.spaces[space];
             let known = sample.given.iter().any(|(name, _)| *name == it.name);
-            if matches!(it.of, Of::Tfidf { .. }) && !known {
+            if it.of.is_learnt() && !known {
                 let learnt = sample.with_run(&bare, |run| {
                     run.gather(space)?;
                     run.rows(space)
                 })?;
-                let learnt = learnt.ok_or_else(|| Error::internal("TF-IDF gave no rows"))?;
+                let learnt =
+                    learnt.ok_or_else(|| Error::internal("a space of titles gave no rows"))?;
                 sample.given.push((it.name.clone(), Given::Rows(learnt)));
             }
         }
@@ -183,6 +184,7 @@ impl Sample {
     ) -> Result<T> {
         let recipe = Recipe {
             tuned: None,
+            published: None,
             ..recipe.clone()
         };
         let job = Job {
@@ -205,7 +207,7 @@ impl Sample {
             let mut all = Vec::new();
             for &(space, below) in spaces {
                 run.gather(space)?;
-                all.push(run::lists(run.neighbours(space, below)?)?);
+                all.push(run.neighbours(space, below)?);
             }
             Ok(all)
         })

@@ -28,6 +28,7 @@ const RULES: &[Rule] = &[
     rule("gemm", "sm90_*", HOPPER),
     rule("gemm", "sm80_*", AMPERE),
     rule("gemm", "gemm_f16_*", AMPERE),
+    rule("gemm", "gemm_bf16_*", AMPERE),
     rule("gemm", "gemm_f32_*", PLAIN),
     rule("conv", "conv_depthwise_f16_5x5_*", PAIRS),
     rule("conv", "conv_depthwise_*", PLAIN),

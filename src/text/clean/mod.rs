@@ -1,5 +1,11 @@
 //! Titles as text: what is done to them before they are tokenised, when it is asked for.
 
+mod steps;
+mod words;
+
+pub use steps::{CLEAN_STEPS, CleanStep, clean};
+pub use words::PROMO;
+
 /// Turns literal `\xNN` byte escapes into the UTF-8 text that they spell.
 ///
 /// The competition's titles hold such escapes (671 of 34,250 rows). A run of escapes is read as
