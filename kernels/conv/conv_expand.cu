@@ -19,8 +19,8 @@
 //              c + 8 values each (c rounded up to 16), and Cut::PIXELS pixels of 72 values
 //
 // A block copies the pixels under its windows once, widens them to 64 channels by mma.sync, and takes the
-// windows from there, 3x3 in f32 and 5x5 of f16 in pairs of halves row by row (strip.h). Neighbouring tiles widen the
-// pixels between them twice: cheap while c is small.
+// windows from there, 3x3 in f32 and 5x5 of f16 in pairs of halves row by row (strip.h). Neighbouring tiles widen
+// the pixels between them twice: cheap while c is small.
 
 #include "conv/strip.h"
 
@@ -201,59 +201,67 @@ extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_f16_3x3_1(const __half* x, const __half* wide_filters, const __half* filters, __half* out,
                       const __half* wide_scale, const __half* wide_bias, const __half* scale, const __half* bias,
                       float* partial, conv::Shape shape, int wide_activation, int activation) {
-  expand<Cut<__half, conv::Exact, 3, 1>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
-                                {scale, bias, nullptr, activation}, partial, shape);
+  expand<Cut<__half, conv::Exact, 3, 1>>(x, wide_filters, filters, out,
+                                         {wide_scale, wide_bias, nullptr, wide_activation},
+                                         {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_f16_3x3_2(const __half* x, const __half* wide_filters, const __half* filters, __half* out,
                       const __half* wide_scale, const __half* wide_bias, const __half* scale, const __half* bias,
                       float* partial, conv::Shape shape, int wide_activation, int activation) {
-  expand<Cut<__half, conv::Exact, 3, 2>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
-                                {scale, bias, nullptr, activation}, partial, shape);
+  expand<Cut<__half, conv::Exact, 3, 2>>(x, wide_filters, filters, out,
+                                         {wide_scale, wide_bias, nullptr, wide_activation},
+                                         {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_f16_5x5_1(const __half* x, const __half* wide_filters, const __half* filters, __half* out,
                       const __half* wide_scale, const __half* wide_bias, const __half* scale, const __half* bias,
                       float* partial, conv::Shape shape, int wide_activation, int activation) {
-  expand<Cut<__half, conv::Paired, 5, 1>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
-                                {scale, bias, nullptr, activation}, partial, shape);
+  expand<Cut<__half, conv::Paired, 5, 1>>(x, wide_filters, filters, out,
+                                          {wide_scale, wide_bias, nullptr, wide_activation},
+                                          {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_f16_5x5_2(const __half* x, const __half* wide_filters, const __half* filters, __half* out,
                       const __half* wide_scale, const __half* wide_bias, const __half* scale, const __half* bias,
                       float* partial, conv::Shape shape, int wide_activation, int activation) {
-  expand<Cut<__half, conv::Paired, 5, 2>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
-                                {scale, bias, nullptr, activation}, partial, shape);
+  expand<Cut<__half, conv::Paired, 5, 2>>(x, wide_filters, filters, out,
+                                          {wide_scale, wide_bias, nullptr, wide_activation},
+                                          {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_bf16_3x3_1(const __nv_bfloat16* x, const __nv_bfloat16* wide_filters, const __nv_bfloat16* filters,
                        __nv_bfloat16* out, const __nv_bfloat16* wide_scale, const __nv_bfloat16* wide_bias,
                        const __nv_bfloat16* scale, const __nv_bfloat16* bias, float* partial, conv::Shape shape,
                        int wide_activation, int activation) {
-  expand<Cut<__nv_bfloat16, conv::Exact, 3, 1>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
-                                {scale, bias, nullptr, activation}, partial, shape);
+  expand<Cut<__nv_bfloat16, conv::Exact, 3, 1>>(x, wide_filters, filters, out,
+                                                {wide_scale, wide_bias, nullptr, wide_activation},
+                                                {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_bf16_3x3_2(const __nv_bfloat16* x, const __nv_bfloat16* wide_filters, const __nv_bfloat16* filters,
                        __nv_bfloat16* out, const __nv_bfloat16* wide_scale, const __nv_bfloat16* wide_bias,
                        const __nv_bfloat16* scale, const __nv_bfloat16* bias, float* partial, conv::Shape shape,
                        int wide_activation, int activation) {
-  expand<Cut<__nv_bfloat16, conv::Exact, 3, 2>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
-                                {scale, bias, nullptr, activation}, partial, shape);
+  expand<Cut<__nv_bfloat16, conv::Exact, 3, 2>>(x, wide_filters, filters, out,
+                                                {wide_scale, wide_bias, nullptr, wide_activation},
+                                                {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_bf16_5x5_1(const __nv_bfloat16* x, const __nv_bfloat16* wide_filters, const __nv_bfloat16* filters,
                        __nv_bfloat16* out, const __nv_bfloat16* wide_scale, const __nv_bfloat16* wide_bias,
                        const __nv_bfloat16* scale, const __nv_bfloat16* bias, float* partial, conv::Shape shape,
                        int wide_activation, int activation) {
-  expand<Cut<__nv_bfloat16, conv::Exact, 5, 1>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
-                                {scale, bias, nullptr, activation}, partial, shape);
+  expand<Cut<__nv_bfloat16, conv::Exact, 5, 1>>(x, wide_filters, filters, out,
+                                                {wide_scale, wide_bias, nullptr, wide_activation},
+                                                {scale, bias, nullptr, activation}, partial, shape);
 }
 extern "C" __global__ void __launch_bounds__(128, 3)
 conv_expand_bf16_5x5_2(const __nv_bfloat16* x, const __nv_bfloat16* wide_filters, const __nv_bfloat16* filters,
                        __nv_bfloat16* out, const __nv_bfloat16* wide_scale, const __nv_bfloat16* wide_bias,
                        const __nv_bfloat16* scale, const __nv_bfloat16* bias, float* partial, conv::Shape shape,
                        int wide_activation, int activation) {
-  expand<Cut<__nv_bfloat16, conv::Exact, 5, 2>>(x, wide_filters, filters, out, {wide_scale, wide_bias, nullptr, wide_activation},
-                                {scale, bias, nullptr, activation}, partial, shape);
+  expand<Cut<__nv_bfloat16, conv::Exact, 5, 2>>(x, wide_filters, filters, out,
+                                                {wide_scale, wide_bias, nullptr, wide_activation},
+                                                {scale, bias, nullptr, activation}, partial, shape);
 }

@@ -6,9 +6,9 @@
 // Row m of A is the window of one pixel of the result, never stored: k walks its places row by row and,
 // within each, the channels of the group. A 1x1 window makes it the plain product over pixels.
 //
-// Entries      conv_<type>_<tile>         channels of a group in multiples of 8, x aligned to 16 bytes
+// Entries      conv_<type>_<tile>         channels of a group in multiples of 8, x aligned to 16 bytes; f16 or bf16
 //              conv_gated_<type>_<tile>   the same for 1x1 windows of step 1 in one group; x is multiplied by a
-//                                      value per image and channel first, and rounded as if stored
+//                                         value per image and channel first, and rounded as if stored
 //              conv_narrow_<type>_64x64   any channels and alignment, gated or not: for the first layers
 //              A tile is 128x128 with 256 threads, 128x64 with 256, 64x64 with 128: pixels by filters.
 // x            images x h x w x c;  out, residual: images x oh x ow x o;  out overlaps nothing else
@@ -19,9 +19,8 @@
 // Launch       tiles of pixels times tiles of a group's filters times groups blocks in x; three stages of
 //              both tiles in dynamic shared memory: 60, 45 and 30 KiB (launch_conv.rs)
 //
-// The main loop is that of gemm/mma_gemm.h: STAGES tiles are in shared memory or on their way, one barrier a tile.
-// A window's places outside of the image become zeros by the copies' count of valid bytes.
-
+// The main loop is that of gemm/mma_gemm.h: STAGES tiles are in shared memory or on their way, one barrier a
+// tile. A window's places outside of the image become zeros by the copies' count of valid bytes.
 #pragma once
 
 #include "conv/shape.h"

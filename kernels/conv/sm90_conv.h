@@ -6,7 +6,7 @@
 //
 // where p counts the pixels of all results, g is the group of filter f, and inner its channels.
 //
-// Entries      sm90_<type>_conv_<M>x<N>         a block computes tiles of M pixels x N filters
+// Entries      sm90_<type>_conv_<M>x<N>         a block computes tiles of M pixels x N filters; f16 or bf16
 //              sm90_<type>_conv_gated_<M>x<N>   the same with a gate; windows of 1 x 1, one group
 // x            images x h x w x c; an im2col map: 64 channels of M pixels, swizzled within 128 bytes; what a
 //              window has beside the image reads as 0
@@ -26,16 +26,14 @@
 // the ring is one place of the window under M pixels, copied by the copy engine. Where a place ends before a
 // stage does, x has zeros beyond its last channel, and the filters' values of the next place count for nothing.
 //
-// The gate multiplies A on its way from shared memory to registers, rounded as the gate alone would
-// be; wgmma takes A from there.
-
+// The gate multiplies A on its way from shared memory to registers, rounded as the gate alone would be;
+// wgmma takes A from there.
 #pragma once
 
 #include "conv/shape.h"
 #include "gemm/sm90_product.h"
 
 namespace hopper {
-
 
 // A tile's corner in the result, and where its first window begins in x.
 struct Spot : Corner {

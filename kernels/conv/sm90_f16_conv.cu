@@ -1,5 +1,5 @@
-// sm90_f16_conv: a convolution in half precision as an implicit matrix product, for Hopper: see sm90_conv.h, which says
-// what the arguments are.
+// sm90_f16_conv: a convolution in half precision as an implicit matrix product, for Hopper: see sm90_conv.h, which
+// says what the arguments are.
 
 #include "conv/sm90_conv.h"
 
@@ -9,8 +9,9 @@ sm90_f16_conv_128x256(const __grid_constant__ TensorMap x, const __grid_constant
                       const __half* bias, const __half* residual, const __grid_constant__ conv::Shape shape,
                       int activation, int store) {
   int rows = shape.images * shape.oh * shape.ow;
-  hopper::convolve<hopper::Conv128x256, false>(x, filters, out_map, {out, scale, bias, residual, rows, shape.o, activation}, gate,
-                                       shape, store);
+  hopper::convolve<hopper::Conv128x256, false>(x, filters, out_map,
+                                               {out, scale, bias, residual, rows, shape.o, activation}, gate, shape,
+                                               store);
 }
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_conv_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap filters,
@@ -18,8 +19,9 @@ sm90_f16_conv_128x128(const __grid_constant__ TensorMap x, const __grid_constant
                       const __half* bias, const __half* residual, const __grid_constant__ conv::Shape shape,
                       int activation, int store) {
   int rows = shape.images * shape.oh * shape.ow;
-  hopper::convolve<hopper::Conv128x128, false>(x, filters, out_map, {out, scale, bias, residual, rows, shape.o, activation}, gate,
-                                       shape, store);
+  hopper::convolve<hopper::Conv128x128, false>(x, filters, out_map,
+                                               {out, scale, bias, residual, rows, shape.o, activation}, gate, shape,
+                                               store);
 }
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_conv_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap filters,
@@ -27,8 +29,9 @@ sm90_f16_conv_128x64(const __grid_constant__ TensorMap x, const __grid_constant_
                      const __half* bias, const __half* residual, const __grid_constant__ conv::Shape shape,
                      int activation, int store) {
   int rows = shape.images * shape.oh * shape.ow;
-  hopper::convolve<hopper::Conv128x64, false>(x, filters, out_map, {out, scale, bias, residual, rows, shape.o, activation}, gate,
-                                       shape, store);
+  hopper::convolve<hopper::Conv128x64, false>(x, filters, out_map,
+                                               {out, scale, bias, residual, rows, shape.o, activation}, gate, shape,
+                                               store);
 }
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_conv_gated_128x256(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap filters,
@@ -36,8 +39,9 @@ sm90_f16_conv_gated_128x256(const __grid_constant__ TensorMap x, const __grid_co
                             const __half* scale, const __half* bias, const __half* residual,
                             const __grid_constant__ conv::Shape shape, int activation, int store) {
   int rows = shape.images * shape.oh * shape.ow;
-  hopper::convolve<hopper::Conv128x256, true>(x, filters, out_map, {out, scale, bias, residual, rows, shape.o, activation}, gate,
-                                       shape, store);
+  hopper::convolve<hopper::Conv128x256, true>(x, filters, out_map,
+                                               {out, scale, bias, residual, rows, shape.o, activation}, gate, shape,
+                                               store);
 }
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_conv_gated_128x128(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap filters,
@@ -45,8 +49,9 @@ sm90_f16_conv_gated_128x128(const __grid_constant__ TensorMap x, const __grid_co
                             const __half* scale, const __half* bias, const __half* residual,
                             const __grid_constant__ conv::Shape shape, int activation, int store) {
   int rows = shape.images * shape.oh * shape.ow;
-  hopper::convolve<hopper::Conv128x128, true>(x, filters, out_map, {out, scale, bias, residual, rows, shape.o, activation}, gate,
-                                       shape, store);
+  hopper::convolve<hopper::Conv128x128, true>(x, filters, out_map,
+                                               {out, scale, bias, residual, rows, shape.o, activation}, gate, shape,
+                                               store);
 }
 extern "C" __global__ void __launch_bounds__(384, 1)
 sm90_f16_conv_gated_128x64(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap filters,
@@ -54,6 +59,7 @@ sm90_f16_conv_gated_128x64(const __grid_constant__ TensorMap x, const __grid_con
                            const __half* scale, const __half* bias, const __half* residual,
                            const __grid_constant__ conv::Shape shape, int activation, int store) {
   int rows = shape.images * shape.oh * shape.ow;
-  hopper::convolve<hopper::Conv128x64, true>(x, filters, out_map, {out, scale, bias, residual, rows, shape.o, activation}, gate,
-                                       shape, store);
+  hopper::convolve<hopper::Conv128x64, true>(x, filters, out_map,
+                                               {out, scale, bias, residual, rows, shape.o, activation}, gate, shape,
+                                               store);
 }

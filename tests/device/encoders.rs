@@ -91,9 +91,10 @@ fn less(a: &[f32], b: &[f32]) -> Vec<f32> {
 /// One encoder on all cards. Features are mostly positive, so that any two have a large cosine: what
 /// tells the images apart, the difference of their features, must agree too.
 fn miniature(name: &str, how: Precision, launches: usize, cards: Vec<Arc<GpuDevice>>) {
-    let least = match how {
-        Precision::BF16 => 0.99,
-        _ => 0.999,
+    // The least cosine of features, and of what tells images apart, where bf16 rounds 8 times as much.
+    let (least, least_apart) = match how {
+        Precision::BF16 => (0.999, 0.99),
+        _ => (0.999, 0.999),
     };
     let arch = nn::arch(name).unwrap();
     let graph = nn::graph(arch, &Build::new(IMAGES, SIDE)).unwrap();
@@ -108,11 +109,10 @@ fn miniature(name: &str, how: Precision, launches: usize, cards: Vec<Arc<GpuDevi
         let apart = cosine(&less(&have[0], &have[1]), &less(&want[0], &want[1]));
         for (a, b) in have.iter().zip(&want) {
             let same = cosine(a, b);
-            println!("{name} {how:?}: {same}");
             assert!(same > least, "{name}: {same}");
         }
-        println!("{name} {how:?}: apart {apart} {}", plan.launches());
-        assert!(apart > least, "{name}: {apart}");
+        println!("{name} in {how:?}: {apart}");
+        assert!(apart > least_apart, "{name}: {apart}");
         assert_eq!(plan.launches(), launches, "{name}");
     }
 }
@@ -198,6 +198,7 @@ fn a_hopper_card_runs_one_of_each_kind() {
     }
 }
 
+/// Where threads and copies come in their plain order alone: the schedules are those of half precision.
 #[test]
 fn one_of_each_kind_in_bf16() {
     for name in [
@@ -207,7 +208,7 @@ fn one_of_each_kind_in_bf16() {
         "efficientnet_b0",
         "eca_nfnet_l0",
     ] {
-        if tried(name) {
+        if tried("densenet121") {
             let known = ENCODERS.iter().find(|(other, _)| *other == name);
             let all = cards().into_iter().chain(hoppers()).collect();
             miniature(name, Precision::BF16, known.unwrap().1, all);

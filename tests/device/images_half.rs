@@ -191,10 +191,6 @@ fn images_need_no_more_than_the_alignment_of_an_element() {
         let ins = inputs_for(&op, &descs, i as u64);
         for card in cards() {
             let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
-            if card.supports(&op, &descs) != Support::Native {
-                assert_eq!(descs[0].dtype, DType::BF16, "{op:?}");
-                continue;
-            }
             let have = run_at(&*card, &op, &ins, 2).unwrap();
             compare(&op, &ins, &have, &want, "unaligned");
         }
@@ -264,10 +260,11 @@ fn window_of_ones(pixels: &[f32; 25]) -> Vec<(f32, f64)> {
 /// value takes nothing from the others.
 #[test]
 fn rows_of_large_windows_are_summed_by_themselves() {
-    let mut pixels = [0.75; 25];
+    // Halves from 2048 on are 2 apart: 1, what each of the other rows gives, would be lost four times.
+    let mut pixels = [0.2; 25];
     pixels[0] = 2048.0;
     for (value, used) in window_of_ones(&pixels) {
-        assert!((value - 2066.0).abs() <= 5.0 && used < 1.0, "{value}");
+        assert!((value - 2052.0).abs() <= 1.0 && used < 1.0, "{value}");
     }
 }
 
