@@ -19,7 +19,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["error", "limits", "lists", "files", "tensor", "device"],
     ),
     // What is measured: the shapes of encoders and searches, on a device.
-    ("bench", &["error", "lists", "device", "nn"]),
+    (
+        "bench",
+        &[
+            "error", "limits", "lists", "tensor", "device", "nn", "search",
+        ],
+    ),
     ("listings", &["error", "limits", "lists", "files", "random"]),
     // What a card needs to prepare pictures: their pixels and weights.
     (

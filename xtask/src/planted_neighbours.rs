@@ -163,13 +163,6 @@ pub(super) const BUGS: &[Bug] = &[
         JOIN,
     ),
     bug(
-        "sm90_wave_threshold_of_the_next_column",
-        HOPPER_WAVE,
-        "least[i / 4 * 2 + i % 2]",
-        "least[i / 4 * 2]",
-        SQUARES,
-    ),
-    bug(
         "sm90_wave_half_of_a_square_copied_twice",
         HOPPER_WAVE,
         "{k0, at.column0 + skip}",
