@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod catalogue;
+mod classify;
 mod compare;
 mod demo;
 mod embed;

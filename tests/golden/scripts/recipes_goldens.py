@@ -19,6 +19,7 @@ SEED = 44
 ROWS = 120
 DIMS = 16
 NEAR = 2e-6
+PAIR_BIAS = -0.5
 SPREAD = [0.15, 0.35, 0.6, 0.9, 1.3]
 MASK = (1 << 64) - 1
 
@@ -300,9 +301,39 @@ def answers():
     r["gupta-text"] = above(title, 0.80)
     r["gupta-both"] = above(Near(cosines(side_by_side((V("photo"), 1), (V("title"), 1)))), 0.81)
 
+    r["gupta-naive"] = naive(V("photo"), V("title"))
+
+    # The five authors: the nearest one (k = 1), if its cosine is above 0.
+    for name, space in [("tfidf", "words"), ("counts", "words"), ("word2vec", "words"), ("image", "photo"), ("colours", "colours")]:
+        r[f"five-authors-{name}"] = min2(lambda i: set(), N(space), 1.0)
+
     leaders(r)
     others(r)
     return r
+
+
+def naive(photo, title):
+    """The classifier of pairs: weights from the generator, the earlier listing less the later one."""
+    state = fnv("pair")
+
+    def draws(count):
+        nonlocal state
+        out = []
+        for _ in range(count):
+            state = (state * 6364136223846793005 + 1442695040888963407) & MASK
+            out.append(np.float32((state >> 40) / 16777216.0 - 0.5))
+        return np.array(out, dtype=np.float64)
+
+    inner = 24
+    first, bias = draws(inner * 2 * DIMS).reshape(inner, 2 * DIMS), draws(inner)
+    last = draws(inner)
+    x = np.concatenate([unit(photo), unit(title)], axis=1)
+    # The bias of the second layer is such that few pairs match.
+    hidden = np.maximum((x[:, None, :] - x[None, :, :]) @ first.T + bias, 0)
+    odds = hidden @ last + PAIR_BIAS
+    if (np.abs(odds) < NEAR).any():
+        raise Tight("the pair classifier")
+    return lambda i: {j for j in range(ROWS) if j != i and odds[min(i, j), max(i, j)] > 0}
 
 
 def leaders(r):
@@ -415,7 +446,7 @@ def main():
         lines.append(f'{{"name":"{name}","pairs":{pairs},"matches":"{text}"}}')
         print(name, pairs, sum(len(row) == 1 for row in rows))
     out = pathlib.Path(__file__).parents[1] / "data" / "recipes.json"
-    head = {"seed": SEED, "rows": ROWS, "dims": DIMS, "numpy": np.__version__}
+    head = {"seed": SEED, "rows": ROWS, "dims": DIMS, "pair_bias": PAIR_BIAS, "numpy": np.__version__}
     head = json.dumps(head)[1:-1]
     out.write_text("{" + head + ',\n"recipes":[\n' + ",\n".join(lines) + "\n]}\n")
 
