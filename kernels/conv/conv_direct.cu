@@ -65,6 +65,12 @@ conv_direct_f16(const __half* x, const __half* filters, __half* out, const __hal
   convolve(x, filters, out, gate, scale, bias, residual, shape, activation);
 }
 extern "C" __global__ void __launch_bounds__(256)
+conv_direct_bf16(const __nv_bfloat16* x, const __nv_bfloat16* filters, __nv_bfloat16* out, const __nv_bfloat16* gate,
+                 const __nv_bfloat16* scale, const __nv_bfloat16* bias, const __nv_bfloat16* residual,
+                 conv::Shape shape, int activation) {
+  convolve(x, filters, out, gate, scale, bias, residual, shape, activation);
+}
+extern "C" __global__ void __launch_bounds__(256)
 conv_direct_f32(const float* x, const float* filters, float* out, const float* gate, const float* scale,
                 const float* bias, const float* residual, conv::Shape shape, int activation) {
   convolve(x, filters, out, gate, scale, bias, residual, shape, activation);

@@ -1,9 +1,9 @@
-// conv_grouped_f16: convolutions in small groups, 4 to 32 channels each, as many filters as channels.
+// conv_grouped: convolutions in small groups, 4 to 32 channels each, as many filters as channels.
 //
 //   out[n][y][x][f] = act( (sum over i, j, k of x[n][y sy - py + i][x sx - px + j][g + k] filters[f][k][i][j])
 //                     * scale[f] + bias[f] + residual[n][y][x][f] )
 //
-// Entries      conv_grouped_f16_<bundle>: groups of 16 or 32 channels; 8 is groups of 8, or of 4 in pairs
+// Entries      conv_grouped_<type>_<bundle>: f16 or bf16; groups of 16 or 32 channels; 8 is groups of 8, or of 4 in pairs
 // x            images x h x w x c, c a multiple of the bundle;  out, residual: images x oh x ow x c
 // filters      fragments as fragments.h lays them out, aligned to 8 bytes
 // scale, bias  c values each, or null;  residual: or null
@@ -23,13 +23,14 @@
 namespace {
 
 constexpr int THREADS = 128, SIDE = 8, PIXELS = SIDE * SIDE, CHANNELS = 64;
-constexpr int LINE = CHANNELS + 8;  // halves of a pixel in shared memory; floats of one of the result
+constexpr int LINE = CHANNELS + 8;  // values of a pixel in shared memory; floats of one of the result
 constexpr int FRAGMENTS = PIXELS / 16, TILES = 2;
 static_assert(THREADS / 32 * TILES * 8 == CHANNELS, "the warps' filters are the block's channels");
 static_assert(LINE / 8 % 2 == 1, "8 neighbouring pixels begin in 8 different groups of 4 banks");
 
 // Copies the pixels from (y0, x0) on, `height` x `width` of them; zeros where there are none.
-__device__ __forceinline__ void copy(__half* to, const __half* image, const conv::Shape& s, int y0, int x0, int height,
+template <class T>
+__device__ __forceinline__ void copy(T* to, const T* image, const conv::Shape& s, int y0, int x0, int height,
                                      int width, int channel0) {
   constexpr int VECTORS = CHANNELS / conv::VECTOR;
   for (int at = static_cast<int>(threadIdx.x); at < height * width * VECTORS; at += THREADS) {
@@ -37,19 +38,20 @@ __device__ __forceinline__ void copy(__half* to, const __half* image, const conv
     int y = y0 + pixel / width, x = x0 + pixel % width;
     bool there = channel0 + vector < s.c && static_cast<unsigned>(y) < static_cast<unsigned>(s.h) &&
                  static_cast<unsigned>(x) < static_cast<unsigned>(s.w);
-    const __half* from = image + (static_cast<long long>(y) * s.w + x) * s.c + channel0 + vector;
-    __half* place = to + pixel * LINE + vector;
+    const T* from = image + (static_cast<long long>(y) * s.w + x) * s.c + channel0 + vector;
+    T* place = to + pixel * LINE + vector;
     if ((s.aligned & conv::X) != 0) {
       cp_async<16>(place, there ? from : image, there ? 16 : 0);
     } else {
-      store_vector(place, conv::load_halves(from, there ? conv::VECTOR : 0, false));
+      store_vector(place, conv::load_values(from, there ? conv::VECTOR : 0, false));
     }
   }
   cp_async_commit();
 }
 
 // The results of a block, staged in shared memory, 8 filters of a pixel at a time.
-__device__ __forceinline__ void store(const float* staged, __half* out, const conv::Tail& tail, const conv::Shape& s,
+template <class T>
+__device__ __forceinline__ void store(const float* staged, T* out, const conv::Tail<T>& tail, const conv::Shape& s,
                                       int image, int y0, int x0, int channel0) {
   constexpr int VECTORS = CHANNELS / conv::VECTOR;
   static_assert(PIXELS * VECTORS % THREADS == 0, "every thread stores as many vectors");
@@ -63,15 +65,15 @@ __device__ __forceinline__ void store(const float* staged, __half* out, const co
     const float values[conv::VECTOR] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
     long long place = ((static_cast<long long>(image) * s.oh + y) * s.ow + x) * s.c + channel;
     auto result = tail.apply(values, channel, place, conv::VECTOR, (s.aligned & conv::RESIDUAL) != 0);
-    conv::store_halves(out + place, result, conv::VECTOR, (s.aligned & conv::OUT) != 0);
+    conv::store_values(out + place, result, conv::VECTOR, (s.aligned & conv::OUT) != 0);
   }
 }
 
-template <int BUNDLE>
-__device__ __forceinline__ void convolve(const __half* x, const __half* filters, __half* out, const conv::Tail& tail,
+template <int BUNDLE, class T>
+__device__ __forceinline__ void convolve(const T* x, const T* filters, T* out, const conv::Tail<T>& tail,
                                          const conv::Shape& s) {
   DYNAMIC_SHARED(shared);
-  auto* pixels = reinterpret_cast<__half*>(shared);
+  auto* pixels = reinterpret_cast<T*>(shared);
   auto* staged = reinterpret_cast<float*>(shared);
   int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   int blocks = (s.c - 1) / CHANNELS + 1, tiles_x = (s.ow - 1) / SIDE + 1, tiles_y = (s.oh - 1) / SIDE + 1;
@@ -91,7 +93,7 @@ __device__ __forceinline__ void convolve(const __half* x, const __half* filters,
   }
   int tile0 = warp * TILES, places = s.kh * s.kw, steps = conv::fragment_steps(BUNDLE, places);
   bool there = channel0 + tile0 * 8 < s.c;
-  const __half* own = filters + (static_cast<long long>(channel0 / 8 + tile0) * steps * 32 + lane) * 4;
+  const T* own = filters + (static_cast<long long>(channel0 / 8 + tile0) * steps * 32 + lane) * 4;
   float acc[FRAGMENTS][TILES][4] = {};
   cp_async_wait<0>();
   __syncthreads();
@@ -113,7 +115,7 @@ __device__ __forceinline__ void convolve(const __half* x, const __half* filters,
       for (int j = 0; j < TILES; j++) {
         if (j == 0 || BUNDLE == 8) ldmatrix(left, pixels + corner[i] + from + (tile0 + j) * 8 / BUNDLE * BUNDLE);
         const uint32_t b[2] = {right[j].x, right[j].y};
-        mma_f16(acc[i][j], left, b);
+        Short<T>::mma(acc[i][j], left, b);
       }
     }
   }
@@ -148,5 +150,23 @@ conv_grouped_f16_16(const __half* x, const __half* filters, __half* out, const _
 extern "C" __global__ void __launch_bounds__(128)
 conv_grouped_f16_32(const __half* x, const __half* filters, __half* out, const __half* scale, const __half* bias,
                     const __half* residual, conv::Shape shape, int activation) {
+  convolve<32>(x, filters, out, {scale, bias, residual, activation}, shape);
+}
+extern "C" __global__ void __launch_bounds__(128)
+conv_grouped_bf16_8(const __nv_bfloat16* x, const __nv_bfloat16* filters, __nv_bfloat16* out,
+                    const __nv_bfloat16* scale, const __nv_bfloat16* bias, const __nv_bfloat16* residual,
+                    conv::Shape shape, int activation) {
+  convolve<8>(x, filters, out, {scale, bias, residual, activation}, shape);
+}
+extern "C" __global__ void __launch_bounds__(128)
+conv_grouped_bf16_16(const __nv_bfloat16* x, const __nv_bfloat16* filters, __nv_bfloat16* out,
+                     const __nv_bfloat16* scale, const __nv_bfloat16* bias, const __nv_bfloat16* residual,
+                     conv::Shape shape, int activation) {
+  convolve<16>(x, filters, out, {scale, bias, residual, activation}, shape);
+}
+extern "C" __global__ void __launch_bounds__(128)
+conv_grouped_bf16_32(const __nv_bfloat16* x, const __nv_bfloat16* filters, __nv_bfloat16* out,
+                     const __nv_bfloat16* scale, const __nv_bfloat16* bias, const __nv_bfloat16* residual,
+                     conv::Shape shape, int activation) {
   convolve<32>(x, filters, out, {scale, bias, residual, activation}, shape);
 }

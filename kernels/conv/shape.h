@@ -6,7 +6,7 @@
 
 namespace conv {
 
-constexpr int VECTOR = 8;  // halves in the 16 bytes that one access moves
+constexpr int VECTOR = 8;  // values of 16 bits in the 16 bytes that one access moves
 
 // Images [images, h, w, c] and results [images, oh, ow, o]; a window of kh x kw that steps by stride and
 // begins pad above and to the left of the image. All 15 are from 0 to 2^31 - 1.
@@ -17,21 +17,31 @@ struct Shape {
 
 constexpr int X = 1, OUT = 2, RESIDUAL = 4, GATE = 8;
 
-struct alignas(16) Halves {
-  __half at[VECTOR];
+// Values of type T, f16 or bf16.
+template <class T>
+struct alignas(16) Values {
+  T at[VECTOR];
 };
 
-// The 8 halves at `from`, of which `valid` exist; the others are 0.
-__device__ __forceinline__ Halves load_halves(const __half* from, int valid, bool aligned) {
-  if (aligned && valid >= VECTOR) return load_vector<Halves>(from);
-  Halves v;
+// The 8 values at `from`, of which `valid` exist; the others are 0.
+template <class T>
+__device__ __forceinline__ Values<T> load_values(const T* from, int valid, bool aligned) {
+  if (aligned && valid >= VECTOR) return load_vector<Values<T>>(from);
+  Values<T> v;
 #pragma unroll
-  for (int i = 0; i < VECTOR; i++) v.at[i] = i < valid ? from[i] : __ushort_as_half(0);
+  for (int i = 0; i < VECTOR; i++) {
+    if (i < valid) {
+      v.at[i] = from[i];
+    } else {
+      put_float(v.at + i, 0.0f);
+    }
+  }
   return v;
 }
 
-// Stores the first `valid` of 8 halves.
-__device__ __forceinline__ void store_halves(__half* to, const Halves& v, int valid, bool aligned) {
+// Stores the first `valid` of 8 values.
+template <class T>
+__device__ __forceinline__ void store_values(T* to, const Values<T>& v, int valid, bool aligned) {
   if (aligned && valid >= VECTOR) {
     store_vector(to, v);
     return;
@@ -61,17 +71,18 @@ __device__ __forceinline__ void activate(int kind, float (&v)[VECTOR]) {
 
 // What a convolution does with an accumulator: act(acc * scale[o] + bias[o] + residual). Null pointers
 // stand for what is not asked for.
+template <class T>
 struct Tail {
-  const __half *scale, *bias, *residual;
+  const T *scale, *bias, *residual;
   int activation;
 
   // 8 neighbouring filters from `filter` on, of which `valid` exist; `at` is the first one's place in the
   // result.
-  __device__ __forceinline__ Halves apply(const float (&acc)[VECTOR], int filter, long long at, int valid,
-                                          bool aligned) const {
-    Halves rest = {}, out;
+  __device__ __forceinline__ Values<T> apply(const float (&acc)[VECTOR], int filter, long long at, int valid,
+                                             bool aligned) const {
+    Values<T> rest = {}, out;
     float v[VECTOR];
-    if (residual != nullptr) rest = load_halves(residual + at, valid, aligned);
+    if (residual != nullptr) rest = load_values(residual + at, valid, aligned);
 #pragma unroll
     for (int i = 0; i < VECTOR; i++) {
       v[i] = acc[i];

@@ -100,6 +100,14 @@ extern "C" __global__ void affine_f16(const __half* p0, const __half* p1, const 
   const Side<__half> side{{p0, p1, p2, p3, p4, p5, p6, p7}, ends};
   side.all(out, scale, bias, rows, first, columns, activation, whole);
 }
+extern "C" __global__ void affine_bf16(const __nv_bfloat16* p0, const __nv_bfloat16* p1, const __nv_bfloat16* p2,
+                                       const __nv_bfloat16* p3, const __nv_bfloat16* p4, const __nv_bfloat16* p5,
+                                       const __nv_bfloat16* p6, const __nv_bfloat16* p7, Ends ends,
+                                       const __nv_bfloat16* scale, const __nv_bfloat16* bias, __nv_bfloat16* out,
+                                       int rows, int first, int columns, int activation, int whole) {
+  const Side<__nv_bfloat16> side{{p0, p1, p2, p3, p4, p5, p6, p7}, ends};
+  side.all(out, scale, bias, rows, first, columns, activation, whole);
+}
 extern "C" __global__ void affine_f32(const float* p0, const float* p1, const float* p2, const float* p3,
                                       const float* p4, const float* p5, const float* p6, const float* p7, Ends ends,
                                       const float* scale, const float* bias, float* out, int rows, int first,
@@ -111,6 +119,12 @@ extern "C" __global__ void affine_f32(const float* p0, const float* p1, const fl
 extern "C" __global__ void batch_norm_f16(const __half* x, const __half* gamma, const __half* beta, const __half* mean,
                                           const __half* variance, __half* out, long long count, int columns,
                                           float eps) {
+  normalize(x, gamma, beta, mean, variance, out, count, columns, eps);
+}
+extern "C" __global__ void batch_norm_bf16(const __nv_bfloat16* x, const __nv_bfloat16* gamma,
+                                           const __nv_bfloat16* beta, const __nv_bfloat16* mean,
+                                           const __nv_bfloat16* variance, __nv_bfloat16* out, long long count,
+                                           int columns, float eps) {
   normalize(x, gamma, beta, mean, variance, out, count, columns, eps);
 }
 extern "C" __global__ void batch_norm_f32(const float* x, const float* gamma, const float* beta, const float* mean,

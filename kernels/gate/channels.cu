@@ -67,12 +67,21 @@ extern "C" __global__ void channel_conv_f16(const __half* x, const __half* taps,
                                             int k) {
   convolve(x, taps, out, count, c, k);
 }
+extern "C" __global__ void channel_conv_bf16(const __nv_bfloat16* x, const __nv_bfloat16* taps, __nv_bfloat16* out,
+                                             long long count, int c, int k) {
+  convolve(x, taps, out, count, c, k);
+}
 extern "C" __global__ void channel_conv_f32(const float* x, const float* taps, float* out, long long count, int c,
                                             int k) {
   convolve(x, taps, out, count, c, k);
 }
 extern "C" __global__ void __launch_bounds__(256)
 standardize_f16(const __half* w, const __half* gain, __half* out, int depth, float eps, float scale) {
+  standardize(w, gain, out, depth, eps, scale);
+}
+extern "C" __global__ void __launch_bounds__(256)
+standardize_bf16(const __nv_bfloat16* w, const __nv_bfloat16* gain, __nv_bfloat16* out, int depth, float eps,
+                 float scale) {
   standardize(w, gain, out, depth, eps, scale);
 }
 extern "C" __global__ void __launch_bounds__(256)

@@ -63,6 +63,11 @@ extern "C" __global__ void gated_f16(const __half* x, __half* out, const __half*
                                      int activation, int whole) {
   Gated<__half>{out, x, gate, residual, product(factor, constant), c, activation, size}.all(count, whole);
 }
+extern "C" __global__ void gated_bf16(const __nv_bfloat16* x, __nv_bfloat16* out, const __nv_bfloat16* gate,
+                                      const __nv_bfloat16* factor, const __nv_bfloat16* residual, float constant,
+                                      long long count, long long size, int c, int activation, int whole) {
+  Gated<__nv_bfloat16>{out, x, gate, residual, product(factor, constant), c, activation, size}.all(count, whole);
+}
 extern "C" __global__ void gated_f32(const float* x, float* out, const float* gate, const float* factor,
                                      const float* residual, float constant, long long count, long long size, int c,
                                      int activation, int whole) {

@@ -1,8 +1,8 @@
 // sm90_f16_topk_scan: the first pass of top-k by cosine for Hopper, in place of topk_scan.
 //
 // What is computed, what is kept and why no neighbour is lost stands in topk_scan.cu; the candidates and
-// their counts are the same in form, so that topk_exact.cu follows unchanged. wgmma sums 16 products and
-// the accumulator in a step, aligned and cut as mma.sync does it, so the bound B is the same.
+// their counts are the same in form, so that topk_exact.cu follows unchanged. The bound B there allows for
+// wgmma, which sums 16 products and the accumulator in a step.
 //
 // The main loop is that of the product (gemm/sm90_loop.h): 128 queries times 256 rows of the gallery a
 // tile. A row of a tile belongs to four lanes of one warp. They hold its threshold and its count in

@@ -6,6 +6,7 @@
 //   fused_scan_either  the same by another formula, and
 //   fused_scan_power   by a third
 //   fused_cosines      each row's candidates, and their cosines in every space in f64
+//   fused_every        cosines of the rows whose candidates did not fit, with a part of the gallery
 //
 // The spaces' scores are fused before anything is selected, tile by tile; neither scores of all pairs nor
 // lists of single spaces are ever stored. What ranks in the end is computed from the exact cosines, in f64.
@@ -36,6 +37,8 @@
 //                 bytes, and depth is dims rounded up to 32
 // fused_scan_*    ceil(query_rows / 64) * chunks blocks of 256 threads, 87,616 bytes of dynamic shared memory
 // fused_cosines   one block of 256 threads a query; 8,256 bytes of dynamic shared memory
+// fused_every     `queries` of the slab, `count` rows of the gallery; cosines [query of those][count][spaces].
+//                 One block of 256 threads for each of those queries
 
 #include "neighbours/buffers.h"
 #include "neighbours/exact.h"
@@ -277,18 +280,10 @@ __device__ __forceinline__ double sparse_cosine(const Space& space, long long qu
   return exact::cosine(dot, a.norms[g], b.norms[h]);
 }
 
-__device__ __forceinline__ void score(const Space* spaces, const Candidate* candidates, const uint32_t* counts,
-                                      uint32_t* out_rows, double* out_cosines, uint32_t* out_found, int space_count,
-                                      buffers::Cut cut, int chunks, int capacity, int room) {
-  DYNAMIC_SHARED(shared);
-  auto* words = reinterpret_cast<uint32_t*>(shared);
-  long long query = blockIdx.x, place = query * chunks;
+// The cosines of a query with `count` rows, in every space. By all threads.
+__device__ __forceinline__ void score_rows(const Space* spaces, int space_count, long long query, const uint32_t* rows,
+                                           int count, double* cosines) {
   int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
-  uint32_t* rows = out_rows + query * room;
-  double* cosines = out_cosines + query * room * space_count;
-  int count = buffers::gather<THREADS>(candidates + place * capacity, counts + place, chunks, capacity, cut, rows,
-                                       room, words);
-  if (thread == 0) out_found[query] = count < 0 ? buffers::OVERFLOW : static_cast<uint32_t>(count);
   for (int m = 0; m < space_count; m++) {
     const Space& space = spaces[m];
     if (space.sparse != 0) {
@@ -300,6 +295,21 @@ __device__ __forceinline__ void score(const Space* spaces, const Candidate* cand
       }
     }
   }
+}
+
+__device__ __forceinline__ void score(const Space* spaces, const Candidate* candidates, const uint32_t* counts,
+                                      uint32_t* out_rows, double* out_cosines, uint32_t* out_found, int space_count,
+                                      buffers::Cut cut, int chunks, int capacity, int room) {
+  DYNAMIC_SHARED(shared);
+  auto* words = reinterpret_cast<uint32_t*>(shared);
+  long long query = blockIdx.x, place = query * chunks;
+  int thread = static_cast<int>(threadIdx.x);
+  uint32_t* rows = out_rows + query * room;
+  double* cosines = out_cosines + query * room * space_count;
+  int count = buffers::gather<THREADS>(candidates + place * capacity, counts + place, chunks, capacity, cut, rows,
+                                       room, words);
+  if (thread == 0) out_found[query] = count < 0 ? buffers::OVERFLOW : static_cast<uint32_t>(count);
+  score_rows(spaces, space_count, query, rows, count, cosines);
 }
 
 __device__ __forceinline__ void prepare(const float* x, const double* norms, __half* unit, int rows, int dims,
@@ -353,4 +363,11 @@ fused_cosines(const unsigned long long* spaces, const uint2* candidates, const u
               int capacity, int room) {
   score(reinterpret_cast<const Space*>(spaces), candidates, counts, rows, cosines, found, space_count,
         {k, slack, sure}, chunks, capacity, room);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+fused_every(const unsigned long long* spaces, const uint32_t* queries, const uint32_t* rows, double* cosines,
+            int space_count, int count) {
+  score_rows(reinterpret_cast<const Space*>(spaces), space_count, queries[blockIdx.x], rows, count,
+             cosines + static_cast<long long>(blockIdx.x) * count * space_count);
 }

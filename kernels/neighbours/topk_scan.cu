@@ -18,14 +18,21 @@
 // Rounding to f32 and then to f16 moves a component by at most (2^-11 + 2^-23) |u_i| + 2^-25, the last
 // term for subnormal halves; so |h - u| <= e and |h| <= 1 + e, and for two rows
 //   |h.h' - u.u'| <= |h - u| |h'| + |u| |h' - u'| <= 2e + e^2.
-// Products of halves are exact in f32. Tensor cores align the products of a step and the accumulator to
-// the largest of them and cut what lies below 24 bits of it (Fasi, Higham, Mikaitis and Pranesh 2021):
-// each of them, and the sum, loses less than 2^-23 of the largest magnitude met, which is at most
-// S = sum |h_i h'_i| <= (1 + e)^2, a little more with the errors themselves. A step of b >= 2 products
-// loses b + 2 <= 2b units at most, all steps 2d: d 2^-22 S. Adding one product after the other loses
-// less. The ranked score is within d 2^-51 of the true cosine. So
-//   B = 2e + e^2 + 1.05 d 2^-22 (1 + e)^2 + 2^-24,
-// which src/device/gpu/launch_topk.rs computes; a test there compares it with products of halves.
+// Products of halves are exact in f32. A step of a tensor core adds b products to the accumulator: it
+// aligns these b + 1 addends to the largest of them, cuts each below F bits under its leading one, adds
+// them, and cuts the sum to f32 (Fasi, Higham, Mikaitis and Pranesh 2021). Let u be the larger of 2^-F and
+// 2^-23. An addend loses less than u times the largest magnitude met, and so does the sum; that magnitude
+// is at most S = sum |h_i h'_i| <= (1 + e)^2, a little more with the errors themselves. So a step loses
+// less than (b + 2) u S and all d / b steps less than d (1 + 2 / b) u S, be it one rounding or another.
+//   mma.sync: F = 23 or more was measured on Volta, Turing and Ampere, b from 4; b >= 2 gives 2 d 2^-23.
+//   wgmma: for Hopper more bits than that, and b = 16, are published for halves. That is not relied
+//   on: F = 22, one bit fewer than any card was seen to have, and b >= 8 give 1.25 d 2^-22.
+// The second is the larger of the two, and both are allowed on every card: a quarter more than mma.sync
+// needs, which is 7 % of B at d = 1536. (The accumulators of 14 bits that are reported of Hopper are those
+// of 8-bit factors.) Adding one product after the other in f32 loses d 2^-24 S at most. The ranked score is
+// within d 2^-51 of the true cosine. So, with 5 % for the errors of what errors are relative to,
+//   B = 2e + e^2 + 1.05 * 1.25 d 2^-22 (1 + e)^2 + 2^-24,
+// which src/device/gpu/launch_topk.rs computes; a test there compares it with both kinds of steps.
 //
 // A row whose candidates within the slack do not fit its buffer says so (OVERFLOW), and topk_exact.cu
 // looks at every pair of it.

@@ -62,11 +62,19 @@ __device__ __forceinline__ void finish(const float* partial, T* out, const T* po
 extern "C" __global__ void global_average_f16(const __half* x, float* partial, int pixels, int c) {
   sum(x, partial, pixels, c, [](float v) { return v; });
 }
+extern "C" __global__ void global_average_bf16(const __nv_bfloat16* x, float* partial, int pixels, int c) {
+  sum(x, partial, pixels, c, [](float v) { return v; });
+}
 extern "C" __global__ void global_average_f32(const float* x, float* partial, int pixels, int c) {
   sum(x, partial, pixels, c, [](float v) { return v; });
 }
 extern "C" __global__ void global_gem_f16(const __half* x, float* partial, int pixels, int c, const __half* power,
                                           float eps) {
+  float p = to_float(*power);
+  sum(x, partial, pixels, c, [=](float v) { return powf(fmaxf(v, eps), p); });
+}
+extern "C" __global__ void global_gem_bf16(const __nv_bfloat16* x, float* partial, int pixels, int c,
+                                           const __nv_bfloat16* power, float eps) {
   float p = to_float(*power);
   sum(x, partial, pixels, c, [=](float v) { return powf(fmaxf(v, eps), p); });
 }
@@ -77,6 +85,10 @@ extern "C" __global__ void global_gem_f32(const float* x, float* partial, int pi
 }
 extern "C" __global__ void global_finish_f16(const float* partial, __half* out, const __half* power, int images, int c,
                                              int parts, int pixels) {
+  finish(partial, out, power, images, c, parts, pixels);
+}
+extern "C" __global__ void global_finish_bf16(const float* partial, __nv_bfloat16* out, const __nv_bfloat16* power,
+                                              int images, int c, int parts, int pixels) {
   finish(partial, out, power, images, c, parts, pixels);
 }
 extern "C" __global__ void global_finish_f32(const float* partial, float* out, const float* power, int images, int c,

@@ -60,10 +60,18 @@ __device__ __forceinline__ void pool(const T* x, T* out, int images, const Frame
 extern "C" __global__ void max_pool_f16(const __half* x, __half* out, int images, Frame frame, int whole) {
   pool<true>(x, out, images, frame, whole);
 }
+extern "C" __global__ void max_pool_bf16(const __nv_bfloat16* x, __nv_bfloat16* out, int images, Frame frame,
+                                         int whole) {
+  pool<true>(x, out, images, frame, whole);
+}
 extern "C" __global__ void max_pool_f32(const float* x, float* out, int images, Frame frame, int whole) {
   pool<true>(x, out, images, frame, whole);
 }
 extern "C" __global__ void average_pool_f16(const __half* x, __half* out, int images, Frame frame, int whole) {
+  pool<false>(x, out, images, frame, whole);
+}
+extern "C" __global__ void average_pool_bf16(const __nv_bfloat16* x, __nv_bfloat16* out, int images, Frame frame,
+                                             int whole) {
   pool<false>(x, out, images, frame, whole);
 }
 extern "C" __global__ void average_pool_f32(const float* x, float* out, int images, Frame frame, int whole) {

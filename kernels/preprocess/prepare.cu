@@ -177,6 +177,11 @@ prepare_f16(const int* records, const int* tables, const unsigned char* pixels, 
   prepare(records, tables, pixels, out, size, {{mean0, mean1, mean2}, {std0, std1, std2}});
 }
 extern "C" __global__ void __launch_bounds__(256)
+prepare_bf16(const int* records, const int* tables, const unsigned char* pixels, __nv_bfloat16* out, int size,
+             float mean0, float mean1, float mean2, float std0, float std1, float std2) {
+  prepare(records, tables, pixels, out, size, {{mean0, mean1, mean2}, {std0, std1, std2}});
+}
+extern "C" __global__ void __launch_bounds__(256)
 prepare_f32(const int* records, const int* tables, const unsigned char* pixels, float* out, int size, float mean0,
             float mean1, float mean2, float std0, float std1, float std2) {
   prepare(records, tables, pixels, out, size, {{mean0, mean1, mean2}, {std0, std1, std2}});

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::search::TERMS;
 use crate::device::{
     Act, DType, Desc, Device, Lower, Margin, MarginKind, Op, Plan, Precision, Scalar,
 };
 use crate::error::Result;
+use crate::limits::MAX_CARD_K;
 use crate::nn::text::{TextBuild, TextConfig, TextPool, text_graph};
 use crate::nn::{self, Build};
 
@@ -106,6 +108,8 @@ pub enum Work {
         /// Neighbours of each.
         k: usize,
     },
+    /// A search of another kind, of rows among themselves, from the host and back.
+    Search(Search),
     /// [`Device::sweep`] over lists of 50 neighbours a row, from the host and back.
     Sweep {
         /// How many rows.
@@ -113,6 +117,56 @@ pub enum Work {
         /// How many lists each has.
         spaces: usize,
     },
+}
+
+/// A search of rows that are not dense ones alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Search {
+    /// Of TF-IDF rows.
+    Sparse {
+        /// How many rows.
+        rows: usize,
+        /// Neighbours of each.
+        k: usize,
+    },
+    /// Of hashes of 64 bits.
+    Hamming {
+        /// How many hashes.
+        rows: usize,
+        /// Neighbours of each.
+        k: usize,
+    },
+    /// Of dense rows and TF-IDF rows by one score.
+    Fused {
+        /// How many rows.
+        rows: usize,
+        /// Dimensions of each dense one.
+        dims: usize,
+        /// Neighbours of each.
+        k: usize,
+    },
+}
+
+impl Search {
+    /// Neighbours of each row.
+    pub fn k(self) -> usize {
+        match self {
+            Search::Sparse { k, .. } | Search::Hamming { k, .. } | Search::Fused { k, .. } => k,
+        }
+    }
+
+    /// As [`Work::cost`]. What terms in common cost depends on the titles, and is not counted.
+    fn cost(self) -> (u64, u64) {
+        let values = TERMS as u64 * 12;
+        match self {
+            Search::Sparse { rows, k } => (0, rows as u64 * (values + 12 * k as u64)),
+            Search::Hamming { rows, k } => (0, rows as u64 * (8 + 12 * k as u64)),
+            Search::Fused { rows, dims, k } => {
+                let (rows, dims, k) = (rows as u64, dims as u64, k as u64);
+                (2 * rows * rows * dims, rows * (4 * dims + values + 12 * k))
+            }
+        }
+    }
 }
 
 impl Work {
@@ -128,6 +182,7 @@ impl Work {
                 // A neighbour is its row and its score: 4 bytes and 8.
                 Ok((2 * rows * rows * dims, rows * (4 * dims + 12 * k)))
             }
+            &Work::Search(search) => Ok(search.cost()),
             &Work::Sweep { rows, spaces } => Ok((0, (rows * spaces * K * 12) as u64)),
         }
     }
@@ -179,17 +234,7 @@ pub fn cases(device: &dyn Device, sizes: &Sizes) -> Result<Vec<Case>> {
         }
     }
     let mut cases = list.cases;
-    for dims in DIMS {
-        cases.push(Case {
-            name: format!("topk {}x{dims} top-{K}", sizes.rows),
-            work: Work::TopK {
-                rows: sizes.rows,
-                dims,
-                k: K.min(sizes.rows),
-            },
-            uses: vec![("search".into(), 1)],
-        });
-    }
+    cases.extend(searches(sizes.rows));
     cases.push(Case {
         name: format!("sweep {} rows, {SPACES} spaces", sizes.rows),
         work: Work::Sweep {
@@ -199,6 +244,33 @@ pub fn cases(device: &dyn Device, sizes: &Sizes) -> Result<Vec<Case>> {
         uses: vec![("matching".into(), 1)],
     });
     Ok(cases)
+}
+
+/// Every kind of search of so many rows among themselves.
+fn searches(rows: usize) -> Vec<Case> {
+    let case = |name: String, work: Work| Case {
+        name,
+        work,
+        uses: vec![("search".into(), 1)],
+    };
+    let dense = |dims: usize, k: usize| {
+        let k = k.min(rows);
+        case(format!("topk {rows}x{dims} top-{k}"), Work::TopK { rows, dims, k })
+    };
+    let mut cases: Vec<Case> = DIMS.iter().map(|&dims| dense(dims, K)).collect();
+    cases.push(dense(DIMS[1], MAX_CARD_K));
+    let (k, dims) = (K.min(rows), DIMS[0]);
+    for (name, search) in [
+        (format!("sparse {rows} rows"), Search::Sparse { rows, k }),
+        (format!("hamming {rows} hashes"), Search::Hamming { rows, k }),
+        (
+            format!("fused {rows}x{dims} and sparse"),
+            Search::Fused { rows, dims, k },
+        ),
+    ] {
+        cases.push(case(format!("topk {name} top-{k}"), Work::Search(search)));
+    }
+    cases
 }
 
 #[derive(Default)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cases::{Case, Work};
 use super::fill;
 use super::record::family;
+use super::search::Ready;
 use super::time::Bench;
 use crate::device::{
     Buf, DType, Desc, Device, Fired, NaiveDevice, Op, Stream, Support, alloc, bytes_of, values_of,
@@ -39,6 +40,13 @@ pub fn check(bench: &Bench, case: &Case) -> Result<Option<Checked>> {
         Work::Op(op, ins) => (op, ins),
         &Work::TopK { rows, dims, k } => {
             return Ok(search(&*bench.device, rows, dims, k)?.map(checked));
+        }
+        &Work::Search(search) => {
+            let far = Ready::new(search)?.distance(&*bench.device);
+            return match far {
+                Err(e) if e.kind() == Kind::Unsupported => Ok(None),
+                far => Ok(Some(checked(far?))),
+            };
         }
         &Work::Sweep { rows, spaces } => {
             return Ok(sweep(&*bench.device, rows, spaces)?.map(checked));

@@ -11,9 +11,10 @@ mod check;
 mod fill;
 mod floor;
 mod record;
+mod search;
 mod time;
 
-pub use cases::{BERT_TOKENS, Case, Sizes, Work, cases};
+pub use cases::{BERT_TOKENS, Case, Search, Sizes, Work, cases};
 pub use check::{Checked, check};
 pub use fill::{filled, spread};
 pub use floor::Floor;

@@ -92,7 +92,7 @@ fn kernels(card: Option<&GpuDevice>, work: &Work) -> Vec<Kernel> {
 /// name of the operation.
 pub fn family(card: Option<&GpuDevice>, work: &Work) -> &'static str {
     match work {
-        Work::TopK { .. } => "neighbours",
+        Work::TopK { .. } | Work::Search(_) => "neighbours",
         Work::Sweep { .. } => "fusion",
         Work::Op(op, _) => kernels(card, work)
             .first()

@@ -7,6 +7,7 @@ use super::cases::{Case, Work};
 use super::fill;
 use super::floor::Floor;
 use super::record::Measured;
+use super::search::Ready;
 use crate::device::gpu::driver::Driver;
 use crate::device::{
     Act, Buf, CpuDevice, DType, Desc, Device, GpuDevice, Op, Precision, Stream, Support, alloc,
@@ -92,6 +93,17 @@ impl Bench {
                 }
                 other => other?,
             },
+            &Work::Search(search) => {
+                let ready = Ready::new(search)?;
+                let run = self.times(&mut || ready.run(&*self.device).map(|_| ()));
+                match run {
+                    Err(e) if e.kind() == Kind::Unsupported => {
+                        measured.refused = Some(e.message().to_string());
+                        return Ok(measured);
+                    }
+                    other => other?,
+                }
+            }
             &Work::Sweep { rows, spaces } => match self.sweep(rows, spaces) {
                 Err(e) if e.kind() == Kind::Unsupported => {
                     measured.refused = Some(e.message().to_string());

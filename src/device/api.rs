@@ -235,7 +235,8 @@ pub trait Device: Send + Sync {
 
     /// For each query all rows of the gallery (without one, of the queries) that can be among its `k`
     /// best by one score from several spaces, with their cosines in f64, which are the same to the bit on
-    /// every device. `each` gets them for some queries at a time, in order.
+    /// every device. `each` gets them for some queries at a time, in order; then those of them whose
+    /// candidates were too many once more, with every row of the gallery in parts.
     ///
     /// # Errors
     /// As [`Device::topk_sparse`], and what `each` fails with.

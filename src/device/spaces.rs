@@ -200,12 +200,13 @@ impl FusedSearch<'_> {
 }
 
 /// What a fused search found for some queries: candidates, and their exact cosines in every space. All rows
-/// that can be among the `k` best are there.
+/// that can be among the `k` best are there, of a query in one part or in several.
 #[derive(Debug, Clone, Default)]
 pub struct FusedFound {
     /// The first query.
     pub first: usize,
-    /// How many candidates each query has; none where they were too many to keep.
+    /// How many candidates each query has; none where they were too many to keep. Such a query comes
+    /// again, alone, with a part of the gallery at a time.
     pub found: Vec<Option<usize>>,
     /// Places of a query.
     pub room: usize,

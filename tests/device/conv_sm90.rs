@@ -15,7 +15,7 @@ type Filled = Vec<(Desc, Vec<u8>)>;
 /// Images, height, width, channels, filters, window, groups.
 pub type Case = (usize, usize, usize, usize, usize, Window, usize);
 
-pub fn conv(case: &Case, gate: bool, epilogue: Epilogue) -> (Op, Filled) {
+pub fn conv(case: &Case, gate: bool, epilogue: Epilogue, dtype: DType) -> (Op, Filled) {
     let &(n, h, w, c, o, window, groups) = case;
     let (oh, ow) = window.out("conv", h, w).unwrap();
     let mut dims = vec![
@@ -26,7 +26,7 @@ pub fn conv(case: &Case, gate: bool, epilogue: Epilogue) -> (Op, Filled) {
     dims.extend(epilogue.scale.then(|| vec![o]));
     dims.extend(epilogue.bias.then(|| vec![o]));
     dims.extend(epilogue.residual.then(|| vec![n, oh, ow, o]));
-    let descs: Vec<Desc> = dims.iter().map(|d| Desc::new(d, DType::F16)).collect();
+    let descs: Vec<Desc> = dims.iter().map(|d| Desc::new(d, dtype)).collect();
     let op = Op::Conv {
         window,
         groups,
@@ -66,16 +66,25 @@ fn planned(card: &GpuDevice, op: &Op, ins: &Filled, plan: &GemmPlan) -> Filled {
 }
 
 fn check(case: &Case, gate: bool, epilogue: Epilogue, plans: &[GemmPlan]) {
-    let (op, ins) = conv(case, gate, epilogue);
-    let all = hoppers();
-    if all.is_empty() {
-        return;
-    }
-    let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
-    for card in all {
-        for plan in plans {
-            let have = planned(&card, &op, &ins, plan);
-            compare(&op, &ins, &have, &want, &format!("{case:?} {plan:?}"));
+    for (i, dtype) in [DType::F16, DType::BF16].into_iter().enumerate() {
+        let (op, ins) = conv(case, gate, epilogue, dtype);
+        let all = hoppers();
+        if all.is_empty() {
+            return;
+        }
+        let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
+        for card in all {
+            // Both types have the same code but for the products: one plan will do for the second.
+            for plan in plans.iter().skip(i) {
+                let have = planned(&card, &op, &ins, plan);
+                compare(
+                    &op,
+                    &ins,
+                    &have,
+                    &want,
+                    &format!("{case:?} {plan:?} {dtype}"),
+                );
+            }
         }
     }
 }
@@ -132,7 +141,7 @@ fn gates_multiply_on_the_way() {
 #[test]
 fn the_card_chooses_these_kernels() {
     let case = (1, 8, 8, 64, 64, Window::square(3, 1, 1), 1);
-    let (op, ins) = conv(&case, false, full(Act::Relu));
+    let (op, ins) = conv(&case, false, full(Act::Relu), DType::F16);
     let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
     for card in hoppers() {
         let have = run(&*card, &op, &ins).unwrap();
@@ -155,7 +164,7 @@ fn every_schedule_gives_the_same() {
     // More steps than the ring has stages.
     let gated = (3, 2, 3, 520, 66, Window::square(1, 1, 0), 1);
     for (case, gate) in [(case, false), (gated, true)] {
-        let (op, ins) = conv(&case, gate, full(Act::Mish));
+        let (op, ins) = conv(&case, gate, full(Act::Mish), DType::F16);
         let mut first = None;
         for schedule in Schedule::all() {
             driver.set_schedule(schedule);

@@ -73,19 +73,23 @@ fn epilogues(i: usize) -> (Epilogue, Epilogue) {
 fn widened_and_convolved() {
     let naive = NaiveDevice::default();
     for (i, case) in thin(cases()).enumerate() {
-        let (expand, epilogue) = epilogues(i);
-        let op = joined(&case, expand, epilogue, false);
-        let descs = descs(&case, &expand, &epilogue, DType::F16);
-        let ins = inputs(&descs, i as u64);
-        let want = run(&naive, &op, &ins).unwrap();
-        for card in cards() {
-            assert_eq!(card.supports(&op, &descs), Support::Native, "{op:?}");
-            let have = run(&*card, &op, &ins).unwrap();
-            compare(&op, &ins, &have, &want, "published");
-            let have = run_packed(&*card, &op, &ins).unwrap().unwrap();
-            compare(&op, &ins, &have, &want, "packed");
-            let have = run_at(&*card, &op, &ins, 2).unwrap();
-            compare(&op, &ins, &have, &want, "unaligned");
+        for (j, dtype) in [DType::F16, DType::BF16].into_iter().enumerate() {
+            let (expand, epilogue) = epilogues(i + j);
+            let op = joined(&case, expand, epilogue, false);
+            let descs = descs(&case, &expand, &epilogue, dtype);
+            let ins = inputs(&descs, i as u64);
+            let want = run(&naive, &op, &ins).unwrap();
+            for card in cards() {
+                assert_eq!(card.supports(&op, &descs), Support::Native, "{op:?}");
+                if dtype == DType::F16 {
+                    let have = run(&*card, &op, &ins).unwrap();
+                    compare(&op, &ins, &have, &want, "published");
+                }
+                let have = run_packed(&*card, &op, &ins).unwrap().unwrap();
+                compare(&op, &ins, &have, &want, "packed");
+                let have = run_at(&*card, &op, &ins, 2).unwrap();
+                compare(&op, &ins, &have, &want, "unaligned");
+            }
         }
     }
 }
@@ -98,7 +102,8 @@ fn with_the_average_of_the_result() {
         let (expand, epilogue) = epilogues(i + 1);
         let op = joined(&case, expand, epilogue, true);
         let alone = joined(&case, expand, epilogue, false);
-        let descs = descs(&case, &expand, &epilogue, DType::F16);
+        let dtype = [DType::F16, DType::BF16][i % 2];
+        let descs = descs(&case, &expand, &epilogue, dtype);
         let ins = inputs(&descs, 100 + i as u64);
         let want = run(&naive, &op, &ins).unwrap();
         for card in cards() {

@@ -1,4 +1,4 @@
-//! Operations on images in half precision: what cards have kernels of their own for, by kernel.
+//! Operations on images in half precision and in bf16: what cards have kernels of their own for, by kernel.
 
 use doppel::device::{
     Act, DType, Desc, Device, Epilogue, NaiveDevice, Op, PoolKind, Support, Window, bytes_of,
@@ -10,10 +10,10 @@ use crate::harness::{
 };
 use crate::images::{Case, conv_cases, conv_inputs, others};
 
-/// The same shapes in half precision.
-fn in_half(descs: &[Desc]) -> Vec<Desc> {
-    let half = |d: &Desc| Desc::new(&d.dims, DType::F16);
-    descs.iter().map(half).collect()
+/// The same shapes in another type.
+fn stored(descs: &[Desc], dtype: DType) -> Vec<Desc> {
+    let one = |d: &Desc| Desc::new(&d.dims, dtype);
+    descs.iter().map(one).collect()
 }
 
 const FULL: Epilogue = Epilogue {
@@ -33,8 +33,8 @@ fn plain(window: Window, groups: usize, gate: bool, epilogue: Epilogue) -> Op {
 }
 
 /// Each case bare, with everything and with one more epilogue, gated too where that is possible; the
-/// number of images changes.
-fn convolve(cases: &[Case]) {
+/// number of images changes. In bf16, which has the same code, with one of the three.
+fn convolve(cases: &[Case], dtype: DType) {
     let all = Epilogue::all();
     let (mut compared, mut wanted) = (0, 0);
     let devices = 2 + if light() { 0 } else { cards().len() };
@@ -42,9 +42,14 @@ fn convolve(cases: &[Case]) {
         let (window, groups) = (case.4, case.5);
         let gated = window == Window::square(1, 1, 0) && groups == 1;
         for gate in [false, true].into_iter().take(1 + usize::from(gated)) {
-            for epilogue in [Epilogue::BARE, FULL, all[(i * 5 + 1) % all.len()]] {
+            let three = [Epilogue::BARE, FULL, all[(i * 5 + 1) % all.len()]];
+            let (skip, count) = match dtype {
+                DType::BF16 => ((i + usize::from(gate)) % 3, 1),
+                _ => (0, 3),
+            };
+            for epilogue in three.into_iter().skip(skip).take(count) {
                 let op = plain(window, groups, gate, epilogue);
-                let descs = in_half(&conv_inputs(case, 1 + i % 3, gate, &epilogue));
+                let descs = stored(&conv_inputs(case, 1 + i % 3, gate, &epilogue), dtype);
                 compared += test(&op, &descs, i as u64);
                 wanted += devices;
             }
@@ -94,54 +99,73 @@ fn depthwise() -> Vec<Case> {
 
 #[test]
 fn tiles_of_pixels_and_filters() {
-    convolve(&tiles());
+    convolve(&tiles(), DType::F16);
 }
 
 #[test]
 fn convolutions_over_few_pixels() {
-    convolve(&few_pixels());
+    convolve(&few_pixels(), DType::F16);
 }
 
 #[test]
 fn convolutions_in_small_groups() {
-    convolve(&small_groups());
+    convolve(&small_groups(), DType::F16);
 }
 
 #[test]
 fn convolutions_of_one_filter_a_channel() {
-    convolve(&depthwise());
+    convolve(&depthwise(), DType::F16);
 }
 
 #[test]
 fn convolutions_of_all_kinds() {
-    convolve(&conv_cases());
+    convolve(&conv_cases(), DType::F16);
+}
+
+#[test]
+fn convolutions_in_bf16() {
+    for cases in [
+        tiles(),
+        few_pixels(),
+        small_groups(),
+        depthwise(),
+        conv_cases(),
+    ] {
+        convolve(&cases, DType::BF16);
+    }
 }
 
 #[test]
 fn the_other_operations_in_half_precision() {
+    the_others(DType::F16);
+}
+
+#[test]
+fn the_other_operations_in_bf16() {
+    the_others(DType::BF16);
+}
+
+fn the_others(dtype: DType) {
     let pool = |kind| {
         let window = Window::square(3, 2, 1);
         (
             Op::Pool { kind, window },
-            vec![Desc::new(&[3, 9, 6, 24], DType::F16)],
+            vec![Desc::new(&[3, 9, 6, 24], dtype)],
         )
     };
     let mut cases = vec![pool(PoolKind::Max), pool(PoolKind::Average)];
     // More matrices than one launch takes.
     let parts: Vec<Desc> = (0..19)
-        .map(|i| Desc::new(&[2, 3, 1, 8 * (1 + i % 3)], DType::F16))
+        .map(|i| Desc::new(&[2, 3, 1, 8 * (1 + i % 3)], dtype))
         .collect();
     let columns: usize = parts.iter().map(|d| d.dims[3]).sum();
     let mut joined = parts.clone();
-    joined.resize(parts.len() + 2, Desc::new(&[columns], DType::F16));
+    joined.resize(parts.len() + 2, Desc::new(&[columns], dtype));
     cases.push((Op::Concat, parts));
     cases.push((Op::Affine { act: Act::Relu }, joined));
     // More pixels than one part of a global average.
-    cases.push((
-        Op::GlobalAverage,
-        vec![Desc::new(&[2, 40, 17, 40], DType::F16)],
-    ));
-    cases.extend(others().into_iter().map(|(op, d)| (op, in_half(&d))));
+    cases.push((Op::GlobalAverage, vec![Desc::new(&[2, 40, 17, 40], dtype)]));
+    cases.extend(others().into_iter().map(|(op, d)| (op, stored(&d, dtype))));
     for (seed, (op, descs)) in thin(cases).enumerate() {
         test(&op, &descs, 1000 + seed as u64);
     }
@@ -156,14 +180,21 @@ fn images_need_no_more_than_the_alignment_of_an_element() {
         .map(|case| {
             let gate = case.4 == Window::square(1, 1, 0);
             let op = plain(case.4, case.5, gate, FULL);
-            (op, in_half(&conv_inputs(&case, 1, gate, &FULL)))
+            (op, conv_inputs(&case, 1, gate, &FULL))
         })
         .collect();
-    cases.extend(others().into_iter().map(|(op, d)| (op, in_half(&d))));
+    cases.extend(others());
+    let both =
+        |(op, d): (Op, Vec<Desc>)| [DType::F16, DType::BF16].map(|dtype| (op, stored(&d, dtype)));
+    let cases = cases.into_iter().flat_map(both).collect();
     for (i, (op, descs)) in thin(cases).enumerate() {
         let ins = inputs_for(&op, &descs, i as u64);
         for card in cards() {
             let want = run(&NaiveDevice::default(), &op, &ins).unwrap();
+            if card.supports(&op, &descs) != Support::Native {
+                assert_eq!(descs[0].dtype, DType::BF16, "{op:?}");
+                continue;
+            }
             let have = run_at(&*card, &op, &ins, 2).unwrap();
             compare(&op, &ins, &have, &want, "unaligned");
         }
@@ -175,15 +206,17 @@ fn images_need_no_more_than_the_alignment_of_an_element() {
 fn depthwise_convolutions_with_the_average_of_their_result() {
     let all = Epilogue::all();
     let mut fused = 0;
-    for (i, case) in thin(depthwise()).enumerate() {
-        let (window, groups, epilogue) = (case.4, case.5, all[i * 5 + 3]);
+    let cases = depthwise().into_iter().flat_map(|case| [case, case]);
+    for (i, case) in thin(cases.collect()).enumerate() {
+        let (window, groups, epilogue) = (case.4, case.5, all[i / 2 * 5 + 3]);
         let op = Op::ConvAverage {
             window,
             groups,
             epilogue,
         };
         let conv = plain(window, groups, false, epilogue);
-        let descs = in_half(&conv_inputs(&case, 2, false, &epilogue));
+        let dtype = [DType::F16, DType::BF16][i % 2];
+        let descs = stored(&conv_inputs(&case, 2, false, &epilogue), dtype);
         let ins = inputs(&descs, i as u64);
         let naive = NaiveDevice::default();
         let want = run(&naive, &op, &ins).unwrap();

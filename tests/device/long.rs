@@ -124,7 +124,7 @@ fn convolutions_of_hundreds_of_channels() {
         ),
     ];
     for (case, gate, what) in &cases {
-        let (op, ins) = conv(case, *gate, full(Act::Silu));
+        let (op, ins) = conv(case, *gate, full(Act::Silu), DType::F16);
         check(&cards, &op, &ins, what);
     }
 }

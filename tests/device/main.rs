@@ -28,6 +28,7 @@ mod neighbours_join;
 mod neighbours_large;
 mod neighbours_sparse;
 mod preprocess;
+mod search_memory;
 mod sweep;
 mod text;
 mod text_cards;

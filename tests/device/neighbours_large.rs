@@ -5,8 +5,9 @@ use doppel::device::gpu::{
 };
 use doppel::limits::MAX_CARD_K;
 
-use crate::harness::values;
-use crate::neighbours::{Rows, check, near_ties};
+use crate::gemm_sm90::hoppers;
+use crate::harness::{light, thin, values};
+use crate::neighbours::{Rows, brute, check, near_ties, same};
 
 #[test]
 fn odd_counts_of_rows_and_neighbours() {
@@ -106,6 +107,48 @@ fn zeros_and_least_scores() {
     check(&zeros, None, 70, None, "zeros alone");
 }
 
+/// The search on every Hopper card, in one part and in two, against the brute force.
+fn check_waves(queries: &Rows, gallery: Option<&Rows>, k: usize, what: &str) {
+    let all = hoppers();
+    let others = gallery.unwrap_or(queries);
+    if all.is_empty() || light() && queries.len() * others.len() > 20_000 {
+        return;
+    }
+    let want = brute(queries, others, k, None);
+    for card in all {
+        let (left, right) = (queries.put(&*card), gallery.map(|g| g.put(&*card)));
+        for parts in thin(vec![1, 2]) {
+            let tuning = TopKTuning {
+                slab: 128,
+                chunks: Some(parts),
+                join: None,
+            };
+            let lists = card.topk_tuned(&left, right.as_ref(), k, None, &tuning);
+            same(&lists.unwrap(), &want, &format!("{what}, k {k}, {parts} parts"));
+        }
+    }
+}
+
+#[test]
+fn waves_on_hopper_cards_give_the_same() {
+    check_waves(&Rows::spread(131, 33, 1), None, 100, "two slabs");
+    check_waves(&Rows::spread(66, 12, 4), None, 67, "more than there are");
+    let (queries, gallery) = (Rows::spread(5, 16, 1), Rows::spread(1800, 16, 2));
+    check_waves(&queries, Some(&gallery), 65, "1,800 rows in any order");
+    check_waves(&gallery, Some(&queries), 65, "a gallery of five");
+}
+
+#[test]
+fn waves_that_no_buffer_holds_lose_nothing() {
+    let near = near_ties(1200, 300, 24);
+    let queries = Rows::new(&[near.row(0).to_vec(), near.row(7).to_vec()]);
+    check_waves(&queries, Some(&near), 100, "300 near-ties");
+    // 1,100 equal rows are more than two parts of 512.
+    let mut gallery = Rows::new(&vec![values(4, 5); 1100]);
+    gallery.set(3, &[0.0; 4]);
+    check_waves(&Rows::spread(3, 4, 6), Some(&gallery), 65, "equal rows");
+}
+
 /// Bytes that the lists themselves take: a row and a score for each neighbour.
 fn lists(rows: usize, k: usize) -> usize {
     rows * k * 12
@@ -114,7 +157,10 @@ fn lists(rows: usize, k: usize) -> usize {
 #[test]
 fn a_search_of_70_000_rows_is_planned_in_memory_that_grows_with_rows_and_neighbours() {
     let (rows, dims) = (70_000, 1536);
-    let tuning = TopKTuning::default();
+    let tuning = TopKTuning {
+        join: Some(false),
+        ..TopKTuning::default()
+    };
     let plan = plan_dense(rows, None, dims, 50, 132, &tuning);
     // f32 and f16 embeddings are 645 MB; lists, candidates and the rest less than that again.
     let input = rows * dims * 6;
@@ -156,7 +202,10 @@ fn a_search_of_70_000_rows_is_planned_in_memory_that_grows_with_rows_and_neighbo
 
 #[test]
 fn memory_and_launches_grow_no_faster_than_rows() {
-    let tuning = TopKTuning::default();
+    let tuning = TopKTuning {
+        join: Some(false),
+        ..TopKTuning::default()
+    };
     for k in [1, 50, 64, 65, 300, MAX_CARD_K] {
         for rows in [1, 1000, 70_000, 1_000_000] {
             let plan = plan_dense(rows, None, 256, k, 132, &tuning);

@@ -72,6 +72,9 @@ fn check(how: &Prepare, all: &[Rgb8]) {
             halves.iter().copied().eq(rounded),
             "{how:?} in half precision"
         );
+        let short = prepared(&card, &pictures, DType::BF16);
+        let rounded = want.iter().map(|&x| half::bf16::from_f32(x).to_f32());
+        assert!(short.iter().copied().eq(rounded), "{how:?} in bf16");
     }
 }
 

@@ -110,6 +110,25 @@ impl Golden {
         Listings::read(&path).unwrap()
     }
 
+    /// What `recipe` answers: each listing's matches, ascending.
+    fn answers(&self, recipe: &Recipe, listings: &Listings) -> Vec<String> {
+        let job = Job {
+            side: Side {
+                given: self.given(recipe),
+                ..Side::new(listings)
+            },
+            ..Job::new(listings, recipe, device::open("cpu").unwrap())
+        };
+        let outcome = run(&job, &Quiet).unwrap_or_else(|e| panic!("{}: {e}", recipe.name));
+        let row = |i: usize| {
+            let mut rows: Vec<u32> = outcome.matches.rows(i).collect();
+            rows.sort_unstable();
+            let rows: Vec<String> = rows.iter().map(u32::to_string).collect();
+            rows.join(" ")
+        };
+        (0..outcome.matches.len()).map(row).collect()
+    }
+
     /// The vectors of all spaces that have some of their own.
     fn given(&self, recipe: &Recipe) -> Vec<(String, Given)> {
         let own = |of: &Of| !matches!(of, Of::Phash | Of::Concat(_)) && !of.is_scores();
@@ -136,24 +155,32 @@ fn every_recipe_answers_as_numpy_does() {
     assert_eq!(names, built_in, "each recipe has its golden");
     for name in catalogue::names() {
         let recipe = catalogue::parse(name, folder.path()).unwrap();
-        let job = Job {
-            side: Side {
-                given: golden.given(&recipe),
-                ..Side::new(&listings)
-            },
-            ..Job::new(&listings, &recipe, device::open("cpu").unwrap())
-        };
-        let outcome = run(&job, &Quiet).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let found = golden.answers(&recipe, &listings);
         let wanted: Vec<&str> = answers[name].matches.split('|').collect();
-        let mut pairs = 0;
-        for (i, wanted) in wanted.iter().enumerate() {
-            let mut rows: Vec<u32> = outcome.matches.rows(i).collect();
-            rows.sort_unstable();
-            pairs += rows.len() - 1;
-            let rows: Vec<String> = rows.iter().map(u32::to_string).collect();
-            assert_eq!(rows.join(" "), *wanted, "{name}, listing {i}");
+        for (i, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+            assert_eq!(found, wanted, "{name}, listing {i}");
         }
-        assert_eq!((pairs, wanted.len()), (answers[name].pairs, golden.rows));
-        assert!(pairs > 0, "{name} matches nothing");
+        assert_eq!((found.len(), wanted.len()), (golden.rows, golden.rows));
+        let ids = found.iter().flat_map(|row| row.split(' ')).count();
+        assert_eq!(ids - golden.rows, answers[name].pairs);
+        assert!(answers[name].pairs > 0, "{name} matches nothing");
+    }
+}
+
+#[test]
+fn another_threshold_would_show() {
+    let golden = golden();
+    let folder = tempfile::tempdir().unwrap();
+    let listings = golden.listings(folder.path());
+    golden.pair(&folder.path().join("pair.safetensors"));
+    // The five authors' have no threshold to speak of: each listing takes its nearest one.
+    let with = |answer: &&Answer| !answer.name.starts_with("five-authors-");
+    for answer in golden.recipes.iter().filter(with) {
+        let mut recipe = catalogue::parse(&answer.name, folder.path()).unwrap();
+        let numbers = recipe.fusion.numbers();
+        let looser = numbers.iter().map(|n| (n.value * 1.2).min(2.0));
+        recipe.fusion = recipe.fusion.with_numbers(&looser.collect::<Vec<_>>());
+        let found = golden.answers(&recipe, &listings).join("|");
+        assert_ne!(found, answer.matches, "{}", answer.name);
     }
 }

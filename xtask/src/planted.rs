@@ -79,6 +79,7 @@ const ACTIVATION: &str = "pointwise/activation.h";
 const SOFTMAX: &str = "margin/softmax_cross_entropy.cu";
 const BLOCK: &str = "margin/block.h";
 const SCAN: &str = "neighbours/topk_scan.cu";
+const PRUNE: &str = "neighbours/prune.h";
 const EXACT_PASS: &str = "neighbours/topk_exact.cu";
 const EXACT: &str = "neighbours/exact.h";
 const SELECTION: &str = "neighbours/selection.h";
@@ -270,7 +271,7 @@ const BUGS: &[Bug] = &[
     ),
     bug(
         "topk_no_error_bound",
-        SCAN,
+        PRUNE,
         "selection::of_key(kth) - slack",
         "selection::of_key(kth)",
         NEAR,

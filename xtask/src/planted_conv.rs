@@ -12,8 +12,10 @@ const PAIR: &str = "expand::widened_and_convolved";
 const PAIR_MEANS: &str = "expand::with_the_average_of_the_result";
 const OTHERS: &str = "images_half::the_other_operations_in_half_precision";
 
-const CONV: &str = "conv/conv_f16.cu";
-const THIN: &str = "conv/conv_thin_f16.cu";
+const LAYERS: &str = "excite::both_layers_at_once";
+
+const CONV: &str = "conv/mma_conv.h";
+const THIN: &str = "conv/conv_thin.cu";
 const GROUPED: &str = "conv/conv_grouped.cu";
 const DEPTHWISE: &str = "conv/conv_depthwise.cu";
 const STRIP: &str = "conv/strip.h";
@@ -22,6 +24,7 @@ const FRAGMENTS: &str = "conv/fragments.h";
 const POOL: &str = "pool/pool.cu";
 const GLOBAL: &str = "pool/global.cu";
 const GATED: &str = "gate/gated.cu";
+const EXCITE: &str = "gate/excite.cu";
 const AFFINE: &str = "gate/affine.cu";
 
 pub const BUGS: &[Bug] = &[
@@ -105,8 +108,8 @@ pub const BUGS: &[Bug] = &[
     bug(
         "depthwise_no_flush_between_rows",
         STRIP,
-        "if (j < K - 1) continue;\n        float2 row = __half22float2(sum);",
-        "if (j < K - 1) continue;\n        sum = __hadd2(sum, __floats2half2_rn(acc[p][2 * e], acc[p][2 * e + 1]));\n        float2 row = __half22float2(sum);\n        acc[p][2 * e] = acc[p][2 * e + 1] = 0.0f;",
+        "if (j < K - 1) continue;\n        float2 row = Short<T>::floats(sum);",
+        "if (j < K - 1) continue;\n        sum = __hadd2(sum, Short<T>::pair(acc[p][2 * e], acc[p][2 * e + 1]));\n        float2 row = Short<T>::floats(sum);\n        acc[p][2 * e] = acc[p][2 * e + 1] = 0.0f;",
         ROWS,
     ),
     bug(
@@ -199,6 +202,27 @@ pub const BUGS: &[Bug] = &[
         "load_vector<V>(residual + at)",
         "load_vector<V>(residual + at % c)",
         OTHERS,
+    ),
+    bug(
+        "excite_no_barrier_between_the_layers",
+        EXCITE,
+        "  __syncthreads();\n  T* to",
+        "  T* to",
+        LAYERS,
+    ),
+    bug(
+        "excite_lanes_of_the_next_line_count",
+        EXCITE,
+        "int apart = lanes / 2; apart > 0",
+        "int apart = lanes; apart > 0",
+        LAYERS,
+    ),
+    bug(
+        "excite_first_lines_of_a_block_alone",
+        EXCITE,
+        "scale[line]",
+        "scale[line % each]",
+        LAYERS,
     ),
     bug(
         "affine_part_too_early",

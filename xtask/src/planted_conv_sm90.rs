@@ -2,7 +2,7 @@
 
 use crate::planted::{Bug, bug};
 
-const CONV: &str = "conv/sm90_f16_conv.cu";
+const CONV: &str = "conv/sm90_conv.h";
 
 const TILES: &str = "conv_sm90::every_tile_alone_and_in_clusters";
 const WINDOWS: &str = "conv_sm90::windows_that_reach_beside_the_image";

@@ -170,6 +170,18 @@ macro_rules! by_type {
 }
 pub(super) use by_type;
 
+/// The symbol of a kernel for values of 16 bits: `conv_f16_64x64` and `conv_bf16_64x64` of `"conv"` and
+/// `"_64x64"`.
+macro_rules! by_short {
+    ($dtype:expr, $front:literal, $back:literal) => {
+        match $dtype {
+            DType::BF16 => concat!($front, "_bf16", $back),
+            DType::F16 | DType::F32 | DType::U32 => concat!($front, "_f16", $back),
+        }
+    };
+}
+pub(super) use by_short;
+
 /// A number of blocks in x.
 pub(super) fn blocks(count: usize) -> Result<u32> {
     let most = usize::try_from(i32::MAX).unwrap_or(usize::MAX);

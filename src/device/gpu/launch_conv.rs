@@ -2,7 +2,7 @@
 
 use super::driver::{CardInfo, Kernel, Launch};
 use super::heuristics_gemm::GemmPlan;
-use super::launch::{Args, Call, Family, blocks, by_type};
+use super::launch::{Args, Call, Family, blocks, by_short, by_type};
 use super::launch_conv_pack::{Filters, Layout};
 use super::launch_conv_sm90::{Addresses, Sizes};
 use super::launch_gemm::number;
@@ -122,15 +122,15 @@ struct Tile(usize, usize);
 /// Which kernels run a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// `conv_f16` and `conv_gated_f16`.
+    /// `conv_<type>_<tile>` and `conv_gated_<type>_<tile>`.
     Tiles(Tile),
-    /// `conv_narrow_f16`.
+    /// `conv_narrow_<type>_64x64`.
     Narrow,
-    /// `conv_thin_f16`.
+    /// `conv_thin_<type>`.
     Thin,
-    /// `conv_depthwise_f16`, by its number.
+    /// `conv_depthwise_<type>`, by its number.
     Depthwise(usize),
-    /// `conv_grouped_f16`, by channels of a bundle.
+    /// `conv_grouped_<type>`, by channels of a bundle.
     Bundles(usize),
     /// `conv_direct`.
     Direct,
@@ -154,7 +154,7 @@ struct Conv {
     o: usize,
 }
 
-/// Values of k in a tile, halves behind each of its lines, and tiles in flight: `tile::DEPTH`,
+/// Values of k in a tile, values behind each of its lines, and tiles in flight: `tile::DEPTH`,
 /// `tile::PADDING` and `STAGES` of the kernels.
 const DEPTH: usize = 32;
 const PADDING: usize = 8;
@@ -174,12 +174,7 @@ const THREADS: usize = 128;
 const STRIP: usize = 4;
 const ROWS: usize = 2;
 /// Windows and steps of `conv_depthwise`, by number.
-const WINDOWS: [(usize, usize, &str); 4] = [
-    (3, 1, "conv_depthwise_f16_3x3_1"),
-    (3, 2, "conv_depthwise_f16_3x3_2"),
-    (5, 1, "conv_depthwise_f16_5x5_1"),
-    (5, 2, "conv_depthwise_f16_5x5_2"),
-];
+pub(super) const WINDOWS: [(usize, usize); 4] = [(3, 1), (3, 2), (5, 1), (5, 2)];
 
 /// The most blocks of a grid in y and z.
 const MAX_BLOCKS: usize = 65_535;
@@ -229,13 +224,12 @@ impl Conv {
     /// The kind of kernel, with a tile that may not be the best.
     fn kind(&self) -> Form {
         let (inner, each) = (self.c / self.groups, self.o / self.groups);
-        if self.dtype != DType::F16 || self.rows() > i32::MAX as usize {
+        if self.dtype.size() != 2 || self.rows() > i32::MAX as usize {
             return Form::Direct;
         }
         let [kh, kw] = self.window.kernel;
-        let known = |&(k, step, _): &(usize, usize, &str)| {
-            [kh, kw] == [k; 2] && self.window.stride == [step; 2]
-        };
+        let known =
+            |&(k, step): &(usize, usize)| [kh, kw] == [k; 2] && self.window.stride == [step; 2];
         if inner == 1 && each == 1 && self.c.is_multiple_of(8) && self.groups > 1 {
             let fits = self.images <= MAX_BLOCKS && self.cut().tiles <= MAX_BLOCKS;
             let number = WINDOWS.iter().position(known).filter(|_| fits);
@@ -294,6 +288,7 @@ impl Conv {
             count: self.o,
             inner: self.c / self.groups,
             places: self.window.kernel[0] * self.window.kernel[1],
+            dtype: self.dtype,
         }
     }
 
@@ -315,20 +310,26 @@ impl Conv {
     }
 
     fn kernel(&self, form: Form) -> Kernel {
+        let dtype = self.dtype;
         let symbol = match (form, self.gate) {
-            (Form::Tiles(Tile(128, 128)), false) => "conv_f16_128x128",
-            (Form::Tiles(Tile(128, 128)), true) => "conv_gated_f16_128x128",
-            (Form::Tiles(Tile(128, _)), false) => "conv_f16_128x64",
-            (Form::Tiles(Tile(128, _)), true) => "conv_gated_f16_128x64",
-            (Form::Tiles(_), false) => "conv_f16_64x64",
-            (Form::Tiles(_), true) => "conv_gated_f16_64x64",
-            (Form::Narrow, _) => "conv_narrow_f16_64x64",
-            (Form::Thin, _) => "conv_thin_f16",
-            (Form::Depthwise(number), _) => WINDOWS[number].2,
-            (Form::Bundles(8), _) => "conv_grouped_f16_8",
-            (Form::Bundles(16), _) => "conv_grouped_f16_16",
-            (Form::Bundles(_), _) => "conv_grouped_f16_32",
-            (Form::Direct, _) => by_type!(self.dtype, "conv_direct"),
+            (Form::Tiles(Tile(128, 128)), false) => by_short!(dtype, "conv", "_128x128"),
+            (Form::Tiles(Tile(128, 128)), true) => by_short!(dtype, "conv_gated", "_128x128"),
+            (Form::Tiles(Tile(128, _)), false) => by_short!(dtype, "conv", "_128x64"),
+            (Form::Tiles(Tile(128, _)), true) => by_short!(dtype, "conv_gated", "_128x64"),
+            (Form::Tiles(_), false) => by_short!(dtype, "conv", "_64x64"),
+            (Form::Tiles(_), true) => by_short!(dtype, "conv_gated", "_64x64"),
+            (Form::Narrow, _) => by_short!(dtype, "conv_narrow", "_64x64"),
+            (Form::Thin, _) => by_short!(dtype, "conv_thin", ""),
+            (Form::Depthwise(number), _) => match WINDOWS[number] {
+                (3, 1) => by_short!(dtype, "conv_depthwise", "_3x3_1"),
+                (3, _) => by_short!(dtype, "conv_depthwise", "_3x3_2"),
+                (_, 1) => by_short!(dtype, "conv_depthwise", "_5x5_1"),
+                _ => by_short!(dtype, "conv_depthwise", "_5x5_2"),
+            },
+            (Form::Bundles(8), _) => by_short!(dtype, "conv_grouped", "_8"),
+            (Form::Bundles(16), _) => by_short!(dtype, "conv_grouped", "_16"),
+            (Form::Bundles(_), _) => by_short!(dtype, "conv_grouped", "_32"),
+            (Form::Direct, _) => by_type!(dtype, "conv_direct"),
         };
         Kernel {
             family: "conv",
@@ -421,6 +422,7 @@ impl Conv {
 
     fn sizes(&self) -> Sizes {
         Sizes {
+            dtype: self.dtype,
             window: self.window,
             groups: self.groups,
             gate: self.gate,
@@ -498,10 +500,10 @@ impl Conv {
             args = args.int(self.filters(form).line())?;
         }
         args = args.int(number(self.epilogue.act))?;
-        // SAFETY: the arguments are those of conv_f16.cu, conv_thin_f16.cu, conv_grouped.cu and
+        // SAFETY: the arguments are those of mma_conv.h, conv_thin.cu, conv_grouped.cu and
         // conv_direct.cu in kernels/conv/, in order; the engine checked buffers, types and shapes;
         // `weights` holds the filters in the layout of the form; `flags` promise no more than addresses
-        // and lines hold, and conv_f16 and conv_thin_f16 run on aligned images alone.
+        // and lines hold, and tiles and conv_thin run on aligned images alone.
         unsafe {
             call.card
                 .launch(self.kernel(form), &self.grid(form)?, args, call.stream)
@@ -582,7 +584,7 @@ impl Cut {
     }
 }
 
-/// Whether a value and each of its lines of `line` halves begin at a multiple of 16 bytes.
+/// Whether a value and each of its lines of `line` 16-bit values begin at a multiple of 16 bytes.
 fn aligned(buf: &Buf, line: usize) -> bool {
     buf.address().is_multiple_of(16) && line.is_multiple_of(8)
 }

@@ -1,15 +1,14 @@
 //! The layouts of filters that the kernels of `kernels/conv/` read: packed on the host for plans, or by
 //! `kernels/conv/conv_pack.cu` for filters that come as they are published.
 
-use half::f16;
-
 use super::driver::{Kernel, Launch, Stream};
 use super::launch::{Args, blocks};
 use super::memory::Card;
-use crate::device::desc::Buf;
+use crate::device::desc::{Buf, DType};
+use crate::device::plan::bytes_of;
 use crate::error::Result;
 
-/// Halves of the fragments of 8 filters for one step of 16 values of k.
+/// Values of the fragments of 8 filters for one step of 16 values of k.
 const FRAGMENT: usize = 128;
 
 /// How filters `[o, inner, places]` lie in memory.
@@ -32,10 +31,12 @@ pub(super) struct Filters {
     pub count: usize,
     pub inner: usize,
     pub places: usize,
+    /// The type of the values: f16 or bf16.
+    pub dtype: DType,
 }
 
 impl Filters {
-    /// Halves of a line of [`Layout::Lines`].
+    /// Values of a line of [`Layout::Lines`].
     pub fn line(&self) -> usize {
         (self.inner * self.places).next_multiple_of(8)
     }
@@ -45,7 +46,7 @@ impl Filters {
         (self.places * bundle / 8).div_ceil(2)
     }
 
-    /// Halves in all.
+    /// Values in all.
     pub fn len(&self) -> usize {
         match self.layout {
             Layout::Published | Layout::Places => self.count * self.inner * self.places,
@@ -95,9 +96,10 @@ impl Filters {
         let mut values = vec![0.0; self.inner * self.places];
         for filter in 0..self.count {
             row(filter, &mut values)?;
-            for (k, &value) in values.iter().enumerate() {
+            let stored = bytes_of(&values, self.dtype);
+            for k in 0..values.len() {
                 let at = self.place(filter, k) * 2;
-                bytes[at..at + 2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
+                bytes[at..at + 2].copy_from_slice(&stored[2 * k..2 * k + 2]);
             }
         }
         Ok(bytes)
@@ -122,7 +124,7 @@ impl Filters {
         };
         let how = Launch::linear(blocks(self.len().div_ceil(256).clamp(1, 4096))?, 256, 0);
         // SAFETY: the arguments are those of the entries of kernels/conv/conv_pack.cu, in order; `from`
-        // holds o x inner x places halves of this card's, and `to` has `len` halves of scratch memory.
+        // holds o x inner x places values of this card's, and `to` has room for `len` values.
         unsafe { card.launch(kernel, &how, args, stream) }
     }
 }
@@ -146,6 +148,7 @@ mod tests {
                 count,
                 inner,
                 places,
+                dtype: DType::F16,
             };
             assert_eq!(filters.len(), len, "{layout:?}");
             let mut seen = vec![false; len];

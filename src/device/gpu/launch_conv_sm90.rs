@@ -1,25 +1,23 @@
-//! Convolutions on Hopper cards: `kernels/conv/sm90_f16_conv.cu`.
+//! Convolutions on Hopper cards: `kernels/conv/sm90_conv.h`.
 
 use super::driver::{CardInfo, Kernel, Launch, Stream, Swizzle, TensorCopy, TensorShape};
 use super::heuristics_gemm::{self as heuristics, GemmPlan};
-use super::launch::{Args, blocks};
+use super::launch::{Args, blocks, by_short};
 use super::memory::Card;
+use crate::device::desc::DType;
 use crate::device::op::Window;
 use crate::error::Result;
 
-/// The tiles of the kernels: columns, without a gate and with one.
-const TILES: [(usize, &str, &str); 3] = [
-    (256, "sm90_f16_conv_128x256", "sm90_f16_conv_gated_128x256"),
-    (128, "sm90_f16_conv_128x128", "sm90_f16_conv_gated_128x128"),
-    (64, "sm90_f16_conv_128x64", "sm90_f16_conv_gated_128x64"),
-];
+/// Columns of the kernels' tiles.
+const TILES: [usize; 3] = [256, 128, 64];
 /// How the kernel stores its result: `Store` there.
 const BULK: usize = 0;
 const PAIRS: usize = 1;
 
-/// The sizes of a convolution of halves.
+/// The sizes of a convolution of 16-bit values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
+    pub(super) dtype: DType,
     pub(super) window: Window,
     pub(super) groups: usize,
     pub(super) gate: bool,
@@ -32,7 +30,7 @@ pub(super) struct Sizes {
     pub(super) o: usize,
 }
 
-/// The addresses of a convolution; 0 for what is not there. Filters stand in lines of `line` halves, place
+/// The addresses of a convolution; 0 for what is not there. Filters stand in lines of `line` values, place
 /// by place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Addresses {
@@ -125,7 +123,7 @@ impl Sizes {
         let each = self.o / self.groups;
         let takes = |columns: usize| {
             let fits = self.groups == 1 || each.is_multiple_of(columns);
-            fits && TILES.iter().any(|&(n, ..)| n == columns)
+            fits && TILES.contains(&columns)
         };
         let inner = (self.c / self.groups).next_multiple_of(heuristics::DEPTH);
         let depth = inner * self.places();
@@ -138,10 +136,19 @@ impl Sizes {
 
     /// The kernel of a plan, if there is one for its tile.
     pub(super) fn kernel(&self, plan: &GemmPlan) -> Option<Kernel> {
-        let &(_, plain, gated) = TILES.iter().find(|&&(n, ..)| n == plan.tile.sides().1)?;
+        let dtype = self.dtype;
+        let symbol = match (plan.tile.sides().1, self.gate) {
+            (256, false) => by_short!(dtype, "sm90", "_conv_128x256"),
+            (256, true) => by_short!(dtype, "sm90", "_conv_gated_128x256"),
+            (128, false) => by_short!(dtype, "sm90", "_conv_128x128"),
+            (128, true) => by_short!(dtype, "sm90", "_conv_gated_128x128"),
+            (64, false) => by_short!(dtype, "sm90", "_conv_128x64"),
+            (64, true) => by_short!(dtype, "sm90", "_conv_gated_128x64"),
+            _ => return None,
+        };
         Some(Kernel {
             family: "conv",
-            symbol: if self.gate { gated } else { plain },
+            symbol,
         })
     }
 
@@ -212,7 +219,7 @@ impl Sizes {
             cluster: [blocks(plan.cluster)?, 1, 1],
             ..Launch::linear(blocks(plan.grid)?, plan.tile.threads(), plan.tile.shared())
         };
-        // SAFETY: the arguments are those of kernels/conv/sm90_f16_conv.cu, in order; the caller's buffers
+        // SAFETY: the arguments are those of kernels/conv/sm90_conv.h, in order; the caller's buffers
         // are this card's and of these sizes, the filters in lines as `line` says, and `aligned` held.
         unsafe { card.launch(*kernel, &how, args, stream) }
     }
@@ -235,6 +242,7 @@ mod tests {
 
     fn sizes(c: usize, o: usize, side: usize, kernel: usize, groups: usize) -> Sizes {
         Sizes {
+            dtype: DType::F16,
             window: Window::square(kernel, 1, kernel / 2),
             groups,
             gate: false,

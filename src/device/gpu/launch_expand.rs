@@ -1,7 +1,8 @@
 //! A 1x1 convolution and the one of one filter a channel behind it: `kernels/conv/conv_expand.cu`.
 
 use super::driver::{CardInfo, Kernel, Launch};
-use super::launch::{Args, Call, Family};
+use super::launch::{Args, Call, Family, by_short};
+use super::launch_conv::WINDOWS;
 use super::launch_conv_pack::{Filters, Layout};
 use super::launch_conv_sm90::Sizes;
 use super::launch_gemm::number;
@@ -25,7 +26,7 @@ impl Family for Expansions {
         let mut kernels: Vec<Kernel> = pair.filters().kernel().into_iter().collect();
         kernels.push(pair.kernel());
         if pair.average {
-            kernels.push(launch_image::finish_kernel(DType::F16));
+            kernels.push(launch_image::finish_kernel(pair.dtype));
         }
         Some(kernels)
     }
@@ -73,15 +74,7 @@ fn lost(op: &Op) -> Error {
     Error::internal("is not widened here").op(op.name())
 }
 
-/// Windows and steps, by number.
-const WINDOWS: [(usize, usize, &str); 4] = [
-    (3, 1, "conv_expand_f16_3x3_1"),
-    (3, 2, "conv_expand_f16_3x3_2"),
-    (5, 1, "conv_expand_f16_5x5_1"),
-    (5, 2, "conv_expand_f16_5x5_2"),
-];
-
-/// Threads of a block, columns of its results, its channels, and halves of a wide pixel.
+/// Threads of a block, columns of its results, its channels, and values of a wide pixel.
 const THREADS: u32 = 128;
 const ACROSS: usize = 8;
 const CHANNELS: usize = 64;
@@ -98,6 +91,7 @@ const MAX_BLOCKS: usize = 65_535;
 /// Two convolutions as one.
 #[derive(Debug, Clone, Copy)]
 struct Pair {
+    dtype: DType,
     window: Window,
     expand: Epilogue,
     epilogue: Epilogue,
@@ -129,10 +123,10 @@ impl Pair {
             return None;
         };
         let (oh, ow) = window.out("conv", h, w).ok()?;
-        let known = |&(k, step, _): &(usize, usize, &str)| {
-            window.kernel == [k; 2] && window.stride == [step; 2]
-        };
+        let known =
+            |&(k, step): &(usize, usize)| window.kernel == [k; 2] && window.stride == [step; 2];
         let pair = Pair {
+            dtype: ins[0].dtype,
             window,
             expand,
             epilogue,
@@ -148,10 +142,10 @@ impl Pair {
         };
         let plain = !expand.residual && !epilogue.residual;
         let whole = c.is_multiple_of(8) && pair.o.is_multiple_of(8);
-        let halves = ins.iter().all(|d| d.dtype == DType::F16);
+        let short = ins[0].dtype.size() == 2;
         let pays = (8..=MOST_CHANNELS).contains(&c) && h.saturating_mul(w) >= LEAST_PIXELS;
         let fits = images <= MAX_BLOCKS && pair.tiles() <= MAX_BLOCKS;
-        (plain && whole && halves && pays && fits).then_some(pair)
+        (plain && whole && short && pays && fits).then_some(pair)
     }
 
     /// Rows of results of a block.
@@ -170,6 +164,7 @@ impl Pair {
             count: self.o,
             inner: 1,
             places: self.window.kernel[0] * self.window.kernel[1],
+            dtype: self.dtype,
         }
     }
 
@@ -187,9 +182,16 @@ impl Pair {
     }
 
     fn kernel(&self) -> Kernel {
+        let dtype = self.dtype;
+        let symbol = match WINDOWS[self.number] {
+            (3, 1) => by_short!(dtype, "conv_expand", "_3x3_1"),
+            (3, _) => by_short!(dtype, "conv_expand", "_3x3_2"),
+            (_, 1) => by_short!(dtype, "conv_expand", "_5x5_1"),
+            _ => by_short!(dtype, "conv_expand", "_5x5_2"),
+        };
         Kernel {
             family: "conv",
-            symbol: WINDOWS[self.number].2,
+            symbol,
         }
     }
 
@@ -215,6 +217,7 @@ impl Pair {
         };
         let flags = flag(call.ins[0], 1) | flag(call.outs[0], 2) | flag(call.ins[1], 16);
         let sizes = Sizes {
+            dtype: self.dtype,
             window: self.window,
             groups: self.o,
             gate: false,

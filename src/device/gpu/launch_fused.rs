@@ -10,8 +10,8 @@ use super::fused_spaces::Spaces;
 use super::launch::{Args, blocks};
 use super::launch_topk::{self, TILE as COLUMNS, check_asked, kernel, round_down, score_bound};
 use super::launch_topk_large::{RADIX_WORDS, ROOM, capacity};
-use super::memory::Card;
-use super::search_plan::{SearchPlan, slab};
+use super::memory::{Card, CardMem};
+use super::search_plan::{SearchPlan, fitting, slab};
 use crate::device::spaces::{FusedFound, FusedRows, FusedSearch, FusedSpace, Strength};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_CARD_SIDE, MAX_CARD_SPACES};
@@ -21,7 +21,8 @@ const MEAN: Kernel = kernel("fused_scan_mean");
 const EITHER: Kernel = kernel("fused_scan_either");
 const POWER: Kernel = kernel("fused_scan_power");
 const COSINES: Kernel = kernel("fused_cosines");
-pub(super) const KERNELS: [Kernel; 5] = [PREPARE, MEAN, EITHER, POWER, COSINES];
+const EVERY: Kernel = kernel("fused_every");
+pub(super) const KERNELS: [Kernel; 6] = [PREPARE, MEAN, EITHER, POWER, COSINES, EVERY];
 
 const THREADS: usize = 256;
 /// Queries of a tile.
@@ -31,6 +32,8 @@ const SCAN_SHARED: usize = 3 * (64 + 128) * 40 * 2 + 64 * 128 * 4 + 64 * 8 + 4 *
 const LIST_SHARED: usize = 4 * RADIX_WORDS;
 /// Queries of a slab, the most bytes of its buffers, and parts of a gallery that run side by side.
 const SLAB: usize = 32_768;
+/// The queries of a slab that a search goes down to where memory is short.
+const LEAST_SLAB: usize = TILE;
 const SLAB_BYTES: usize = 512 << 20;
 const MOST_CHUNKS: usize = 4;
 /// What a count says of a query whose candidates did not fit.
@@ -80,13 +83,26 @@ pub fn plan_fused(
     multiprocessors: u32,
     slab_rows: Option<usize>,
 ) -> SearchPlan {
+    let slab = slab_rows.unwrap_or(SLAB);
+    plan_parts(queries, gallery, spaces, k, multiprocessors, slab, None)
+}
+
+/// The same with the gallery in so many parts, or as many as suit the card.
+fn plan_parts(
+    queries: usize,
+    gallery: Option<usize>,
+    spaces: &[FusedSize],
+    k: usize,
+    multiprocessors: u32,
+    wanted: usize,
+    parts: Option<usize>,
+) -> SearchPlan {
     let others = gallery.unwrap_or(queries);
     let (capacity, room) = (capacity(k), room(k));
     let tiles = others.div_ceil(COLUMNS).max(1);
     let listed = room * (4 + 8 * spaces.len());
-    let wanted = slab_rows.unwrap_or(SLAB);
     let slab = slab(queries, wanted, capacity * 8 + listed, SLAB_BYTES, TILE);
-    let chunks = launch_topk::chunks(slab.div_ceil(TILE), tiles, multiprocessors, None);
+    let chunks = launch_topk::chunks(slab.div_ceil(TILE), tiles, multiprocessors, parts);
     let spare = (SLAB_BYTES / slab).saturating_sub(listed) / (capacity * 8);
     let chunks = chunks.clamp(1, spare.clamp(1, MOST_CHUNKS));
     let cursors: usize = spaces
@@ -199,7 +215,10 @@ fn search(
     let others = apart.unwrap_or(rows);
     let sizes = super::fused_spaces::sizes(asked);
     let multiprocessors = card.driver.info().multiprocessors;
-    let plan = plan_fused(rows, apart, &sizes, asked.k, multiprocessors, asked.slab);
+    let wanted = asked.slab.unwrap_or(SLAB);
+    let plan = fitting(card.left()?, wanted, LEAST_SLAB, |slab, parts| {
+        plan_parts(rows, apart, &sizes, asked.k, multiprocessors, slab, parts)
+    });
     let spaces = Spaces::put(card, &plan, asked, stream)?;
     let marks = plan.memory(card, "there")?;
     card.write(&marks, &asked.there[0], stream)?;
@@ -271,6 +290,75 @@ fn search(
         let fits = |&count: &u32| (count != OVERFLOW).then_some((count as usize).min(room));
         result.found = counted.iter().map(fits).collect();
         each(&result)?;
+        let over = (0..count).filter(|&i| result.found[i].is_none());
+        let rest = Rest {
+            table: &table,
+            queries: &counts,
+            rows: &listed,
+            cosines: &cosines,
+            first,
+            spaces: count_spaces,
+            room,
+        };
+        let over: Vec<u32> = over.map(|i| i as u32).collect();
+        rest.answer(card, asked, &over, each, stream)?;
     }
     Ok(())
+}
+
+/// What the queries of a slab are answered on whose candidates did not fit: buffers of the slab, used anew.
+struct Rest<'a> {
+    table: &'a CardMem,
+    queries: &'a CardMem,
+    rows: &'a CardMem,
+    cosines: &'a CardMem,
+    first: usize,
+    spaces: usize,
+    room: usize,
+}
+
+impl Rest<'_> {
+    /// Gives `each` the queries `over` of the slab with every row of the gallery, part by part.
+    fn answer(
+        &self,
+        card: &Card,
+        asked: &FusedSearch<'_>,
+        over: &[u32],
+        each: &mut dyn FnMut(&FusedFound) -> Result<()>,
+        stream: Stream,
+    ) -> Result<()> {
+        if over.is_empty() {
+            return Ok(());
+        }
+        card.write(self.queries, over, stream)?;
+        let there = &asked.there[usize::from(asked.others().is_some())];
+        let rows: Vec<u32> = (0u32..).zip(there).filter(|r| *r.1 != 0).map(|r| r.0).collect();
+        for part in rows.chunks(self.room) {
+            card.write(self.rows, part, stream)?;
+            let args = Args::default()
+                .address(self.table.at())
+                .address(self.queries.at())
+                .address(self.rows.at())
+                .address(self.cosines.at())
+                .int(self.spaces)?
+                .int(part.len())?;
+            let how = Launch::linear(blocks(over.len())?, THREADS as u32, 0);
+            // SAFETY: the arguments are those of fused_every: the slab's table, queries of the slab, rows of
+            // the gallery, and `room` places for every query of a slab, of which no more are taken.
+            unsafe { card.launch(EVERY, &how, args, stream) }?;
+            let values = part.len() * self.spaces;
+            let mut cosines = vec![0.0; over.len() * values];
+            card.read(self.cosines, &mut cosines, stream)?;
+            for (&query, cosines) in over.iter().zip(cosines.chunks(values)) {
+                each(&FusedFound {
+                    first: self.first + query as usize,
+                    found: vec![Some(part.len())],
+                    room: part.len(),
+                    rows: part.to_vec(),
+                    cosines: cosines.to_vec(),
+                })?;
+            }
+        }
+        Ok(())
+    }
 }

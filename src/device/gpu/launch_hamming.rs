@@ -6,7 +6,7 @@ use super::driver::{Kernel, Launch, Stream};
 use super::launch::{Args, blocks};
 use super::launch_topk::check_asked;
 use super::memory::{Card, CardMem};
-use super::search_plan::{SearchPlan, slab};
+use super::search_plan::{SearchPlan, fitting, slab};
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
 use crate::lists::Lists;
@@ -25,13 +25,19 @@ const SHARED: usize = 1024 * 8 + 8 * 65 * 4;
 const QUERIES: usize = THREADS / 32;
 /// Queries of a slab, and the most bytes of its lists.
 const SLAB: usize = 65_536;
+/// The queries of a slab that a search goes down to where memory is short.
+const LEAST_SLAB: usize = 64;
 const SLAB_BYTES: usize = 256 << 20;
 
 /// What a search by Hamming distance of `queries` hashes takes, against `gallery` others or among
 /// themselves.
 pub fn plan_hamming(queries: usize, gallery: Option<usize>, k: usize) -> SearchPlan {
+    plan_slabs(queries, gallery, k, SLAB)
+}
+
+fn plan_slabs(queries: usize, gallery: Option<usize>, k: usize, wanted: usize) -> SearchPlan {
     let k = k.min(gallery.unwrap_or(queries));
-    let slab = slab(queries, SLAB, k * 5 + 4, SLAB_BYTES, QUERIES);
+    let slab = slab(queries, wanted, k * 5 + 4, SLAB_BYTES, QUERIES);
     SearchPlan {
         rows: queries,
         slab,
@@ -125,7 +131,9 @@ fn search(
     stream: Stream,
 ) -> Result<Lists> {
     let others = right.unwrap_or(left);
-    let plan = plan_hamming(left.hashes.len(), right.map(|r| r.hashes.len()), k);
+    let plan = fitting(card.left()?, SLAB, LEAST_SLAB, |slab, _| {
+        plan_slabs(left.hashes.len(), right.map(|r| r.hashes.len()), k, slab)
+    });
     let k = k.min(others.hashes.len());
     let put = |name, side: &Side| -> Result<Arc<CardMem>> {
         let memory = plan.memory(card, name)?;

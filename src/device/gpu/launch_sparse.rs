@@ -6,7 +6,7 @@ use super::driver::{Kernel, Launch, Stream};
 use super::launch::{Args, blocks};
 use super::launch_topk::check_asked;
 use super::memory::{Card, CardMem};
-use super::search_plan::{Found, SearchPlan, slab};
+use super::search_plan::{Found, SearchPlan, fitting, slab};
 use crate::device::spaces::{SparseRows, SparseSearch};
 use crate::error::{Error, Result};
 use crate::limits::MAX_CARD_SIDE;
@@ -24,6 +24,8 @@ const STEP: usize = 1024;
 const WIDTH: usize = 8192;
 /// Queries of a slab, and the most bytes of its lists.
 const SLAB: usize = 65_536;
+/// The queries of a slab that a search goes down to where memory is short.
+const LEAST_SLAB: usize = 64;
 const SLAB_BYTES: usize = 256 << 20;
 
 /// How a sparse search is cut; no setting changes a result.
@@ -143,7 +145,11 @@ pub(super) fn topk(card: &Arc<Card>, asked: &SparseSearch<'_>, stream: Stream) -
         Some([slab, width]) => SparseTuning { slab, width },
         None => SparseTuning::default(),
     };
-    let plan = plan_sparse(size(left), right.map(size), asked.terms, asked.k, &tuning);
+    let width = tuning.width;
+    let plan = fitting(card.left()?, tuning.slab, LEAST_SLAB, |slab, _| {
+        let tuning = SparseTuning { slab, width };
+        plan_sparse(size(left), right.map(size), asked.terms, asked.k, &tuning)
+    });
     let k = asked.k.min(others.rows());
     let memory = upload(card, &plan, left, others, asked.terms, stream)?;
     let [

@@ -139,10 +139,11 @@ pub(super) fn search(
     let (rows, others) = (queries.desc.dims[0], gallery.map(|g| g.desc.dims[0]));
     let (dims, k) = (asked.dims, asked.k);
     let multiprocessors = card.driver.info().multiprocessors;
-    let plan = fitting(card.left()?, tuning.slab, LEAST_SLAB, |slab| {
+    let plan = fitting(card.left()?, tuning.slab, LEAST_SLAB, |slab, parts| {
         let tuning = TopKTuning {
             slab,
-            ..tuning.clone()
+            chunks: parts.or(tuning.chunks),
+            join: Some(false),
         };
         plan_slabs(rows, others, dims, k, multiprocessors, &tuning)
     });

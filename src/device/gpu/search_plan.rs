@@ -67,19 +67,27 @@ impl SearchPlan {
     }
 }
 
-/// The plan whose slab is the largest that lets it fit `free` bytes: `make(slab)` for `wanted` queries, or
-/// half as many again and again, down to `least`, with which a search that does not fit fails.
+/// The plan whose slab is the largest that lets it fit `free` bytes: `make(slab, parts)` for `wanted`
+/// queries, or half as many again and again, down to `least`; where that is too much still, the same with
+/// a gallery in one part. A search that does not fit then fails.
 pub(super) fn fitting(
     free: u64,
     wanted: usize,
     least: usize,
-    make: impl Fn(usize) -> SearchPlan,
+    make: impl Fn(usize, Option<usize>) -> SearchPlan,
 ) -> SearchPlan {
-    let mut plan = make(wanted);
-    while plan.needs() as u64 > free && plan.slab > least {
-        plan = make((plan.slab / 2).max(least));
+    let fit = |parts| {
+        let mut plan = make(wanted, parts);
+        while plan.needs() as u64 > free && plan.slab > least {
+            plan = make((plan.slab / 2).max(least), parts);
+        }
+        plan
+    };
+    let plan = fit(None);
+    match plan.needs() as u64 <= free {
+        true => plan,
+        false => fit(Some(1)),
     }
-    plan
 }
 
 /// How many queries a slab holds: `wanted`, but no more than there are, and no more than fit `bytes`
@@ -144,5 +152,37 @@ impl Found {
             lists.push(rows[range].iter().copied().zip(scores));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_are_as_large_as_memory_lets_them_be() {
+        let make = |slab: usize, parts: Option<usize>| SearchPlan {
+            rows: 1000,
+            slab,
+            chunks: parts.unwrap_or(4),
+            launches: [0, 1],
+            buffers: vec![
+                ("embeddings", 1 << 30),
+                ("fixed", 1000),
+                ("candidates", slab * parts.unwrap_or(4) * 10),
+            ],
+        };
+        for (free, slab, chunks) in [
+            (u64::MAX, 800, 4),
+            (33_000, 800, 4),
+            (32_999, 400, 4),
+            (5000, 100, 4),
+            // The least slab, of 50 queries, in four parts is 3,000 bytes.
+            (2999, 100, 1),
+            (10, 50, 1),
+        ] {
+            let plan = fitting(free, 800, 50, make);
+            assert_eq!((plan.slab, plan.chunks), (slab, chunks), "{free}");
+        }
     }
 }

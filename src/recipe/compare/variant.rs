@@ -156,7 +156,7 @@ fn blended(mut recipe: Recipe) -> Recipe {
         let it = &recipe.spaces[space];
         let rows: Vec<usize> = match &it.of {
             Of::Fused { spaces, .. } => spaces.iter().map(|part| part.0).collect(),
-            Of::Phash => continue,
+            Of::Phash | Of::Pair { .. } => continue,
             _ if it.euclidean.is_some() => continue,
             _ => vec![space],
         };
@@ -210,6 +210,9 @@ fn used(recipe: &Recipe) -> Vec<usize> {
             continue;
         }
         let it = &recipe.spaces[space];
+        if let Of::Pair { spaces, .. } = &it.of {
+            open.extend(spaces);
+        }
         if let Of::Concat(parts) | Of::Fused { spaces: parts, .. } = &it.of {
             open.extend(parts.iter().map(|part| part.0));
         }
@@ -225,10 +228,10 @@ fn modality(recipe: &Recipe, space: usize) -> Option<String> {
     let it = &recipe.spaces[space];
     Some(match it.of {
         Of::Phash => "hashes".into(),
-        Of::Tfidf { .. } => "words".into(),
-        Of::Image { .. } => "images".into(),
+        Of::Tfidf { .. } | Of::Word2Vec { .. } => "words".into(),
+        Of::Image { .. } | Of::Colours { .. } => "images".into(),
         Of::Text { .. } => "titles".into(),
-        Of::Concat(_) | Of::Fused { .. } => return None,
+        Of::Concat(_) | Of::Fused { .. } | Of::Pair { .. } => return None,
         _ => it.name.clone(),
     })
 }
@@ -236,7 +239,7 @@ fn modality(recipe: &Recipe, space: usize) -> Option<String> {
 /// `recipe` without one of its [`modalities`]; none where nothing is left.
 ///
 /// The spaces of that kind go. A concatenation or a fused space goes on with its other parts and their
-/// weights, and goes too when it has none. A blend by a space that is gone is one by the space's own
+/// weights, and goes too when it has none; a classifier of pairs goes with any part of it. A blend by a space that is gone is one by the space's own
 /// neighbours. In the rule an expression about a space that is gone drops out: of `or` and `sweep` the
 /// others are left, and of `and` too, so the condition is no longer asked; `reciprocal` and `min2` of nothing are
 /// nothing; and `min2(a, NAME < D)` with NAME gone is `a`. Thresholds stay as they are.
@@ -249,6 +252,9 @@ pub fn without(recipe: &Recipe, name: &str) -> Option<Recipe> {
             Of::Fused { by, .. } => Some(*by),
             _ => None,
         };
+        if let Of::Pair { spaces, .. } = &space.of {
+            gone[i] |= spaces.iter().any(|&part| gone[part]);
+        }
         if let Of::Concat(parts) | Of::Fused { spaces: parts, .. } = &mut space.of {
             let left: Vec<(usize, f64)> = parts.iter().copied().filter(|p| !gone[p.0]).collect();
             let some = left.iter().any(|part| part.1 > 0.0);

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::lists::{Lists, best_first};
 use crate::search::TopK;
 
-/// The search on `device`. Queries with more near-ties than the card keeps are answered here.
+/// The search on `device`, which gives candidates; their scores are made here.
 pub(in crate::search) fn on_card(
     device: &dyn Device,
     queries: &[(Space<'_>, f64)],
@@ -41,15 +41,23 @@ pub(in crate::search) fn on_card(
         k: opt.k,
         slab,
     };
-    let mut lists = Lists::default();
+    let mut lists: Vec<Vec<(u32, f64)>> = Vec::with_capacity(prepared.queries.rows());
     let mut each = |found: &FusedFound| {
-        for list in finish(&prepared, found, opt) {
-            lists.push(list);
+        for (query, list) in (found.first..).zip(finish(&prepared, found, opt)) {
+            match lists.get_mut(query) {
+                // A further part of a query's candidates.
+                Some(known) => {
+                    known.extend(list);
+                    known.sort_unstable_by(best_first);
+                    known.truncate(opt.k);
+                }
+                None => lists.push(list),
+            }
         }
         Ok(())
     };
     device.topk_fused(&asked, &mut each, Stream::DEFAULT)?;
-    Ok(lists)
+    Ok(Lists::from_rows(lists))
 }
 
 /// A byte a row: whether it is not all zeros in every space.
@@ -116,19 +124,8 @@ fn rows<'a>(space: &'a Ready) -> FusedRows<'a> {
 
 /// The lists of the queries that were found something for.
 fn finish(prepared: &Prepared, found: &FusedFound, opt: &TopK) -> Vec<Vec<(u32, f64)>> {
-    let count = found.found.len();
-    let mut lists: Vec<Vec<(u32, f64)>> = (0..count)
-        .into_par_iter()
-        .map(|i| list(prepared, found, i, opt))
-        .collect();
-    let over: Vec<usize> = (0..count).filter(|&i| found.found[i].is_none()).collect();
-    if !over.is_empty() {
-        let rows: Vec<usize> = over.iter().map(|i| found.first + i).collect();
-        for (i, list) in over.into_iter().zip(prepared.lists_of(&rows, opt)) {
-            lists[i] = list;
-        }
-    }
-    lists
+    let one = |i| list(prepared, found, i, opt);
+    (0..found.found.len()).into_par_iter().map(one).collect()
 }
 
 /// The list of query `i` of those found; empty where its candidates did not fit.

@@ -200,15 +200,6 @@ impl<'a> Prepared<'a> {
     fn gallery(&self) -> &Side<'a> {
         self.gallery.as_ref().unwrap_or(&self.queries)
     }
-
-    /// The lists of some rows, as the CPU finds them.
-    fn lists_of(&self, rows: &[usize], opt: &TopK) -> Vec<Vec<(u32, f64)>> {
-        let postings = self.gallery().index();
-        let tiles = Tiles::new(&self.queries, self.gallery(), &postings, &self.fusion, opt);
-        let one = |&row: &usize| tiles.run(row..row + 1, &mut Scratch::default()).pop();
-        let lists = rows.par_iter().map(one);
-        lists.map(Option::unwrap_or_default).collect()
-    }
 }
 
 fn check_sides(queries: &[(Space<'_>, f64)], gallery: &[Space<'_>]) -> Result<()> {

@@ -16,6 +16,10 @@ const HOPPER: &[&str] = &["HGMMA", "UTMALDG"];
 const AMPERE: &[&str] = &["HMMA", "LDGSTS"];
 /// Warp products of what threads load themselves: too small, or not aligned, for copies.
 const WARP: &[&str] = &["HMMA"];
+/// Products of pairs of halves: the first of each row. (HFMA2 moves constants too, and says nothing.)
+const PAIRS: &[&str] = &["HMUL2"];
+/// Both.
+const AMPERE_PAIRS: &[&str] = &["HMMA", "LDGSTS", "HMUL2"];
 /// Products of single values, sums, comparisons.
 const PLAIN: &[&str] = &[];
 
@@ -26,19 +30,24 @@ const RULES: &[Rule] = &[
     rule("gemm", "gemm_f16_*", AMPERE),
     rule("gemm", "gemm_bf16_*", AMPERE),
     rule("gemm", "gemm_f32_*", PLAIN),
-    rule("conv", "*depthwise*", PLAIN),
+    rule("conv", "conv_depthwise_f16_5x5_*", PAIRS),
+    rule("conv", "conv_depthwise_*", PLAIN),
     rule("conv", "sm90_*", HOPPER),
     rule("conv", "sm80_*", AMPERE),
     rule("conv", "conv_f16_*", AMPERE),
-    rule("conv", "conv_expand_f16_*", AMPERE),
-    rule("conv", "conv_gated_f16_*", AMPERE),
-    rule("conv", "conv_narrow_f16_*", WARP),
-    rule("conv", "conv_grouped_f16_*", WARP),
-    rule("conv", "conv_thin_f16", WARP),
+    rule("conv", "conv_bf16_*", AMPERE),
+    rule("conv", "conv_expand_f16_5x5_*", AMPERE_PAIRS),
+    rule("conv", "conv_expand_*", AMPERE),
+    rule("conv", "conv_gated_*", AMPERE),
+    rule("conv", "conv_narrow_*", WARP),
+    rule("conv", "conv_grouped_*", WARP),
+    rule("conv", "conv_thin_*", WARP),
     rule("conv", "conv_direct_*", PLAIN),
     rule("conv", "conv_pack_*", PLAIN),
     rule("neighbours", "sm90_*topk_scan*", HOPPER),
+    rule("neighbours", "sm90_*topk_wave*", HOPPER),
     rule("neighbours", "topk_scan*", AMPERE),
+    rule("neighbours", "topk_join*", AMPERE),
     rule("neighbours", "topk_*", PLAIN),
     rule("neighbours", "fused_scan_*", AMPERE),
     rule("neighbours", "fused_*", PLAIN),
@@ -158,6 +167,20 @@ mod tests {
                 "sm_90a",
                 &["HMMA", "LDGSTS"],
                 "has no HGMMA",
+            ),
+            (
+                "neighbours",
+                "sm90_f16_topk_wave",
+                "sm_90a",
+                &["HGMMA"],
+                "has no UTMALDG",
+            ),
+            (
+                "neighbours",
+                "topk_join",
+                "sm_80",
+                &["LDGSTS"],
+                "has no HMMA",
             ),
             ("conv", "quick_conv", "sm_80", &["HMMA"], "has no rule"),
             (

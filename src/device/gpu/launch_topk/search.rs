@@ -49,10 +49,11 @@ fn plan(
     if best.needs() as u64 <= free {
         return Ok(best);
     }
-    Ok(fitting(free, tuning.slab, LEAST_SLAB, |slab| {
+    Ok(fitting(free, tuning.slab, LEAST_SLAB, |slab, parts| {
         let tuning = TopKTuning {
             slab,
-            ..tuning.clone()
+            chunks: parts.or(tuning.chunks),
+            join: Some(false),
         };
         plan_slabs(queries, gallery, dims, k, multiprocessors, &tuning)
     }))

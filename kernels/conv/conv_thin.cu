@@ -1,10 +1,10 @@
-// conv_thin_f16: the product of conv_f16 where there are few pixels: squeeze-excite's two layers, whose
+// conv_thin: the product of mma_conv.h where there are few pixels: squeeze-excite's two layers, whose
 // "images" are one pixel each, and the last layers of small batches.
 //
 //   out[m][f] = act( (sum over k of A(m, k) B(f, k)) * scale[f] + bias[f] + residual[m][f] )
 //
-// Entry        conv_thin_f16
-// Arguments    as of conv_f16, for one group of channels in multiples of 8 and no gate; `gate` is not read
+// Entries      conv_thin_<type>: f16 or bf16
+// Arguments    as there, for one group of channels in multiples of 8 and no gate; `gate` is not read
 // Launch       ceil(pixels / 16) x ceil(o / 16) blocks in x, filters first, of 256 threads; 8 KiB of dynamic
 //              shared memory
 //
@@ -23,7 +23,8 @@ struct alignas(16) Words {
   uint32_t at[4];
 };
 
-__device__ __forceinline__ Words words(const __half* from, bool there) {
+template <class T>
+__device__ __forceinline__ Words words(const T* from, bool there) {
   Words v;
   v.at[0] = v.at[1] = v.at[2] = v.at[3] = 0;
   if (there) v = load_vector<Words>(from);
@@ -31,11 +32,12 @@ __device__ __forceinline__ Words words(const __half* from, bool there) {
 }
 
 // A pixel of the result: where its window begins.
+template <class T>
 struct Pixel {
-  const __half* image;
+  const T* image;
   int y, x;
 
-  __device__ __forceinline__ Pixel(const __half* images, const conv::Shape& s, int row) {
+  __device__ __forceinline__ Pixel(const T* images, const conv::Shape& s, int row) {
     int pixels = s.oh * s.ow, rows = s.images * pixels;
     bool there = row < rows;
     int n = there ? row / pixels : 0, pixel = row - n * pixels;
@@ -52,12 +54,9 @@ struct Pixel {
   }
 };
 
-}  // namespace
-
-extern "C" __global__ void __launch_bounds__(256)
-conv_thin_f16(const __half* x, const __half* filters, __half* out, const __half* gate, const __half* scale,
-              const __half* bias, const __half* residual, conv::Shape s, int line, int activation) {
-  static_cast<void>(gate);
+template <class T>
+__device__ __forceinline__ void convolve(const T* x, const T* filters, T* out, const T* scale, const T* bias,
+                                         const T* residual, const conv::Shape& s, int line, int activation) {
   DYNAMIC_SHARED(shared);
   auto* sums = reinterpret_cast<float*>(shared);  // [WARPS][TILE][TILE]
   int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
@@ -65,10 +64,10 @@ conv_thin_f16(const __half* x, const __half* filters, __half* out, const __half*
   int row0 = static_cast<int>(blockIdx.x) / column_tiles * TILE;
   int column0 = static_cast<int>(blockIdx.x) % column_tiles * TILE;
 
-  const Pixel upper(x, s, row0 + lane / 4), lower(x, s, row0 + lane / 4 + 8);
+  const Pixel<T> upper(x, s, row0 + lane / 4), lower(x, s, row0 + lane / 4 + 8);
   int filter = column0 + lane / 4, depth = s.kh * s.kw * s.c;
-  const __half* first = filters + static_cast<long long>(filter) * line;
-  const __half* second = first + 8LL * line;
+  const T* first = filters + static_cast<long long>(filter) * line;
+  const T* second = first + 8LL * line;
   float acc[2][4] = {};
 #pragma unroll 2
   for (int k0 = warp * RUN; k0 < depth; k0 += WARPS * RUN) {
@@ -83,7 +82,7 @@ conv_thin_f16(const __half* x, const __half* filters, __half* out, const __half*
 #pragma unroll
       for (int j = 0; j < 2; j++) {
         const uint32_t right[2] = {f[j].at[half], f[j].at[half + 1]};
-        mma_f16(acc[j], left, right);
+        Short<T>::mma(acc[j], left, right);
       }
     }
   }
@@ -106,4 +105,20 @@ conv_thin_f16(const __half* x, const __half* filters, __half* out, const __half*
   if (bias != nullptr) total += to_float(bias[column]);
   if (residual != nullptr) total += to_float(residual[at]);
   put_float(out + at, activation::apply(activation, total));
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(256)
+conv_thin_f16(const __half* x, const __half* filters, __half* out, const __half* gate, const __half* scale,
+              const __half* bias, const __half* residual, conv::Shape shape, int line, int activation) {
+  static_cast<void>(gate);
+  convolve(x, filters, out, scale, bias, residual, shape, line, activation);
+}
+extern "C" __global__ void __launch_bounds__(256)
+conv_thin_bf16(const __nv_bfloat16* x, const __nv_bfloat16* filters, __nv_bfloat16* out, const __nv_bfloat16* gate,
+               const __nv_bfloat16* scale, const __nv_bfloat16* bias, const __nv_bfloat16* residual, conv::Shape shape,
+               int line, int activation) {
+  static_cast<void>(gate);
+  convolve(x, filters, out, scale, bias, residual, shape, line, activation);
 }
