@@ -255,14 +255,20 @@ fn searches(rows: usize) -> Vec<Case> {
     };
     let dense = |dims: usize, k: usize| {
         let k = k.min(rows);
-        case(format!("topk {rows}x{dims} top-{k}"), Work::TopK { rows, dims, k })
+        case(
+            format!("topk {rows}x{dims} top-{k}"),
+            Work::TopK { rows, dims, k },
+        )
     };
     let mut cases: Vec<Case> = DIMS.iter().map(|&dims| dense(dims, K)).collect();
     cases.push(dense(DIMS[1], MAX_CARD_K));
     let (k, dims) = (K.min(rows), DIMS[0]);
     for (name, search) in [
         (format!("sparse {rows} rows"), Search::Sparse { rows, k }),
-        (format!("hamming {rows} hashes"), Search::Hamming { rows, k }),
+        (
+            format!("hamming {rows} hashes"),
+            Search::Hamming { rows, k },
+        ),
         (
             format!("fused {rows}x{dims} and sparse"),
             Search::Fused { rows, dims, k },

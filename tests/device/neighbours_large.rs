@@ -124,7 +124,11 @@ fn check_waves(queries: &Rows, gallery: Option<&Rows>, k: usize, what: &str) {
                 join: None,
             };
             let lists = card.topk_tuned(&left, right.as_ref(), k, None, &tuning);
-            same(&lists.unwrap(), &want, &format!("{what}, k {k}, {parts} parts"));
+            same(
+                &lists.unwrap(),
+                &want,
+                &format!("{what}, k {k}, {parts} parts"),
+            );
         }
     }
 }

@@ -41,7 +41,10 @@ fn squeezed(what: &str, arch: u32, search: &dyn Fn(&GpuDevice) -> Result<Lists>)
     let none = card(arch, 4096).unwrap();
     let error = search(&none).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{what}");
-    assert!(error.to_string().contains("--device-memory"), "{what}: {error}");
+    assert!(
+        error.to_string().contains("--device-memory"),
+        "{what}: {error}"
+    );
 }
 
 fn dense(k: usize, join: bool) -> impl Fn(&GpuDevice) -> Result<Lists> {

@@ -332,7 +332,11 @@ impl Rest<'_> {
         }
         card.write(self.queries, over, stream)?;
         let there = &asked.there[usize::from(asked.others().is_some())];
-        let rows: Vec<u32> = (0u32..).zip(there).filter(|r| *r.1 != 0).map(|r| r.0).collect();
+        let rows: Vec<u32> = (0u32..)
+            .zip(there)
+            .filter(|r| *r.1 != 0)
+            .map(|r| r.0)
+            .collect();
         for part in rows.chunks(self.room) {
             card.write(self.rows, part, stream)?;
             let args = Args::default()
