@@ -22,7 +22,9 @@ fn the_list_has_every_recipe_with_its_score_and_what_it_needs() {
         let lines = text
             .lines()
             .map(|l| l.split_whitespace().collect::<Vec<_>>());
-        let found = lines.filter(|cells| cells.first() == Some(&name)).next_back();
+        let found = lines
+            .filter(|cells| cells.first() == Some(&name))
+            .next_back();
         found.unwrap_or_else(|| panic!("{name} is not listed: {text}"))
     };
     assert_eq!(line("tan-final")[1], "0.744");

@@ -304,7 +304,9 @@ fn ties_that_no_buffer_holds_come_in_their_order() {
     check_all(&q, Some(&[Of::Dense(vec![row; 800])]), 30, "equal rows");
     // The second query alone has too many: the first has nearer ones, and they differ.
     let (base, nudge) = (values(6, 7), values(6 * 40, 8));
-    let near = nudge.chunks(6).map(|n| base.iter().zip(n).map(|(b, n)| b + 0.3 * n).collect());
+    let near = nudge
+        .chunks(6)
+        .map(|n| base.iter().zip(n).map(|(b, n)| b + 0.3 * n).collect());
     let mut rows: Vec<Vec<f32>> = near.collect();
     rows.extend(vec![row_away(&base); 760]);
     let q = [(Of::Dense(vec![base.clone(), row_away(&base)]), 1.0)];
