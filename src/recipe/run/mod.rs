@@ -9,14 +9,18 @@
 //! all that it depends on, and kept there when it had to be made. On a card what a stage made stays there
 //! for the next (`held`).
 
+mod after;
 mod classic;
 mod encoders;
 mod find;
 mod gather;
 mod held;
 mod inputs;
+mod ranked;
 mod refine;
 mod resolve;
+
+pub(super) use resolve::unable;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,9 +60,12 @@ pub fn run(job: &Job<'_>, watch: &dyn Watch) -> Result<Outcome> {
         run.gather(space)?;
     }
     let mut found = Vec::new();
+    // A model of pairs is told of all neighbours.
+    let all = job.recipe.after.pair_model.is_some();
     for &space in &used {
-        let reach = rule.reach(space).unwrap_or_default();
-        found.push(run.near_in(space, reach.below)?);
+        let below = rule.reach(space).unwrap_or_default().below;
+        let below = below.map(|below| if all { f64::INFINITY } else { below });
+        found.push(run.near_in(space, below)?);
     }
     let place = |space: usize| used.binary_search(&space).unwrap_or(0);
     let rule = rule.map_sources(&place);
@@ -83,6 +90,8 @@ enum Data {
     Euclidean(Held, f64),
     Fused(Vec<(Held, f64)>, crate::search::Fuse),
     Pairs(Arc<classic::Pairs>),
+    /// Percentiles of the similarities of something else.
+    Ranked(Box<Data>),
 }
 
 /// A recipe's run over its spaces; `tune` uses it to look at them one by one.
@@ -127,6 +136,9 @@ impl<'a> Run<'a> {
                 Error::input("a reciprocal rule has no meaning against a gallery")
                     .mend("leave `reciprocal` out, or match all listings in one file"),
             );
+        }
+        if job.against.is_some() {
+            job.recipe.after.check_against_gallery()?;
         }
         let mut ledgers = HashMap::from([(Which::Queries, job.side.listings.ledger.clone())]);
         if let Some(gallery) = &job.against {

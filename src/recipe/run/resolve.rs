@@ -26,9 +26,10 @@ impl Run<'_> {
     ) -> Result<Outcome> {
         let job = self.job;
         let names = used.iter().map(|&s| job.recipe.spaces[s].name.clone());
-        let names: Vec<String> = names.collect();
+        let mut names: Vec<String> = names.collect();
         let rows = job.side.listings.items.len();
         let keeper = self.keeper.clone();
+        let evidence = job.recipe.after.pair_model.as_ref().map(|_| found.clone());
         let matches = self.clock.run("match", rows, || {
             let marked = Marked {
                 queries: unable(&job.side),
@@ -55,6 +56,8 @@ impl Run<'_> {
                 }
             }
         })?;
+        let matches = self.judged(matches, (used, evidence), &mut names)?;
+        let matches = self.after(matches, &mut names)?;
         Ok(Outcome {
             matches,
             sources: names,
@@ -67,7 +70,7 @@ impl Run<'_> {
 }
 
 /// The rows that take no part.
-fn unable(side: &Side<'_>) -> Vec<bool> {
+pub(in crate::recipe) fn unable(side: &Side<'_>) -> Vec<bool> {
     let items = side.listings.items.iter();
     items.map(|l| l.rejected || !l.usable()).collect()
 }

@@ -64,6 +64,11 @@ def vectors(name):
     return x.astype(np.float64)
 
 
+def clash(i, j):
+    """Whether two titles tell of other quantities: those of every seventh listing are of 200 gr."""
+    return (i % 7 == 0) != (j % 7 == 0)
+
+
 def hashes():
     """Every third group shares a hash; the others' are their own."""
     named = [
@@ -90,10 +95,10 @@ class Tight(Exception):
 class Near:
     """The neighbours of each listing: the best `k` of a matrix of similarities."""
 
-    def __init__(self, s, k=50):
+    def __init__(self, s, k=50, clash=lambda i, j: False):
         self.s = s
         order = [sorted(range(ROWS), key=lambda j, i=i: (-s[i, j], j)) for i in range(ROWS)]
-        self.best = [row[:k] for row in order]
+        self.best = [[j for j in row[:k] if not clash(i, j)] for i, row in enumerate(order)]
 
     def below(self, i, d):
         """The others with 1 - s < d."""
@@ -169,20 +174,20 @@ def dt(*swept):
     return answer
 
 
-def alpha_qe(x, k, alpha):
+def alpha_qe(x, k, alpha, shift=0.0):
     """Equation 2: the mean of the k nearest rows, each weighted by its similarity to the power alpha."""
     u, s = unit(x), cosines(x)
     out = np.zeros_like(u)
     for i in range(ROWS):
         top = sorted(range(ROWS), key=lambda j: (j != i, -s[i, j], j))[:k]
-        out[i] = sum(max(s[i, j], 0.0) ** alpha * u[j] for j in top) / k
+        out[i] = sum((shift + max(s[i, j], 0.0)) ** alpha * u[j] for j in top) / k
     return unit(out)
 
 
-def blend(x, d, d2=None, by=None):
+def blend(x, d, d2=None, by=None, clash=lambda i, j: False):
     """Neighbourhood blending: the sum of the neighbours by their similarities, itself with 1."""
     u = unit(x)
-    near = Near(by if by is not None else cosines(x))
+    near = Near(by if by is not None else cosines(x), clash=clash)
     out = np.zeros_like(u)
     for i in range(ROWS):
         found = near.below(i, d)
@@ -335,16 +340,19 @@ def leaders(r):
     words = N("words")
     equal_hashes = equal(hashes())
 
-    # 2nd: expanded by the two nearest (itself one of them), weights s^0.5.
+    # 2nd: expanded by the two nearest (itself one of them), weights s^0.5, beside the row as it was; pairs
+    # that both listings have.
     image = side_by_side((V("nfnet"), 1), (V("deit"), 1))
     texts = side_by_side((V("indobert"), 1), (V("mbert"), 1), (V("xlmr"), 1))
     spaces = [image, texts, side_by_side((texts, 1), (image, 1))]
-    img, brt, bth = (Near(cosines(PLACE2(x))) for x in spaces)
-    r["place2"] = union(under(img, 0.30), under(brt, 0.30), under(bth, 0.35), under(words, 0.35))
+    img, brt, bth = (Near(cosines(beside(x))) for x in spaces)
+    r["place2"] = reciprocal(
+        union(under(img, 0.30), under(brt, 0.30), under(bth, 0.35), under(words, 0.35))
+    )
 
-    # 5th: the candidates' rule.
+    # 5th: the candidates' rule, over rows averaged with weights (2 - d)^0.5.
     title = side_by_side((V("title1"), 1), (V("title2"), 1))
-    joint = alpha_qe(side_by_side((V("photo"), 1), (title, 1)), 2, 0.5)
+    joint = alpha_qe(side_by_side((V("photo"), 1), (title, 1)), 2, 0.5, shift=1.0)
     r["place5"] = under(Near(cosines(joint)), 0.37)
 
     # 6th: two of three.
@@ -383,11 +391,12 @@ def leaders(r):
     )
     r["place16"] = min2(five, mean, 2.0)
 
-    # 18th: a + b - ab, blended once by its own neighbours.
+    # 18th: a + b - ab, blended once by its own neighbours; no pairs of other quantities.
     graph = either(V("plain_photo"), V("plain_title"))
-    blended = [blend(V(name), 0.03, 0.40, graph) for name in ["photo", "title"]]
+    blended = [blend(V(name), 0.03, 0.40, graph, clash) for name in ["photo", "title"]]
     joint = Near(either(*blended))
-    r["place18"] = min2(above(joint, 0.97), joint, 1.0 - 0.60)
+    eighteenth = min2(above(joint, 0.97), joint, 1.0 - 0.60)
+    r["place18"] = lambda i: {j for j in eighteenth(i) if not clash(i, j)}
 
     # Deotte: Euclidean below 6 of vectors as they are, TF-IDF above .7, equal hashes.
     x = V("photo")
@@ -398,8 +407,8 @@ def leaders(r):
     r["deotte"] = union(equal_hashes, euclidean, above(words, 0.7))
 
 
-def PLACE2(x):
-    return alpha_qe(x, 2, 0.5)
+def beside(x):
+    return side_by_side((x, 1), (alpha_qe(x, 2, 0.5), 1))
 
 
 def others(r):
