@@ -19,7 +19,7 @@ pub const MAX_IMAGE_SIDE: u32 = 10_000;
 /// The most pixels of an image.
 pub const MAX_IMAGE_PIXELS: u64 = 50_000_000;
 /// The most pixels of a picture whose colours are clustered; of larger pictures some are looked at.
-pub const MAX_COLOUR_PIXELS: usize = 16_384;
+pub const MAX_COLOUR_PIXELS: usize = 4_096;
 /// The most clusters of a picture's colours.
 pub const MAX_COLOURS: usize = 64;
 /// The most memory that decoding one image may take, in bytes.
