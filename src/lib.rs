@@ -135,6 +135,7 @@ pub mod listings;
 pub mod lists;
 pub mod matching;
 pub mod nn;
+pub mod pairs;
 mod quiet;
 mod random;
 pub mod recipe;

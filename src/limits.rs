@@ -78,6 +78,14 @@ pub const MAX_FLOORS: usize = 32;
 pub const MAX_CUT_NODES: usize = 256;
 /// The most steps (listings times pairs, over all rounds) that seeking bridges in one component takes.
 pub const MAX_CUT_WORK: usize = 1 << 26;
+/// The most trees of a pair model.
+pub const MAX_TREES: usize = 2000;
+/// The most nodes of one of its trees.
+pub const MAX_TREE_NODES: usize = 1 << 13;
+/// The most features of a pair.
+pub const MAX_PAIR_FEATURES: usize = 2048;
+/// The largest file of a pair model, in bytes.
+pub const MAX_PAIR_MODEL_BYTES: u64 = 64 << 20;
 /// The most passes over the numbers of a rule that is tuned.
 pub const MAX_TUNE_PASSES: usize = 8;
 /// The most different numbers that a rule is tried with while it is tuned.

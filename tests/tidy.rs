@@ -55,6 +55,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Matching works on (row, row, score) alone: no tensor, no device.
     ("matching", BASE),
     ("groups", BASE),
+    ("pairs", BASE),
     (
         "evaluate",
         &["error", "limits", "lists", "files", "matching"],
@@ -63,7 +64,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "recipe",
         &[
             "error", "limits", "lists", "files", "tensor", "device", "listings", "image", "text",
-            "embed", "search", "refine", "matching", "groups", "evaluate", "nn",
+            "embed", "search", "refine", "matching", "groups", "pairs", "evaluate", "nn",
         ],
     ),
     // Pages to look at: of a run, and of listings alone.

@@ -36,7 +36,8 @@ struct Product {
       if (load_tile < last) {
         __half* to = stages + into * STAGE;
         Left::load(to, queries, query_rows, depth, row0, load_step, tile::VECTOR);
-        Right::load(to + Left::HALVES, gallery, gallery_rows, depth, where(load_tile) * Shape::N, load_step, tile::VECTOR);
+        int column0 = where(load_tile) * Shape::N;
+        Right::load(to + Left::HALVES, gallery, gallery_rows, depth, column0, load_step, tile::VECTOR);
       }
       cp_async_commit();
       if (++load_step == steps) {

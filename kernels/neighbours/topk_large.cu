@@ -5,6 +5,9 @@
 //   topk_rescore_large   each row's candidates scored in f64 and sorted: score descending, row ascending
 //   topk_brute_large     the same for rows whose candidates did not fit, over every row of the gallery
 //
+// On Hopper sm90_f16_topk_wave, cut back by topk_wave_settle_large, stands in for topk_scan_large; what it
+// leaves is of the same form, in one part.
+//
 // Scores, bounds and thresholds are those of topk_scan.cu, whose comment has the proof that no neighbour is
 // lost; unit rows and norms come from its topk_prepare. Equal lists to the bit on every device.
 //

@@ -117,7 +117,9 @@ __device__ __forceinline__ void settle(Candidate* candidates, uint32_t* counts, 
   int count = fits ? static_cast<int>(found) : 0;
   float reached = least[at];
   __syncwarp();  // all lanes have read before one writes
-  if (fits && count > k) count = prune::candidates<PLACES>(candidates + row * PLACES, count, k, slack, floor, &reached, lane);
+  if (fits && count > k) {
+    count = prune::candidates<PLACES>(candidates + row * PLACES, count, k, slack, floor, &reached, lane);
+  }
   if (lane == 0) {
     counts[row] = fits ? static_cast<uint32_t>(count) : OVERFLOW;
     least[at] = fits ? reached : INFINITY;

@@ -48,10 +48,11 @@ impl Bench {
             None if name == "auto" => Arc::new(CpuDevice::default()),
             None => open(name)?,
         };
-        let (bytes, precision) = match device.info().kind {
-            "cuda" => (CARD_CACHE, Precision::F16),
-            "simt" => (0, Precision::F16),
-            _ => (CPU_CACHE, Precision::F32),
+        let precision = device.storage();
+        let bytes = match device.info().kind {
+            "cuda" => CARD_CACHE,
+            "simt" => 0,
+            _ => CPU_CACHE,
         };
         let half = || alloc(&*device, Desc::new(&[bytes / 8], DType::F32));
         let flush = match bytes {

@@ -1,10 +1,12 @@
 //! A device: where the operations of the catalogue run.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::desc::{Buf, Desc, Mem};
 use super::fusion::Fusion;
 use super::gpu::driver::Stream;
+use super::lower::Precision;
 use super::op::Op;
 use super::pictures::Pictures;
 use super::spaces::{FusedFound, FusedSearch, SparseSearch};
@@ -103,6 +105,15 @@ pub struct Fired {
     pub threshold: f64,
 }
 
+/// What a device chose for one operation on inputs of some shapes, so that its runs need not choose again.
+#[derive(Clone, Default)]
+pub struct Chosen {
+    /// Bytes of scratch memory that its runs want.
+    pub workspace: usize,
+    /// What the device alone knows.
+    pub(super) how: Option<Arc<dyn Any + Send + Sync>>,
+}
+
 /// Where arithmetic runs. Takes buffers and a stream, never host slices but to upload and download; what
 /// searches and sweeps over lists, sparse rows and hashes read, they take as it stands on the host.
 pub trait Device: Send + Sync {
@@ -173,6 +184,32 @@ pub trait Device: Send + Sync {
         workspace: Option<&Buf>,
         stream: Stream,
     ) -> Result<()>;
+
+    /// Chooses for all later runs of `op` on such inputs; `packed` says which of them are in this device's own
+    /// layout ([`Device::pack`]).
+    fn choose(&self, op: &Op, ins: &[Desc], _packed: &[bool]) -> Chosen {
+        Chosen {
+            workspace: self.workspace(op, ins),
+            how: None,
+        }
+    }
+
+    /// As [`Device::run`], by what [`Device::choose`] chose; on other inputs than it was asked for, as if it
+    /// had not been asked.
+    ///
+    /// # Errors
+    /// As [`Device::run`].
+    fn run_chosen(
+        &self,
+        _chosen: &Chosen,
+        op: &Op,
+        ins: &[&Buf],
+        outs: &[&Buf],
+        workspace: Option<&Buf>,
+        stream: Stream,
+    ) -> Result<()> {
+        self.run(op, ins, outs, workspace, stream)
+    }
 
     /// For each row of `queries` its `k` best rows of `gallery` (without one, of `queries`, itself
     /// included) by cosine, best first. Both are f32 `[rows, dims]`, unit rows or not; rows of zeros
@@ -306,6 +343,11 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// What the work failed with.
     fn sync(&self, stream: Stream) -> Result<()>;
+
+    /// How encoders store values on it, where nobody says otherwise: a card's are in half precision.
+    fn storage(&self) -> Precision {
+        Precision::F32
+    }
 
     /// Its streams, where work can be put ahead: a card's.
     fn streams(&self) -> Option<&dyn Streams> {

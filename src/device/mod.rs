@@ -36,7 +36,7 @@ mod spaces;
 mod streams;
 mod weights;
 
-pub use api::{Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
+pub use api::{Chosen, Device, DeviceInfo, Fired, Support, SweepSteps, alloc};
 pub use cpu::CpuDevice;
 pub use desc::{Buf, DType, Desc, Home, Mem};
 pub use foreign::{foreign_memory, foreign_stream};
@@ -52,7 +52,7 @@ pub use op::{Act, Cost, Epilogue, Margin, MarginKind, Op, PoolKind, Scalar, Wind
 pub use pictures::{Picture, Pictures, Taps};
 pub use plan::{Plan, bytes_of, values_of};
 pub use runner::Runner;
-pub use select::{MemoryLimit, cpu_kernels, limit_memory, open};
+pub use select::{MemoryLimit, cpu_kernels, limit_memory, open, open_storing};
 pub use spaces::{
     FusedFound, FusedRows, FusedSearch, FusedSpace, FusedSparse, NO_GROUP, SparseRows,
     SparseSearch, Strength, WeightLists,

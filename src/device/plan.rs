@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::api::{Device, Support, alloc};
+use super::api::{Chosen, Device, Support, alloc};
 use super::desc::{Buf, DType, Desc, Mem};
 use super::gpu::driver::Stream;
 use super::graph::{Graph, Node, Origin, Value};
@@ -27,6 +27,7 @@ struct Step {
     op: Op,
     ins: Vec<Place>,
     outs: Vec<Place>,
+    chosen: Chosen,
 }
 
 /// What all plans over the same weights share.
@@ -230,9 +231,9 @@ impl Plan {
             let from: Vec<Buf> = step.ins.iter().map(find).collect::<Result<_>>()?;
             let to: Vec<Buf> = step.outs.iter().map(find).collect::<Result<_>>()?;
             let (from, to): (Vec<&Buf>, Vec<&Buf>) = (from.iter().collect(), to.iter().collect());
-            program
-                .device
-                .run(&step.op, &from, &to, memory.workspace.as_ref(), stream)?;
+            let scratch = memory.workspace.as_ref();
+            let (device, op) = (&program.device, &step.op);
+            device.run_chosen(&step.chosen, op, &from, &to, scratch, stream)?;
         }
         Ok(())
     }
@@ -339,11 +340,8 @@ impl Program {
         }
         let weights = packer.kept;
         let shapes = shapes_of(&graph);
-        let scratch = shapes
-            .iter()
-            .map(|(op, ins)| device.workspace(op, ins))
-            .max()
-            .unwrap_or(0);
+        let wanted = steps.iter().map(|step| step.chosen.workspace);
+        let scratch = wanted.max().unwrap_or(0);
         let size = |b: &Buf| {
             if b.is_packed() {
                 b.mem.bytes()
@@ -431,10 +429,13 @@ impl Packer<'_> {
             });
         }
         let outs = node.outs.iter().map(|v| self.places[v].clone()).collect();
+        let is_packed = |place: &Place| matches!(place, Place::Param(buf) if buf.is_packed());
+        let packed: Vec<bool> = ins.iter().map(is_packed).collect();
         Ok(Step {
             op: node.op,
             ins,
             outs,
+            chosen: self.device.choose(&node.op, &descs, &packed),
         })
     }
 

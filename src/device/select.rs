@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::cpu::Kernel;
-use super::{CpuDevice, Device, GpuDevice, gpu};
+use super::{CpuDevice, Device, GpuDevice, Precision, gpu};
 use crate::error::{Error, Result};
 
 /// The forms of the CPU's kernels that this machine runs, the fastest, which is the one used, first.
@@ -65,27 +65,37 @@ pub fn limit_memory(device: &dyn Device, limit: MemoryLimit) -> Result<bool> {
     Ok(true)
 }
 
+/// As [`open_storing`], storing values as the device does by itself.
+///
+/// # Errors
+/// As [`open_storing`].
+pub fn open(name: &str) -> Result<Arc<dyn Device>> {
+    open_storing(name, None)
+}
+
 /// Opens the device that `--device` names: `auto` (the card if there is one, else the CPU), `cpu`,
-/// `cuda[:N]`, or `simt`, the simulated card of the tests, whose library `DOPPEL_SIMT` names.
+/// `cuda[:N]`, or `simt`, the simulated card of the tests, whose library `DOPPEL_SIMT` names. Encoders
+/// store values on a card in `storage`, by default in half precision; on the CPU always in f32.
 ///
 /// # Errors
 /// [`Kind::Input`](crate::error::Kind::Input) for another word, and
 /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) for a card that is not there, with the
 /// reason. `auto` takes the CPU then.
-pub fn open(name: &str) -> Result<Arc<dyn Device>> {
+pub fn open_storing(name: &str, storage: Option<Precision>) -> Result<Arc<dyn Device>> {
+    let storage = storage.unwrap_or(Precision::F16);
     let elsewhere = "use --device cpu, or auto for the best there is";
     let ordinal = match name.split_once(':') {
         None if name == "cpu" => return Ok(Arc::new(CpuDevice::default())),
         None if name == "auto" => {
-            return Ok(card(0).unwrap_or_else(|_| Arc::new(CpuDevice::default())));
+            return Ok(card(0, storage).unwrap_or_else(|_| Arc::new(CpuDevice::default())));
         }
-        None if name == "simt" => return simulated(),
+        None if name == "simt" => return simulated(storage),
         None if name == "cuda" => Some(0),
         Some(("cuda", number)) => number.parse().ok(),
         _ => None,
     };
     match ordinal {
-        Some(ordinal) => card(ordinal).map_err(|e| {
+        Some(ordinal) => card(ordinal, storage).map_err(|e| {
             Error::unsupported(format!("--device {name}: {}", e.message())).mend(elsewhere)
         }),
         None => Err(Error::input(format!("--device {name} is not a device"))
@@ -94,22 +104,21 @@ pub fn open(name: &str) -> Result<Arc<dyn Device>> {
 }
 
 #[cfg(feature = "cuda")]
-fn card(ordinal: usize) -> Result<Arc<dyn Device>> {
+fn card(ordinal: usize, storage: Precision) -> Result<Arc<dyn Device>> {
     gpu::probe(ordinal)?;
-    Ok(Arc::new(GpuDevice::new(Arc::new(gpu::CudaDriver::open(
-        ordinal,
-    )?))))
+    let driver = Arc::new(gpu::CudaDriver::open(ordinal)?);
+    Ok(Arc::new(GpuDevice::new(driver).storing(storage)))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn card(ordinal: usize) -> Result<Arc<dyn Device>> {
+fn card(ordinal: usize, _: Precision) -> Result<Arc<dyn Device>> {
     gpu::probe(ordinal)?;
     Err(Error::unsupported("this build knows no cards"))
 }
 
-fn simulated() -> Result<Arc<dyn Device>> {
+fn simulated(storage: Precision) -> Result<Arc<dyn Device>> {
     match gpu::driver_simt::SimtDriver::from_env()? {
-        Some(driver) => Ok(Arc::new(GpuDevice::new(Arc::new(driver)))),
+        Some(driver) => Ok(Arc::new(GpuDevice::new(Arc::new(driver)).storing(storage))),
         None => Err(
             Error::unsupported("--device simt: DOPPEL_SIMT names no library")
                 .mend("build it with cargo xtask simt and set DOPPEL_SIMT to its path"),

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
 
-use super::flow::{Failure, Flow, Stopwatch};
+use super::flow::{Failure, Flow, Stopwatch, joined};
 use super::pipeline::{Items, Message, Sink, Stop, Vectors, guarded, in_turn, write};
 use crate::error::{Error, Result};
 use crate::nn::{LoadPicture, Normal};
@@ -24,6 +24,11 @@ const SUBMITTED: usize = 2;
 pub trait EncodeAhead: Sync {
     /// How many values a vector has.
     fn dims(&self) -> usize;
+
+    /// What there is to say of what it encoded since this was last asked: a line, or nothing.
+    fn note(&self) -> Option<String> {
+        None
+    }
 
     /// Lanes for `items` items, `wanted` a lane, or as many as are good.
     ///
@@ -140,7 +145,7 @@ pub fn stream_ahead(
     })?;
     flow.load_seconds = loading.seconds();
     flow.write_seconds = writing.seconds();
-    flow.note = note;
+    flow.note = joined(note, encoder.note());
     Ok(flow)
 }
 

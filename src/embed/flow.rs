@@ -29,6 +29,14 @@ pub struct Flow {
     pub note: Option<String>,
 }
 
+/// Two notes as one line.
+pub(super) fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(a), Some(b)) => Some(format!("{a}; {b}")),
+        (a, b) => a.or(b),
+    }
+}
+
 /// Seconds that several threads add to.
 #[derive(Debug, Default)]
 pub(super) struct Stopwatch(AtomicU64);

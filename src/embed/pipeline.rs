@@ -71,6 +71,11 @@ pub trait Encode: Sync {
     /// Any error ends the run.
     fn encode(&self, items: &[f32], out: &mut [f32]) -> Result<()>;
 
+    /// What there is to say of what it encoded since this was last asked: a line, or nothing.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
     /// Itself, where it takes batches ahead of the one that it works on: see
     /// [`stream_ahead`](super::stream_ahead).
     fn ahead(&self) -> Option<&dyn EncodeAhead> {
@@ -184,6 +189,7 @@ pub fn stream_into(
     })?;
     flow.load_seconds = loading.seconds();
     flow.write_seconds = writing.seconds();
+    flow.note = encoder.note();
     Ok(flow)
 }
 

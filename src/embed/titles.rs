@@ -38,6 +38,11 @@ pub trait EncodeTitles: Sync {
     /// Any error ends the run.
     fn encode(&self, titles: &[&[u32]], out: &mut [f32]) -> Result<()>;
 
+    /// What there is to say of what it encoded since this was last asked: a line, or nothing.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
     /// Itself, where it takes titles ahead of those that it works on: a card's.
     fn ahead(&self) -> Option<&dyn TitlesAhead> {
         None
@@ -166,6 +171,7 @@ pub fn stream_titles_into(
             progress(done);
         }
     }
+    flow.note = encoder.note();
     flow.tokenise_seconds = tokenising.seconds();
     flow.encode_seconds = encoding.seconds();
     flow.write_seconds = writing.seconds();

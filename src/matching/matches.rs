@@ -193,6 +193,14 @@ impl Matches {
         self.firing_offsets.push(self.firings.len());
     }
 
+    /// Appends a row with these matches and their evidence, which stand in order.
+    pub(super) fn push_as_they_are(&mut self, matches: &[Match], firings: &[Firing]) {
+        self.matches.extend_from_slice(matches);
+        self.firings.extend_from_slice(firings);
+        self.offsets.push(self.matches.len());
+        self.firing_offsets.push(self.firings.len());
+    }
+
     /// Matches from each row's evidence, in the order of [`Matches::firings`]; `itself`: a row is the first of
     /// its own.
     pub(crate) fn of_fired(rows: impl Iterator<Item = Vec<Firing>>, itself: bool) -> Matches {

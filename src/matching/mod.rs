@@ -27,6 +27,7 @@
 //! ```
 
 mod against;
+mod change;
 mod fire;
 mod matches;
 pub mod output;

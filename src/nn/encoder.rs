@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
+use super::again::{Again, Reopen, overflown};
 use super::build::{self, Build, known_extra};
 use super::catalogue::{Arch, arch};
 use super::head::{GlobalPool, Head};
@@ -60,6 +61,7 @@ pub struct ImageEncoder {
     /// Plans that nobody is running; one more is made when all are.
     idle: Mutex<Vec<Worker>>,
     first: Plan,
+    again: Again<ImageEncoder>,
 }
 
 /// A plan with the buffers that it reads and writes.
@@ -110,19 +112,18 @@ impl ImageEncoder {
         how: OpenOptions,
         device: Arc<dyn Device>,
     ) -> Result<(Self, Extras)> {
-        let arch = arch(&options.arch)?;
-        let plain = build::params(&build::graph(arch, &Build::new(1, arch.size))?);
-        let file = WeightFile::open(weights, how)?.strip_prefix(&plain)?;
-        let build = plan_for(arch, options, &file)?;
-        let mut wanted = build::params(&build::graph(arch, &build)?);
-        wanted.retain(|(key, _)| key != POWER || file.dims(POWER).is_some());
-        let extra = |key: &str| known_extra(arch, key) || key.starts_with("embed.");
-        let extras = check_against(&file, &wanted, &extra)?;
+        let weights = weights.as_ref().to_owned();
+        let (file, extras) = weights_of(options, &weights, how)?;
         let encoder = ImageEncoder::new(options, &file, device)?;
-        Ok((encoder, extras))
+        let options = options.clone();
+        let reopen = move || {
+            let (file, _) = weights_of(&options, &weights, how)?;
+            Ok(Box::new(file) as Box<dyn Source>)
+        };
+        Ok((encoder.reopened_by(Box::new(reopen)), extras))
     }
 
-    /// Packs the weights of `source` for `device`.
+    /// Packs the weights of `source` for `device`, to be stored as [`Device::storage`] says.
     ///
     /// # Errors
     /// An unknown architecture, a size that it does not take, a weight that is missing, has another
@@ -134,11 +135,20 @@ impl ImageEncoder {
     ) -> Result<Self> {
         let arch = arch(&options.arch)?;
         let mut build = plan_for(arch, options, source)?;
-        let mut precision = Precision::F32;
         if device.info().is_card() {
             build.batch = CARD_BATCH;
-            precision = Precision::F16;
         }
+        let precision = device.storage();
+        ImageEncoder::stored(arch, build, source, device, precision)
+    }
+
+    fn stored(
+        arch: &'static Arch,
+        build: Build,
+        source: &dyn Source,
+        device: Arc<dyn Device>,
+        precision: Precision,
+    ) -> Result<Self> {
         let graph = build::graph(arch, &build)?;
         let dims = graph.desc(graph.outputs()[0]).dims[1];
         let how = Lower::Infer(precision);
@@ -151,7 +161,33 @@ impl ImageEncoder {
             build,
             idle: Mutex::new(Vec::new()),
             first,
+            again: Again::new(None),
         })
+    }
+
+    /// Lets embeddings that overflow half precision be made again in bf16, of the weights that `reopen`
+    /// opens.
+    pub fn reopened_by(self, reopen: Reopen) -> Self {
+        ImageEncoder {
+            again: Again::new(Some(reopen)),
+            ..self
+        }
+    }
+
+    /// A line that says how many embeddings were made again in bf16 since it was last asked for, or
+    /// nothing.
+    pub fn note(&self) -> Option<String> {
+        self.again.note()
+    }
+
+    /// The same encoder in bf16, which makes `rows` embeddings again.
+    pub(super) fn wide(&self, rows: usize) -> Result<Arc<ImageEncoder>> {
+        let wide = self.again.get(|source| {
+            let device = Arc::clone(self.first.device());
+            ImageEncoder::stored(self.arch, self.build, source, device, Precision::BF16)
+        })?;
+        self.again.count(rows);
+        Ok(wide)
     }
 
     /// The architecture, with what it expects of an image.
@@ -196,7 +232,9 @@ impl ImageEncoder {
     ///
     /// # Errors
     /// [`Kind::Shape`](crate::error::Kind::Shape) when the two have not the same number of images,
-    /// too little memory, or a failing device.
+    /// too little memory, or a failing device;
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) for values that overflow a card's half
+    /// precision where the weights cannot be opened again ([`ImageEncoder::reopened_by`]).
     pub fn encode(&self, images: &[f32], out: &mut [f32]) -> Result<()> {
         let pixels = self.size * self.size * 3;
         if images.len() / pixels * self.dims != out.len() || !images.len().is_multiple_of(pixels) {
@@ -212,7 +250,7 @@ impl ImageEncoder {
             if let Ok(mut idle) = self.idle.lock() {
                 idle.push(worker);
             }
-            Ok(())
+            self.make_again(from, to)
         };
         let (from, to) = (pixels * self.build.batch, self.dims * self.build.batch);
         match self.first.device().info().is_card() {
@@ -225,6 +263,24 @@ impl ImageEncoder {
                 .zip(out.par_chunks_mut(to))
                 .try_for_each(step),
         }
+    }
+
+    /// Makes embeddings that overflowed half precision again in bf16: `out` has those of `images`.
+    fn make_again(&self, images: &[f32], out: &mut [f32]) -> Result<()> {
+        let dims = self.dims;
+        let bad = overflown(out, dims, self.first.outputs()[0].dtype);
+        if bad.is_empty() {
+            return Ok(());
+        }
+        let (wide, pixels) = (self.wide(bad.len())?, self.size * self.size * 3);
+        let these = bad.iter().map(|&i| &images[i * pixels..(i + 1) * pixels]);
+        let these: Vec<f32> = these.flatten().copied().collect();
+        let mut made = vec![0.0; bad.len() * dims];
+        wide.encode(&these, &mut made)?;
+        for (&i, vector) in bad.iter().zip(made.chunks_exact(dims)) {
+            out[i * dims..(i + 1) * dims].copy_from_slice(vector);
+        }
+        Ok(())
     }
 
     /// A plan that nobody is running.
@@ -260,6 +316,23 @@ impl Worker {
         out.copy_from_slice(&values[..out.len()]);
         Ok(())
     }
+}
+
+/// Published weights, and which tensors were of no use.
+fn weights_of(
+    options: &ImageOptions,
+    weights: &Path,
+    how: OpenOptions,
+) -> Result<(WeightFile, Extras)> {
+    let arch = arch(&options.arch)?;
+    let plain = build::params(&build::graph(arch, &Build::new(1, arch.size))?);
+    let file = WeightFile::open(weights, how)?.strip_prefix(&plain)?;
+    let build = plan_for(arch, options, &file)?;
+    let mut wanted = build::params(&build::graph(arch, &build)?);
+    wanted.retain(|(key, _)| key != POWER || file.dims(POWER).is_some());
+    let extra = |key: &str| known_extra(arch, key) || key.starts_with("embed.");
+    let extras = check_against(&file, &wanted, &extra)?;
+    Ok((file, extras))
 }
 
 /// What to build for the options, of weights that may hold a head.

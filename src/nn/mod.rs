@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod again;
 mod ahead;
 mod build;
 mod catalogue;
@@ -29,6 +30,7 @@ pub mod text;
 pub mod weights;
 
 pub use crate::device::Picture;
+pub use again::Reopen;
 pub use ahead::{ImageLane, ImageLanes, LoadPicture, Normal};
 pub use build::{Build, graph, known_extra, params};
 pub(crate) use catalogue::distance;

@@ -185,6 +185,10 @@ impl Encode for ImageEncoder {
         ImageEncoder::encode(self, items, out)
     }
 
+    fn note(&self) -> Option<String> {
+        ImageEncoder::note(self)
+    }
+
     fn ahead(&self) -> Option<&dyn EncodeAhead> {
         let streams = self.plan().device().streams();
         streams.map(|_| self as &dyn EncodeAhead)
@@ -194,6 +198,10 @@ impl Encode for ImageEncoder {
 impl EncodeAhead for ImageEncoder {
     fn dims(&self) -> usize {
         ImageEncoder::dims(self)
+    }
+
+    fn note(&self) -> Option<String> {
+        ImageEncoder::note(self)
     }
 
     fn lanes(&self, wanted: Option<usize>, items: usize) -> Result<Lanes<'_>> {
@@ -214,7 +222,7 @@ impl EncodeAhead for ImageEncoder {
     }
 }
 
-fn lanes_of<'a>(made: ImageLanes) -> Lanes<'a> {
+fn lanes_of(made: ImageLanes<'_>) -> Lanes<'_> {
     let lanes = made.lanes.into_iter().map(|lane| Box::new(lane) as _);
     Lanes {
         batch: made.batch,
@@ -223,7 +231,7 @@ fn lanes_of<'a>(made: ImageLanes) -> Lanes<'a> {
     }
 }
 
-impl Lane for ImageLane {
+impl Lane for ImageLane<'_> {
     fn fill(&mut self, count: usize, load: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
         ImageLane::fill(self, count, load)
     }

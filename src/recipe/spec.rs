@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::after::{After, Conflicts};
 use super::{EncoderSpec, PairSpec, Published, TextSpec};
 use crate::limits::MAX_MATCHES;
 use crate::matching::Rule;
@@ -28,6 +29,8 @@ pub struct Recipe {
     pub spaces: Vec<Space>,
     /// Which neighbours match. Its sources are places in `spaces`.
     pub fusion: Rule,
+    /// What is done to the matches then.
+    pub after: After,
     /// What the thresholds were chosen on, when that is known.
     pub tuned: Option<Tuned>,
     /// What was published of it.
@@ -115,6 +118,10 @@ pub enum Of {
         /// How the similarities become one.
         by: Fuse,
     },
+    /// Another space's neighbours (its place in [`Recipe::spaces`]), with percentiles in the place of their
+    /// scores: the distance of a pair is the share of all kept pairs of neighbours that are more similar. It
+    /// has no rows of its own.
+    Ranked(usize),
     /// The probability that a classifier gives to each pair, by the difference of the two listings' vectors
     /// in other spaces, each of unit length, side by side. It has no rows of its own.
     Pair {
@@ -129,8 +136,10 @@ pub enum Of {
 /// left them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// Query expansion.
+    /// Query expansion: the expanded row takes the row's place.
     Expand(Expand),
+    /// Query expansion in another form.
+    ExpandBy(Expansion),
     /// One stage of neighbourhood blending.
     Blend {
         /// Its thresholds.
@@ -138,7 +147,31 @@ pub enum Step {
         /// The space whose neighbours are blended (a place in [`Recipe::spaces`]), as it stands when all
         /// of its own steps are done; the space itself, as this step finds it, when there is none.
         by: Option<usize>,
+        /// Neighbours that conflict with the row are none.
+        conflicts: Conflicts,
     },
+}
+
+/// Query expansion in another form than [`Step::Expand`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expansion {
+    /// How many rows, and which power.
+    pub expand: Expand,
+    /// What the power is taken of.
+    pub weight: Weight,
+    /// The expanded row stands beside the row as it was, each of unit length and the whole again; else it
+    /// takes its place.
+    pub beside: bool,
+}
+
+/// What a neighbour's weight is a power of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Weight {
+    /// Its similarity `s`, as in alpha query expansion.
+    #[default]
+    Similarity,
+    /// `1 + s`, which is `2 - d`: the database augmentation of the competition's fifth place.
+    OnePlus,
 }
 
 impl Of {
@@ -161,7 +194,7 @@ impl Of {
 
     /// Whether there are pairs' scores and no rows.
     pub fn is_scores(&self) -> bool {
-        matches!(self, Of::Fused { .. } | Of::Pair { .. })
+        matches!(self, Of::Fused { .. } | Of::Pair { .. } | Of::Ranked(_))
     }
 }
 
@@ -202,6 +235,7 @@ impl Recipe {
             matches: MAX_MATCHES,
             fusion: Rule::default_fusion(0, 1, image, title),
             spaces,
+            after: After::default(),
             tuned: None,
             published: None,
         }

@@ -186,6 +186,10 @@ impl EncodeTitles for OpenText {
         self.encoder.encode(titles, out)
     }
 
+    fn note(&self) -> Option<String> {
+        self.encoder.note()
+    }
+
     fn ahead(&self) -> Option<&dyn TitlesAhead> {
         let streams = self.encoder.plan().device().streams();
         streams.map(|_| self as &dyn TitlesAhead)

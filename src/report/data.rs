@@ -153,9 +153,11 @@ impl<'a> Data<'a> {
         let rule = &evidence.rule;
         let names = &self.outcome.sources;
         let texts: Vec<&str> = names.iter().map(String::as_str).collect();
-        let sources = names.iter().enumerate().map(|(number, name)| {
+        // What comes behind the rule's own sources was added by what follows the rule.
+        let after = &names[evidence.sources.len().min(names.len())..];
+        let sources = evidence.sources.iter().enumerate().map(|(number, source)| {
             let reach = rule.reach(number).unwrap_or_default();
-            let lists = &evidence.sources[number].lists;
+            let (name, lists) = (&source.name, &source.lists);
             json!({
                 "name": name,
                 "equal": reach.below.is_none(),
@@ -176,6 +178,8 @@ impl<'a> Data<'a> {
                 "numbers": rule::numbers(rule),
             },
             "sources": sources.collect::<Vec<_>>(),
+            "after": after,
+            "more": recipe.after != Default::default(),
             "cap": recipe.matches,
             "k": self.k,
             "scale": SCALE,

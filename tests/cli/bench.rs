@@ -64,6 +64,10 @@ fn searches_and_losses_are_listed_at_the_engines_sizes() {
     for name in [
         "topk 70000x512 top-50",
         "topk 70000x1536 top-50",
+        "topk 70000x1536 top-1024",
+        "topk sparse 70000 rows top-50",
+        "topk hamming 70000 hashes top-50",
+        "topk fused 70000x512 and sparse top-50",
         "softmax_cross_entropy f32 256x11014",
         "gemm f32 160x768 3072x768 nt bias gelu",
         "conv f32 1x512x512x3 64x3x7x7 7x7/2 bias relu",
@@ -100,6 +104,17 @@ fn the_simulated_card_names_its_kernels() {
     let checked = results(&checked, "checked");
     let sweep = checked.iter().find(|one| one["family"] == "fusion");
     assert_eq!(sweep.map(|one| &one["error"]), Some(&0.0.into()));
+    // Sparse rows fused with dense ones too.
+    for (filter, count) in [("hamming", 1), ("sparse", 2)] {
+        let line = format!("bench --check --filter {filter} --device simt --json");
+        let checked = bench.engine(&line).ends(0).json();
+        let checked = results(&checked, "checked");
+        assert_eq!(checked.len(), count, "{filter}");
+        for one in checked {
+            assert_eq!(one["family"], "neighbours", "{one}");
+            assert_eq!(one["error"], 0.0, "{one}");
+        }
+    }
     let line = "bench --small --rounds 1 --filter softmax_cross_entropy --device simt --json";
     let record = bench.engine(line).ends(0).json();
     let all = results(&record, "results");

@@ -22,12 +22,16 @@ fn the_list_has_every_recipe_with_its_score_and_what_it_needs() {
         let lines = text
             .lines()
             .map(|l| l.split_whitespace().collect::<Vec<_>>());
-        let found = lines.filter(|cells| cells.first() == Some(&name)).last();
+        let found = lines
+            .filter(|cells| cells.first() == Some(&name))
+            .next_back();
         found.unwrap_or_else(|| panic!("{name} is not listed: {text}"))
     };
     assert_eq!(line("tan-final")[1], "0.744");
     assert!(line("tan-final").windows(2).any(|w| w == ["3i", "1t"]));
     assert!(line("default").contains(&"-"));
+    assert_eq!(line("yang-text-ensemble")[1], "0.828340");
+    assert!(line("place18").windows(2).any(|w| w == ["1i", "1t"]));
     let json = bench.engine("recipes --json").ends(0).json();
     let all = json.as_array().unwrap();
     assert!(all.len() > 80, "{}", all.len());

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod browser;
 mod catalogue;
+mod classify;
 mod compare;
 mod demo;
 mod embed;

@@ -4,9 +4,9 @@ use std::process::{Command, Stdio};
 
 use crate::tools::{Bench, SMALL};
 
-const VERBS: [&str; 13] = [
-    "match", "embed", "tfidf", "search", "evaluate", "tune", "synth", "split", "info", "demo",
-    "bench", "recipes", "compare",
+const VERBS: [&str; 14] = [
+    "match", "embed", "tfidf", "search", "classify", "evaluate", "tune", "synth", "split", "info",
+    "demo", "bench", "recipes", "compare",
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use doppel::device::gpu::driver::{
@@ -22,26 +23,37 @@ use crate::harness::simulated_driver;
 
 /// What a driver was asked for, in order.
 #[derive(Debug, Clone, PartialEq)]
-enum Asked {
+pub enum Asked {
     Launch(&'static str),
     Upload(usize),
     Download(usize),
 }
 
 /// The simulated card, with a list of what it was asked for.
-struct Counting {
+pub struct Counting {
     inner: Arc<SimtDriver>,
     asked: Mutex<Vec<Asked>>,
+    looked: AtomicUsize,
 }
 
 impl Counting {
     fn card() -> Option<(Arc<Counting>, GpuDevice)> {
+        simulated_driver().map(Counting::over)
+    }
+
+    pub fn over(inner: Arc<SimtDriver>) -> (Arc<Counting>, GpuDevice) {
         let counting = Arc::new(Counting {
-            inner: simulated_driver()?,
+            inner,
             asked: Mutex::default(),
+            looked: AtomicUsize::new(0),
         });
         let card = GpuDevice::new(Arc::clone(&counting) as Arc<dyn Driver>);
-        Some((counting, card))
+        (counting, card)
+    }
+
+    /// How often it was asked whether there is a kernel, since the last time.
+    pub fn looked(&self) -> usize {
+        self.looked.swap(0, Ordering::Relaxed)
     }
 
     fn note(&self, what: Asked) {
@@ -49,7 +61,7 @@ impl Counting {
     }
 
     /// What was asked since the last time.
-    fn taken(&self) -> Vec<Asked> {
+    pub fn taken(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 }
@@ -59,6 +71,7 @@ impl Driver for Counting {
         self.inner.info()
     }
     fn has(&self, kernel: Kernel) -> bool {
+        self.looked.fetch_add(1, Ordering::Relaxed);
         self.inner.has(kernel)
     }
     fn alloc(&self, bytes: usize) -> Result<u64> {

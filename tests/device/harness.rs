@@ -427,11 +427,13 @@ pub fn run_packed(
             .collect();
         let (a, b): (Vec<&Buf>, Vec<&Buf>) =
             (from.iter().collect(), to.iter().map(|g| &g.buf).collect());
-        let scratch = match device.workspace(op, &descs) {
+        let packed: Vec<bool> = sizes.iter().map(Option::is_some).collect();
+        let chosen = device.choose(op, &descs, &packed);
+        let scratch = match chosen.workspace {
             0 => None,
             n => Some(alloc(device, Desc::new(&[n.div_ceil(4)], DType::F32))?),
         };
-        device.run(op, &a, &b, scratch.as_ref(), Stream::DEFAULT)?;
+        device.run_chosen(&chosen, op, &a, &b, scratch.as_ref(), Stream::DEFAULT)?;
         let name = format!("{} packed on {}", op.name(), device.info().name);
         let done = to
             .iter()

@@ -3,6 +3,7 @@
 mod bounds;
 mod card;
 mod catalogue;
+mod chosen;
 mod conv_sm90;
 mod encoders;
 mod engine;
@@ -27,6 +28,7 @@ mod neighbours_hamming;
 mod neighbours_join;
 mod neighbours_large;
 mod neighbours_sparse;
+mod overflow;
 mod preprocess;
 mod search_memory;
 mod sweep;

@@ -291,11 +291,26 @@ fn buffers_are_cut_back_and_nothing_is_lost() {
     check_all(&q, Some(&g), 25, "near-ties");
 }
 
+/// A row that is about at a right angle to `row`.
+fn row_away(row: &[f32]) -> Vec<f32> {
+    let turned = |pair: &[f32]| [-pair[1], pair[0] + 0.1];
+    row.chunks_exact(2).flat_map(turned).collect()
+}
+
 #[test]
 fn ties_that_no_buffer_holds_come_in_their_order() {
     let row = values(6, 1);
     let q = [(Of::Dense(vec![row.clone(), values(6, 2)]), 1.0)];
     check_all(&q, Some(&[Of::Dense(vec![row; 800])]), 30, "equal rows");
+    // The second query alone has too many: the first has nearer ones, and they differ.
+    let (base, nudge) = (values(6, 7), values(6 * 40, 8));
+    let near = nudge
+        .chunks(6)
+        .map(|n| base.iter().zip(n).map(|(b, n)| b + 0.3 * n).collect());
+    let mut rows: Vec<Vec<f32>> = near.collect();
+    rows.extend(vec![row_away(&base); 760]);
+    let q = [(Of::Dense(vec![base.clone(), row_away(&base)]), 1.0)];
+    check_all(&q, Some(&[Of::Dense(rows)]), 30, "one query's equal rows");
     // Cosines of 0 everywhere but in a few rows.
     let mut g: Rows = vec![vec![(50, 1.0)]; 900];
     g[7] = vec![(3, 1.0), (50, 1.0)];

@@ -9,12 +9,14 @@ use doppel::device;
 use doppel::listings::Listings;
 use doppel::recipe::{Given, Job, Of, Quiet, Recipe, Side, catalogue, run};
 use doppel::tensor::{Matrix, Rows};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 
 #[derive(serde::Deserialize)]
 struct Golden {
     seed: u64,
     rows: usize,
     dims: usize,
+    pair_bias: f32,
     recipes: Vec<Answer>,
 }
 
@@ -66,7 +68,33 @@ impl Golden {
         Matrix::new(self.rows, self.dims, data).unwrap()
     }
 
-    /// Listings with an id and a hash.
+    /// The classifier of pairs, as the script makes it.
+    fn pair(&self, path: &Path) {
+        let mut state = self.fnv("pair");
+        let mut draws = |count: usize| -> Vec<u8> {
+            let draw = |_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                ((state >> 40) as f64 / 16_777_216.0 - 0.5) as f32
+            };
+            (0..count).map(draw).flat_map(f32::to_le_bytes).collect()
+        };
+        let (inner, dims) = (24, 2 * self.dims);
+        let tensors = [
+            ("fc1.weight", vec![inner, dims], draws(inner * dims)),
+            ("fc1.bias", vec![inner], draws(inner)),
+            ("fc2.weight", vec![1, inner], draws(inner)),
+            ("fc2.bias", vec![1], self.pair_bias.to_le_bytes().to_vec()),
+        ];
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+            (*name, view)
+        });
+        std::fs::write(path, serialize(views, None).unwrap()).unwrap();
+    }
+
+    /// Listings with an id, a hash, and a quantity in the title.
     fn listings(&self, folder: &Path) -> Listings {
         let mut text = String::from("posting_id,image_phash,title\n");
         for (i, group) in self.groups().into_iter().enumerate() {
@@ -75,16 +103,36 @@ impl Golden {
                 _ => format!("i{i}"),
             };
             let hash = self.fnv(&named);
-            text.push_str(&format!("p{i},{hash:016x},thing {i}\n"));
+            let grams = if i % 7 == 0 { 200 } else { 100 };
+            text.push_str(&format!("p{i},{hash:016x},kopi {grams} gr\n"));
         }
         let path = folder.join("listings.csv");
         std::fs::write(&path, text).unwrap();
         Listings::read(&path).unwrap()
     }
 
+    /// What `recipe` answers: each listing's matches, ascending.
+    fn answers(&self, recipe: &Recipe, listings: &Listings) -> Vec<String> {
+        let job = Job {
+            side: Side {
+                given: self.given(recipe),
+                ..Side::new(listings)
+            },
+            ..Job::new(listings, recipe, device::open("cpu").unwrap())
+        };
+        let outcome = run(&job, &Quiet).unwrap_or_else(|e| panic!("{}: {e}", recipe.name));
+        let row = |i: usize| {
+            let mut rows: Vec<u32> = outcome.matches.rows(i).collect();
+            rows.sort_unstable();
+            let rows: Vec<String> = rows.iter().map(u32::to_string).collect();
+            rows.join(" ")
+        };
+        (0..outcome.matches.len()).map(row).collect()
+    }
+
     /// The vectors of all spaces that have some of their own.
     fn given(&self, recipe: &Recipe) -> Vec<(String, Given)> {
-        let own = |of: &Of| !matches!(of, Of::Phash | Of::Concat(_) | Of::Fused { .. });
+        let own = |of: &Of| !matches!(of, Of::Phash | Of::Concat(_)) && !of.is_scores();
         let spaces = recipe.spaces.iter().filter(|s| own(&s.of));
         let given = spaces.map(|s| {
             let rows = Rows::Dense(self.vectors(&s.name));
@@ -99,6 +147,7 @@ fn every_recipe_answers_as_numpy_does() {
     let golden = golden();
     let folder = tempfile::tempdir().unwrap();
     let listings = golden.listings(folder.path());
+    golden.pair(&folder.path().join("pair.safetensors"));
     let answers: BTreeMap<&str, &Answer> =
         golden.recipes.iter().map(|a| (&a.name[..], a)).collect();
     let names: Vec<&str> = answers.keys().copied().collect();
@@ -106,25 +155,31 @@ fn every_recipe_answers_as_numpy_does() {
     built_in.sort_unstable();
     assert_eq!(names, built_in, "each recipe has its golden");
     for name in catalogue::names() {
-        let recipe = catalogue::parse(name, Path::new("")).unwrap();
-        let job = Job {
-            side: Side {
-                given: golden.given(&recipe),
-                ..Side::new(&listings)
-            },
-            ..Job::new(&listings, &recipe, device::open("cpu").unwrap())
-        };
-        let outcome = run(&job, &Quiet).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let recipe = catalogue::parse(name, folder.path()).unwrap();
+        let found = golden.answers(&recipe, &listings);
         let wanted: Vec<&str> = answers[name].matches.split('|').collect();
-        let mut pairs = 0;
-        for (i, wanted) in wanted.iter().enumerate() {
-            let mut rows: Vec<u32> = outcome.matches.rows(i).collect();
-            rows.sort_unstable();
-            pairs += rows.len() - 1;
-            let rows: Vec<String> = rows.iter().map(u32::to_string).collect();
-            assert_eq!(rows.join(" "), *wanted, "{name}, listing {i}");
+        for (i, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+            assert_eq!(found, wanted, "{name}, listing {i}");
         }
-        assert_eq!((pairs, wanted.len()), (answers[name].pairs, golden.rows));
-        assert!(pairs > 0, "{name} matches nothing");
+        assert_eq!((found.len(), wanted.len()), (golden.rows, golden.rows));
+        let ids = found.iter().flat_map(|row| row.split(' ')).count();
+        assert_eq!(ids - golden.rows, answers[name].pairs);
+        assert!(answers[name].pairs > 0, "{name} matches nothing");
+    }
+}
+
+#[test]
+fn another_threshold_would_show() {
+    let golden = golden();
+    let folder = tempfile::tempdir().unwrap();
+    let listings = golden.listings(folder.path());
+    golden.pair(&folder.path().join("pair.safetensors"));
+    for answer in &golden.recipes {
+        let mut recipe = catalogue::parse(&answer.name, folder.path()).unwrap();
+        let numbers = recipe.fusion.numbers();
+        let looser = numbers.iter().map(|n| (n.value * 1.2).min(2.0));
+        recipe.fusion = recipe.fusion.with_numbers(&looser.collect::<Vec<_>>());
+        let found = golden.answers(&recipe, &listings).join("|");
+        assert_ne!(found, answer.matches, "{}", answer.name);
     }
 }

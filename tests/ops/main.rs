@@ -1,4 +1,5 @@
 //! Tests of the subject: ops.
+mod beyond;
 mod evaluate;
 mod matching;
 mod recipes;

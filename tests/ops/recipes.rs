@@ -8,12 +8,13 @@ mod refused;
 use std::path::{Path, PathBuf};
 
 use doppel::device::Act;
+use doppel::groups::{Attach, Grouping};
 use doppel::matching::{Rule, Steps};
 use doppel::nn::text::TextPool;
 use doppel::nn::{GlobalPool, ImageOptions};
 use doppel::recipe::{
-    EncoderSpec, Framing, Of, Published, PublishedWeights, Recipe, Space, Step, TextSpec, Tuned,
-    catalogue,
+    After, Conflicts, EncoderSpec, Expansion, Framing, Of, PairRule, Published, PublishedWeights,
+    Recipe, Space, Step, TextSpec, Tuned, Weight, catalogue,
 };
 use doppel::refine::{Blend, Expand};
 use doppel::search::Fuse;
@@ -129,7 +130,7 @@ fn spaces_stand_behind_what_they_rest_on() {
         "power",
     ];
     assert_eq!(names, expected);
-    let Step::Blend { blend, by } = recipe.spaces[4].refine[0] else {
+    let Step::Blend { blend, by, .. } = recipe.spaces[4].refine[0] else {
         panic!("{:?}", recipe.spaces[4]);
     };
     assert_eq!(by, Some(3));
@@ -246,16 +247,26 @@ fn everything() -> Recipe {
         };
         spaces.push(Space::new(&format!("f{}", spaces.len()), of));
     }
+    spaces.push(Space::new("rank", Of::Ranked(6)));
     let blend = |distance, min2| Blend { distance, min2 };
+    use doppel::text::clean::CleanStep::{Escapes, StemIndonesian};
+    spaces[1].clean = vec![Escapes, StemIndonesian];
     spaces[6].refine = vec![
         Step::Expand(Expand { k: 3, alpha: 0.5 }),
+        Step::ExpandBy(Expansion {
+            expand: Expand { k: 2, alpha: 0.5 },
+            weight: Weight::OnePlus,
+            beside: true,
+        }),
         Step::Blend {
             blend: blend(0.5, Some(0.6)),
             by: None,
+            conflicts: Conflicts { units: true },
         },
         Step::Blend {
             blend: blend(1e-7, None),
             by: Some(0),
+            conflicts: Conflicts::default(),
         },
     ];
     Recipe {
@@ -268,6 +279,20 @@ fn everything() -> Recipe {
         fusion: Rule::Equal { source: 0 }
             .or(Rule::sweep().over(8, Steps::BERT).rule())
             .min2(9, 0.5),
+        after: After {
+            pair_model: Some(PairRule {
+                file: "m/pairs.json".into(),
+                above: Some(0.25),
+                calibrated: true,
+            }),
+            conflicts: Conflicts { units: true },
+            groups: Some(Grouping::Attach(Attach {
+                start: 0.25,
+                attach: 0.5,
+                merge: 1e-9,
+            })),
+            chisel: vec![(1, 0.1), (2, 1.0 / 3.0), (50, 0.0)],
+        },
         tuned: Some(Tuned {
             listings: 34_250,
             f1: Some(0.73),
@@ -321,6 +346,14 @@ fn every_key_comes_back() {
         "expand",
         "blend",
         "min2",
+        "clean",
+        "conflicts",
+        "pair_model",
+        "groups",
+        "chisel",
+        "ranked",
+        "weight",
+        "beside",
         "system",
         "paper",
         "where",

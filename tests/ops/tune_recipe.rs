@@ -143,6 +143,7 @@ fn a_stage_of_blending_is_tuned_on_what_the_stages_before_it_blended() {
                 assert_eq!(*e, expand);
                 None
             }
+            Step::ExpandBy(_) => None,
         })
         .collect();
     let last = Blend {

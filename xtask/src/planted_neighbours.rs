@@ -23,7 +23,6 @@ const CUT_BACK: &str = "neighbours_large::buffers_are_cut_back_and_nothing_is_lo
 const MASSES: &str = "neighbours_large::equal_rows_that_no_buffer_holds_come_in_their_order";
 const JOIN: &str = "neighbours_join::odd_counts_of_rows_and_dimensions";
 const SQUARES: &str = "neighbours_join::several_waves_and_an_even_number_of_squares";
-const JOIN_NEAR: &str = "neighbours_join::near_ties_come_in_the_order_of_their_exact_scores";
 const JOIN_OVER: &str = "neighbours_join::rows_that_no_buffer_holds_are_answered_all_the_same";
 const WAVES: &str = "neighbours_large::waves_on_hopper_cards_give_the_same";
 const WAVES_OVER: &str = "neighbours_large::waves_that_no_buffer_holds_lose_nothing";
@@ -168,7 +167,7 @@ pub(super) const BUGS: &[Bug] = &[
         HOPPER_WAVE,
         "least[i / 4 * 2 + i % 2]",
         "least[i / 4 * 2]",
-        JOIN_NEAR,
+        SQUARES,
     ),
     bug(
         "sm90_wave_half_of_a_square_copied_twice",

@@ -51,7 +51,10 @@ pub struct Arguments {
 }
 
 pub fn run(a: &Arguments) -> Result<Done> {
-    let bench = Bench::open(&a.common.device, a.rounds)?;
+    let mut bench = Bench::open(&a.common.device, a.rounds)?;
+    if let (Some(stored), Some(_)) = (a.common.precision, &bench.card) {
+        bench.precision = stored.into();
+    }
     let sizes = a.sizes(&bench);
     let cases: Vec<Case> = bench::cases(&*bench.device, &sizes)?
         .into_iter()

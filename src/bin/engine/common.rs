@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use doppel::device::{self, Device, MemoryLimit};
+use doppel::device::{self, Device, MemoryLimit, Precision};
 use doppel::error::{Error, Result};
 use doppel::limits;
 use doppel::listings::Ledger;
@@ -31,6 +31,24 @@ pub enum Shown {
     None,
 }
 
+/// How values are stored.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stored {
+    F16,
+    Bf16,
+    F32,
+}
+
+impl From<Stored> for Precision {
+    fn from(stored: Stored) -> Precision {
+        match stored {
+            Stored::F16 => Precision::F16,
+            Stored::Bf16 => Precision::BF16,
+            Stored::F32 => Precision::F32,
+        }
+    }
+}
+
 /// The options that every verb has.
 #[derive(Args)]
 pub struct Common {
@@ -41,6 +59,10 @@ pub struct Common {
     /// free, as in 80% [default: most of what is free]
     #[arg(long, value_name = "BYTES|FRACTION%", global = true)]
     pub device_memory: Option<String>,
+    /// How encoders store values on a card; sums are f32 always. Rows that overflow f16 are made again in
+    /// bf16, which has the range of f32 and 8 bits [default: f16]
+    #[arg(long, value_enum, value_name = "TYPE", global = true)]
+    pub precision: Option<Stored>,
     /// Worker threads; 0 is one a core
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     pub threads: usize,
@@ -85,7 +107,11 @@ impl Common {
         if self.device_opened.get().is_none() {
             let limit = self.device_memory.as_ref();
             let limit = limit.map(|text| text.parse::<MemoryLimit>()).transpose()?;
-            let device = device::open(&self.device)?;
+            let storage = self.precision.map(Precision::from);
+            let device = device::open_storing(&self.device, storage)?;
+            if storage.is_some_and(|storage| storage != device.storage()) {
+                self.note("--precision is that of a card: this run is on the CPU, in f32");
+            }
             let limited = limit.map(|limit| device::limit_memory(&*device, limit));
             if let Some(false) = limited.transpose()? {
                 self.note("--device-memory limits a card's memory: this run is on the CPU");

@@ -19,6 +19,7 @@ mod split;
 mod synth;
 mod tfidf;
 mod tune;
+mod tune_pairs;
 
 use std::process::ExitCode;
 

@@ -67,7 +67,7 @@ fn list(a: &Arguments) -> Result<()> {
     for recipe in &recipes {
         let published = recipe.published.as_ref();
         let score = published.and_then(|p| p.score);
-        let score = score.map_or_else(|| "-".to_string(), |score| score.to_string());
+        let score = score.map_or_else(|| "-".to_string(), digits);
         let about = recipe.about.as_deref().unwrap_or("");
         let cells = [&recipe.name, &score, &origin(recipe), &wants(recipe), about];
         a.common.print(&line(cells));
@@ -77,6 +77,18 @@ fn list(a: &Arguments) -> Result<()> {
          that are to be given (g)",
     );
     Ok(())
+}
+
+/// A score with as many digits as scores are printed with: three, or four or six where there are more.
+fn digits(score: f64) -> String {
+    let shortest = score.to_string();
+    let known = shortest.split_once('.').map_or(0, |(_, after)| after.len());
+    let digits = match known {
+        0..=3 => 3,
+        4 => 4,
+        _ => 6,
+    };
+    format!("{score:.digits$}")
 }
 
 /// The system and the table.
@@ -92,7 +104,15 @@ fn origin(recipe: &Recipe) -> String {
 
 /// What a recipe needs beside the listings, in a few letters.
 fn wants(recipe: &Recipe) -> String {
-    let needs = catalogue::needs(recipe);
+    let mut needs = catalogue::needs(recipe);
+    // One encoder may stand behind several spaces.
+    let mut seen = Vec::new();
+    needs.retain(|need| {
+        let encoder = (need.encoder.clone(), need.weights.clone());
+        let new = !seen.contains(&encoder);
+        seen.push(encoder);
+        new
+    });
     let images = needs.iter().filter(|n| n.encoder.starts_with("timm:"));
     let images = images.count();
     let counts = [
@@ -148,8 +168,10 @@ fn heading(recipe: &Recipe) -> String {
         line("");
     }
     let needs = catalogue::needs(recipe);
-    for need in &needs {
-        tell(need, &mut line);
+    for (at, need) in needs.iter().enumerate() {
+        let command = need.command();
+        let told = needs[..at].iter().any(|other| other.command() == command);
+        tell(need, command.is_some() && told, &mut line);
     }
     for space in catalogue::given(recipe) {
         line(&format!(
@@ -181,19 +203,21 @@ fn scores(p: &Published, line: &mut impl FnMut(&str)) {
     if let Some(score) = p.score {
         let listings = p.listings.map(|n| format!(" ({n} listings)"));
         line(&format!(
-            "{} {score}{}{}",
+            "{} {}{}{}",
             p.metric,
+            digits(score),
             on(p.split.as_deref()),
             listings.unwrap_or_default()
         ));
     }
     for (split, score) in &p.also {
+        let score = digits(*score);
         line(&format!("{} {score}{}", p.metric, on(Some(split))));
     }
 }
 
-/// How the weights of one encoder are had.
-fn tell(need: &Need, line: &mut impl FnMut(&str)) {
+/// How the weights of one encoder are had; `told`: their command stands above already.
+fn tell(need: &Need, told: bool, line: &mut impl FnMut(&str)) {
     let Some(command) = need.command() else {
         line(&format!(
             "{} ({}): weights of your own, at {}",
@@ -203,7 +227,9 @@ fn tell(need: &Need, line: &mut impl FnMut(&str)) {
         ));
         return;
     };
-    line(&command);
+    if !told {
+        line(&command);
+    }
     if let Some(trained) = &need.trained {
         line(&format!(
             "  {}: those are where training began, and alone do not give the score. {trained}",

@@ -25,7 +25,8 @@ use crate::pipeline::{self, Pipeline};
     they were not chosen on: with thresholds from the other folds, each fold's listings are answered from \
     all listings, and once more from themselves alone, which are fewer and so want looser thresholds.\n\nThresholds depend on the number of listings. --for-size chooses them on an eighth, a \
     quarter, half and all of the groups, and follows each along a straight line over the logarithm of the \
-    number of listings:\n  engine tune labelled.csv --for-size 70000 --out for-70000.toml"
+    number of listings:\n  engine tune labelled.csv --for-size 70000 --out for-70000.toml\n\nA model of pairs judges what the \
+    rule matches:\n  engine tune labelled.csv --recipe loose.toml --pair-model pairs.json --out judged.toml"
 )]
 pub struct Arguments {
     /// The listings with their label_group
@@ -41,7 +42,7 @@ pub struct Arguments {
     work: Option<PathBuf>,
     /// Hold out each of this many folds of groups in turn, to say what the thresholds are worth
     #[arg(long, value_name = "N", default_value_t = 0)]
-    folds: usize,
+    pub folds: usize,
     /// Change the numbers of these spaces alone
     #[arg(long, value_name = "NAME", num_args = 1..)]
     only: Vec<String>,
@@ -51,9 +52,19 @@ pub struct Arguments {
     /// Which groups the parts of --for-size are made of
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
+    /// Train a model of pairs instead, on what the recipe's rule matches (a loose rule gives it more to
+    /// judge), and write it here; the recipe that is printed uses it
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["only", "for_size", "curve"])]
+    pub pair_model: Option<PathBuf>,
+    /// Average that model with one over percentiles of its features
+    #[arg(long, requires = "pair_model")]
+    pub pair_twin: bool,
+    /// Shift probabilities to a prior of half as many pairs of one group: p / (p + 2 (1 - p))
+    #[arg(long, requires = "pair_model")]
+    pub pair_prior: bool,
     /// Where the recipe goes, instead of stdout
     #[arg(long, value_name = "FILE.toml")]
-    out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
     /// Where the curves go: source,distance,f1,precision,recall
     #[arg(long, value_name = "FILE.csv")]
     curve: Option<PathBuf>,
@@ -85,6 +96,10 @@ pub fn run(a: &Arguments) -> Result<Done> {
         work: &work,
         ..Job::new(&listings, &recipe, a.common.shared_device()?)
     };
+    if let Some(model) = &a.pair_model {
+        different(&[Some(&a.listings), a.out.as_ref(), Some(model)])?;
+        return crate::tune_pairs::run(a, &job, model);
+    }
     let options = TuneOptions {
         folds: a.folds,
         only: a.only.clone(),
@@ -241,13 +256,16 @@ fn toml(summary: &str, o: &TuneOutcome) -> Result<String> {
 }
 
 /// Makes paths absolute, since the file may come to stand in another folder.
-fn whole_paths(recipe: &mut Recipe) -> Result<()> {
+pub fn whole_paths(recipe: &mut Recipe) -> Result<()> {
     let whole = |path: &mut PathBuf| -> Result<()> {
         if !path.as_os_str().is_empty() {
             *path = absolute(&*path).map_err(|e| Error::io(e, &*path))?;
         }
         Ok(())
     };
+    if let Some(rule) = &mut recipe.after.pair_model {
+        whole(&mut rule.file)?;
+    }
     recipe
         .spaces
         .iter_mut()

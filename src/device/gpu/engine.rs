@@ -12,9 +12,10 @@ use super::{
     launch_image, launch_margin, launch_pointwise, launch_preprocess, launch_sparse, launch_sweep,
     launch_text, launch_topk_large,
 };
-use crate::device::api::{Device, DeviceInfo, Fired, Support, SweepSteps, check};
+use crate::device::api::{Chosen, Device, DeviceInfo, Fired, Support, SweepSteps, check};
 use crate::device::desc::{Buf, DType, Desc, Mem};
 use crate::device::fusion::Fusion;
+use crate::device::lower::Precision;
 use crate::device::op::Op;
 use crate::device::pictures::Pictures;
 use crate::device::spaces::{FusedFound, FusedSearch, SparseSearch};
@@ -35,9 +36,31 @@ const FAMILIES: &[&dyn Family] = &[
     &launch_text::Text,
 ];
 
+/// What was chosen for an operation, and for which inputs.
+struct Choice {
+    family: &'static dyn Family,
+    tile: Option<GemmPlan>,
+    op: Op,
+    ins: Vec<Desc>,
+    packed: Vec<bool>,
+}
+
+impl Choice {
+    /// Whether it was chosen for such a run: how much scratch memory that wants depends on it.
+    fn is_for(&self, op: &Op, ins: &[&Buf]) -> bool {
+        let all = self.ins.iter().zip(&self.packed);
+        let same = |((desc, &packed), buf): ((&Desc, &bool), &&Buf)| {
+            *desc == buf.desc && packed == buf.is_packed()
+        };
+        let known = self.op == *op && self.ins.len() == ins.len();
+        known && self.packed.len() == ins.len() && all.zip(ins).all(same)
+    }
+}
+
 /// A card behind a driver: a real one, or the simulated one of the tests.
 pub struct GpuDevice {
     info: DeviceInfo,
+    storage: Precision,
     pub(super) card: Arc<Card>,
 }
 
@@ -50,8 +73,14 @@ impl GpuDevice {
                 kind: card.driver,
                 name: card.name.clone(),
             },
+            storage: Precision::F16,
             card: Card::new(driver),
         }
+    }
+
+    /// The same, whose encoders store values in `storage`.
+    pub fn storing(self, storage: Precision) -> Self {
+        GpuDevice { storage, ..self }
     }
 
     /// What its driver says of it.
@@ -112,7 +141,8 @@ impl GpuDevice {
             ins,
             descs: &descs,
             outs: &[out],
-            scratch: self.scratch(op, &descs, workspace)?,
+            scratch: self.scratch(op, self.workspace(op, &descs), workspace)?,
+            tile: None,
             stream: Stream::DEFAULT,
         };
         launch_conv::planned(&call, plan)
@@ -163,8 +193,7 @@ impl GpuDevice {
     }
 
     /// The scratch memory that `op` wants, checked.
-    fn scratch(&self, op: &Op, ins: &[Desc], given: Option<&Buf>) -> Result<u64> {
-        let wanted = self.workspace(op, ins);
+    fn scratch(&self, op: &Op, wanted: usize, given: Option<&Buf>) -> Result<u64> {
         if wanted == 0 {
             return Ok(0);
         }
@@ -263,7 +292,7 @@ impl Device for GpuDevice {
             let message = format!("{}: {why}", self.info.name);
             return Err(Error::unsupported(message).op(op.name()));
         }
-        let scratch = self.scratch(op, &descs, workspace)?;
+        let scratch = self.scratch(op, self.workspace(op, &descs), workspace)?;
         let (family, _) = self
             .family(op, &descs)
             .ok_or_else(|| Error::internal("has no kernel").op(op.name()))?;
@@ -274,6 +303,60 @@ impl Device for GpuDevice {
             descs: &descs,
             outs,
             scratch,
+            tile: None,
+            stream,
+        })
+    }
+
+    fn choose(&self, op: &Op, ins: &[Desc], packed: &[bool]) -> Chosen {
+        let native = self.supports(op, ins) == Support::Native;
+        let Some((family, _)) = self.family(op, ins).filter(|_| native) else {
+            return Chosen::default();
+        };
+        let has = |kernel| self.card.driver.has(kernel);
+        let all = family.workspace(op, ins, self.card());
+        let spared = (0..ins.len()).filter(|&at| packed.get(at) == Some(&true));
+        let spared: usize = spared
+            .map(|at| family.spared(op, ins, at, self.card()))
+            .sum();
+        Chosen {
+            workspace: all.saturating_sub(spared),
+            how: Some(Arc::new(Choice {
+                family,
+                tile: family.tile(op, ins, self.card(), &has),
+                op: *op,
+                ins: ins.to_vec(),
+                packed: packed.to_vec(),
+            })),
+        }
+    }
+
+    fn run_chosen(
+        &self,
+        chosen: &Chosen,
+        op: &Op,
+        ins: &[&Buf],
+        outs: &[&Buf],
+        workspace: Option<&Buf>,
+        stream: Stream,
+    ) -> Result<()> {
+        let choice = chosen.how.as_ref();
+        let choice = choice.and_then(|how| how.downcast_ref::<Choice>());
+        let Some(choice) = choice.filter(|choice| choice.is_for(op, ins)) else {
+            return self.run(op, ins, outs, workspace, stream);
+        };
+        check(op, ins, outs)?;
+        ins.iter()
+            .chain(outs)
+            .try_for_each(|buf| self.card.owns(buf))?;
+        choice.family.run(&Call {
+            card: &self.card,
+            op,
+            ins,
+            descs: &choice.ins,
+            outs,
+            scratch: self.scratch(op, chosen.workspace, workspace)?,
+            tile: Some(choice.tile),
             stream,
         })
     }
@@ -354,6 +437,10 @@ impl Device for GpuDevice {
 
     fn sync(&self, stream: Stream) -> Result<()> {
         self.card.driver.sync(stream)
+    }
+
+    fn storage(&self) -> Precision {
+        self.storage
     }
 
     fn streams(&self) -> Option<&dyn Streams> {

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 
 use super::driver::{CardInfo, Kernel, Launch, Stream, TensorMap};
+use super::heuristics_gemm::GemmPlan;
 use super::memory::Card;
 use crate::device::desc::{Buf, Desc};
 use crate::device::op::Op;
@@ -18,8 +19,11 @@ pub(super) struct Call<'a> {
     /// The descriptions of `ins`.
     pub(super) descs: &'a [Desc],
     pub(super) outs: &'a [&'a Buf],
-    /// Scratch memory of [`Family::workspace`] bytes, or the null pointer where that is 0.
+    /// Scratch memory of [`Family::workspace`] bytes but for [`Family::spared`], or the null pointer where
+    /// that is 0.
     pub(super) scratch: u64,
+    /// What [`Family::tile`] chose, where it was asked before.
+    pub(super) tile: Option<Option<GemmPlan>>,
     pub(super) stream: Stream,
 }
 
@@ -43,6 +47,22 @@ pub(super) trait Family: Sync {
     /// Bytes of scratch memory; see [`Device::workspace`](crate::device::Device::workspace).
     fn workspace(&self, _op: &Op, _ins: &[Desc], _card: &CardInfo) -> usize {
         0
+    }
+
+    /// How many of those bytes are not wanted where input `at` is packed.
+    fn spared(&self, _op: &Op, _ins: &[Desc], _at: usize, _card: &CardInfo) -> usize {
+        0
+    }
+
+    /// The plan of Hopper's kernel for `op`, if that runs it.
+    fn tile(
+        &self,
+        _op: &Op,
+        _ins: &[Desc],
+        _card: &CardInfo,
+        _has: &dyn Fn(Kernel) -> bool,
+    ) -> Option<GemmPlan> {
+        None
     }
 
     /// See [`Device::packed`](crate::device::Device::packed).

@@ -48,6 +48,22 @@ impl Family for Convolutions {
         })
     }
 
+    fn spared(&self, op: &Op, ins: &[Desc], at: usize, card: &CardInfo) -> usize {
+        self.packed(op, ins, at, card).unwrap_or(0)
+    }
+
+    fn tile(
+        &self,
+        op: &Op,
+        ins: &[Desc],
+        card: &CardInfo,
+        has: &dyn Fn(Kernel) -> bool,
+    ) -> Option<GemmPlan> {
+        let conv = Conv::of(op, ins)?;
+        let sizes = conv.hopper(conv.form(card))?;
+        sizes.plan(card, has).map(|(plan, _)| plan)
+    }
+
     fn packed(&self, op: &Op, ins: &[Desc], at: usize, card: &CardInfo) -> Option<usize> {
         let conv = Conv::of(op, ins).filter(|_| at == 1)?;
         Some(conv.packed(conv.form(card))).filter(|&bytes| bytes > 0)
@@ -439,9 +455,10 @@ impl Conv {
     /// Queues the convolution on Hopper's kernel, if the card has it and it takes these buffers.
     fn on_hopper(&self, call: &Call<'_>, form: Form, weights: u64) -> Result<bool> {
         let driver = &call.card.driver;
-        let plan = self
-            .hopper(form)
-            .and_then(|sizes| sizes.plan(driver.info(), &|kernel| driver.has(kernel)));
+        let plan = self.hopper(form).and_then(|sizes| match call.tile {
+            Some(tile) => tile.and_then(|plan| Some((plan, sizes.kernel(&plan)?))),
+            None => sizes.plan(driver.info(), &|kernel| driver.has(kernel)),
+        });
         match plan {
             Some(plan) => self.on_plan(call, form, weights, &plan),
             None => Ok(false),
@@ -514,6 +531,7 @@ impl Conv {
         let ([_, scale, bias, residual], flags) = self.extras(call);
         let cut = self.cut();
         let partial = match self.average {
+            true if call.ins[1].is_packed() => call.scratch,
             true => call.scratch + self.packed(form) as u64,
             false => 0,
         };
@@ -530,8 +548,8 @@ impl Conv {
             .int(cut.across)?
             .int(number(self.epilogue.act))?;
         // SAFETY: the arguments are those of kernels/conv/conv_depthwise.cu, in order; the engine checked
-        // buffers, types and shapes, c is a multiple of 8, and the scratch memory has the packed filters
-        // and behind them images x tiles x c f32.
+        // buffers, types and shapes, c is a multiple of 8, and the scratch memory has the packed filters,
+        // where they did not come so, and behind them images x tiles x c f32.
         unsafe {
             call.card
                 .launch(self.kernel(form), &self.grid(form)?, args, call.stream)

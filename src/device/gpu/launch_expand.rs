@@ -35,6 +35,10 @@ impl Family for Expansions {
         Pair::of(op, ins).map_or(0, |pair| pair.packed() + pair.partial())
     }
 
+    fn spared(&self, op: &Op, ins: &[Desc], at: usize, card: &CardInfo) -> usize {
+        self.packed(op, ins, at, card).unwrap_or(0)
+    }
+
     fn packed(&self, op: &Op, ins: &[Desc], at: usize, _card: &CardInfo) -> Option<usize> {
         Some(Pair::of(op, ins).filter(|_| at == 2)?.packed())
     }
@@ -239,6 +243,7 @@ impl Pair {
             false => 0,
         };
         let partial = match self.average {
+            true if call.ins[2].is_packed() => call.scratch,
             true => call.scratch + self.packed() as u64,
             false => 0,
         };
@@ -257,7 +262,8 @@ impl Pair {
             .int(number(self.epilogue.act))?;
         // SAFETY: the arguments are those of kernels/conv/conv_expand.cu, in order; the engine checked
         // buffers, types and shapes, c and o are multiples of 8, c is at most 96, `filters` are packed and
-        // aligned, and the scratch memory has room for them and behind them images x tiles x o f32.
+        // aligned, and the scratch memory has room for them, where they did not come so, and behind them
+        // images x tiles x o f32.
         unsafe {
             call.card
                 .launch(self.kernel(), &self.grid(), args, call.stream)

@@ -27,11 +27,22 @@ impl Family for Gemm {
         Some(hopper.into_iter().chain([twin]).collect())
     }
 
+    fn tile(
+        &self,
+        op: &Op,
+        ins: &[Desc],
+        card: &CardInfo,
+        has: &dyn Fn(Kernel) -> bool,
+    ) -> Option<GemmPlan> {
+        Product::of(op, ins)?.hopper(card, has)
+    }
+
     fn run(&self, call: &Call<'_>) -> Result<()> {
         let product = Product::of(call.op, call.descs)
             .ok_or_else(|| Error::internal("is no product").op(call.op.name()))?;
         let driver = &call.card.driver;
-        let plan = product.hopper(driver.info(), &|kernel| driver.has(kernel));
+        let choose = || product.hopper(driver.info(), &|kernel| driver.has(kernel));
+        let plan = call.tile.unwrap_or_else(choose);
         gemm(
             call.card,
             &product,

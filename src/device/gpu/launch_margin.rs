@@ -71,6 +71,7 @@ impl Family for Losses {
             ),
             Op::RowProducts if call.descs[0].dtype == DType::F32 => Gemm.run(&Call {
                 op: &PRODUCTS,
+                tile: None,
                 ..*call
             }),
             Op::RowProducts => row_products(call),

@@ -8,6 +8,7 @@ mod expand;
 mod fold;
 
 use std::collections::HashMap;
+use std::fmt;
 
 pub(super) use fold::{Fold, Folds, Rows, check};
 
@@ -26,6 +27,12 @@ pub enum Precision {
     F16,
     /// The range of single precision with 8 bits: where half precision overflows.
     BF16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.dtype().fmt(f)
+    }
 }
 
 impl Precision {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
 
-use super::super::flow::{Failure, Stopwatch};
+use super::super::flow::{Failure, Stopwatch, joined};
 use super::super::pipeline::Sink;
 use super::{EncodeTitles, TitleFlow, Window, keep, next_window, pieces};
 use crate::error::{Error, Result};
@@ -134,6 +134,7 @@ pub(super) fn stream(
         })?;
     }
     let mut flow = run.flow;
+    flow.note = joined(flow.note, encoder.note());
     flow.tokenise_seconds = tokenising.seconds();
     flow.encode_seconds = encoding.seconds() - writing.seconds();
     flow.write_seconds = writing.seconds();

@@ -1,6 +1,6 @@
 //! Batches of images on their way through a card.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
@@ -8,11 +8,12 @@ use rayon::prelude::*;
 
 use super::{Belt, LANES, budget, largest, of};
 use crate::device::{
-    Buf, DType, Desc, HostBuf, LockedPictures, Picture, Plan, Runner, alloc, values_of,
+    Buf, DType, Desc, HostBuf, LockedPictures, Picture, Plan, Runner, alloc, bytes_of, values_of,
 };
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH, MAX_PREPARED_BYTES, MAX_STAGED_BYTES};
 use crate::nn::ImageEncoder;
+use crate::nn::again::overflown;
 
 /// Images of a run, where nobody says and there is room.
 const BATCH: usize = 64;
@@ -31,19 +32,22 @@ pub type Normal = ([f32; 3], [f32; 3]);
 pub type LoadPicture<'a> = dyn Fn(usize, &mut dyn FnMut(&Picture<'_>) -> Result<bool>) + Sync + 'a;
 
 /// What a run over many images needs.
-pub struct ImageLanes {
+pub struct ImageLanes<'a> {
     /// Images of a lane.
     pub batch: usize,
     /// Lanes that may be under way together.
-    pub lanes: Vec<ImageLane>,
+    pub lanes: Vec<ImageLane<'a>>,
     /// Why the batch is smaller than it might be: a line, or nothing.
     pub note: Option<String>,
 }
 
 /// A batch on its way: filled, submitted, collected, over and over.
-pub struct ImageLane {
+pub struct ImageLane<'a> {
+    encoder: &'a ImageEncoder,
     belt: Arc<Belt>,
     runner: Runner,
+    /// The same run in bf16, of all lanes, once a batch has overflowed half precision.
+    wide: Arc<Mutex<Option<Runner>>>,
     input: Input,
     output: HostBuf,
     item_len: usize,
@@ -62,6 +66,7 @@ enum Input {
 struct Shared {
     plan: Arc<Plan>,
     belt: Arc<Belt>,
+    wide: Arc<Mutex<Option<Runner>>>,
     /// Of lanes that take decoded pictures: how they are normalised, and the bytes that they take.
     pictures: Option<(Normal, usize)>,
 }
@@ -72,7 +77,7 @@ impl ImageEncoder {
     ///
     /// # Errors
     /// [`Kind::Limit`](crate::error::Kind::Limit) where not even one image fits; a failing device.
-    pub fn lanes(&self, wanted: Option<usize>, items: usize) -> Result<Option<ImageLanes>> {
+    pub fn lanes(&self, wanted: Option<usize>, items: usize) -> Result<Option<ImageLanes<'_>>> {
         match self.plan().device().streams() {
             Some(_) => self.lanes_of(None, wanted, items).map(Some),
             None => Ok(None),
@@ -89,7 +94,7 @@ impl ImageEncoder {
         normal: Normal,
         wanted: Option<usize>,
         items: usize,
-    ) -> Result<Option<ImageLanes>> {
+    ) -> Result<Option<ImageLanes<'_>>> {
         let dtype = self.plan().inputs()[0].1.dtype;
         match self.plan().device().streams() {
             Some(streams) if streams.prepares(dtype) => {
@@ -104,7 +109,7 @@ impl ImageEncoder {
         normal: Option<Normal>,
         wanted: Option<usize>,
         items: usize,
-    ) -> Result<ImageLanes> {
+    ) -> Result<ImageLanes<'_>> {
         let [input, output] = [&self.plan().inputs()[0].1, &self.plan().outputs()[0]];
         let per_item = input.bytes() / input.dims[0].max(1);
         let staged = MAX_PREPARED_BYTES / LANES / per_item.max(1);
@@ -131,17 +136,27 @@ impl ImageEncoder {
         batch: usize,
         lanes: usize,
         pictures: Option<(Normal, usize)>,
-    ) -> Result<Vec<ImageLane>> {
+    ) -> Result<Vec<ImageLane<'_>>> {
         let plan = Arc::new(self.sized(batch)?);
         let shared = Shared {
             belt: Belt::new(plan.device())?,
             plan,
+            wide: Arc::default(),
             pictures,
         };
         (0..lanes).map(|_| self.lane(&shared)).collect()
     }
 
-    fn lane(&self, shared: &Shared) -> Result<ImageLane> {
+    /// A run of `batch` images with buffers of its own.
+    fn runner(&self, batch: usize) -> Result<Runner> {
+        let plan = self.sized(batch)?;
+        let device = &**plan.device();
+        let ins = vec![alloc(device, plan.inputs()[0].1.clone())?];
+        let outs = vec![alloc(device, plan.outputs()[0].clone())?];
+        Runner::new(Arc::new(plan), ins, outs)
+    }
+
+    fn lane(&self, shared: &Shared) -> Result<ImageLane<'_>> {
         let plan = &shared.plan;
         let device = &**plan.device();
         let streams = of(device)?;
@@ -159,6 +174,8 @@ impl ImageEncoder {
             }
         };
         Ok(ImageLane {
+            encoder: self,
+            wide: Arc::clone(&shared.wide),
             belt: Arc::clone(&shared.belt),
             runner: Runner::new(Arc::clone(plan), ins, outs)?,
             input,
@@ -197,7 +214,7 @@ fn rounded<T: Send>(
     );
 }
 
-impl ImageLane {
+impl ImageLane<'_> {
     /// Prepares the first `count` images of the batch: `load` fills one, f32 `[size, size, 3]`, on any
     /// thread of rayon's pool. Images beyond hold anything, and so do their embeddings.
     ///
@@ -275,6 +292,38 @@ impl ImageLane {
             return Err(Error::shape("encode", &desc.dims, &rows));
         };
         out.copy_from_slice(&values_of(bytes, dtype));
+        let bad = overflown(out, dims, dtype);
+        match bad.is_empty() {
+            true => Ok(()),
+            false => self.make_again(&bad, out),
+        }
+    }
+
+    /// Puts the batch on the card's streams in bf16, and takes the embeddings of the images `bad` from it.
+    fn make_again(&mut self, bad: &[usize], out: &mut [f32]) -> Result<()> {
+        let wide = self.encoder.wide(bad.len())?;
+        let mut runner = self.wide.lock().unwrap_or_else(PoisonError::into_inner);
+        let runner = match &mut *runner {
+            Some(runner) => runner,
+            none => none.insert(wide.runner(self.runner.ins()[0].desc.dims[0])?),
+        };
+        let (belt, output) = (&self.belt, &mut self.output);
+        match &mut self.input {
+            Input::Prepared(input) => {
+                let bytes = input[0].bytes()?;
+                let values = values_of(bytes, DType::F16);
+                bytes.copy_from_slice(&bytes_of(&values, DType::BF16));
+                belt.send(input, runner, output)?;
+            }
+            Input::Pictures(pictures, staging) => {
+                belt.send_pictures(pictures, staging, runner, output)?;
+            }
+        }
+        let values = values_of(output.bytes()?, DType::BF16);
+        for &i in bad {
+            let row = i * self.dims..(i + 1) * self.dims;
+            out[row.clone()].copy_from_slice(&values[row]);
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //! registers; what is stored between two operations is a layer norm's result, a product of one, or the
 //! sum of the two right before the next layer norm, since these families normalise behind each residual
 //! (`build.rs`), so that nothing adds up over the layers. Weights that overflow nevertheless give
-//! infinities, which end as NaN: an embedding that is not finite is an error.
+//! infinities, which end as NaN: an embedding that is not finite is made again in bf16 (`nn/again.rs`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,6 +18,7 @@ use super::folder::{TextFolder, TextPool};
 use super::keys::{extra_beside, modern};
 use crate::device::{Buf, Device, Lower, Plan, Precision, Source, Stream, alloc, values_of};
 use crate::error::{Error, Result};
+use crate::nn::again::{Again, Reopen, overflown};
 use crate::nn::params;
 use crate::nn::weights::{Extras, OpenOptions, WeightFile, check_against};
 
@@ -40,6 +41,7 @@ pub struct TextEncoder {
     first: Plan,
     /// Plans that nobody is running.
     idle: Mutex<Vec<Worker>>,
+    again: Again<TextEncoder>,
 }
 
 /// A plan with the buffers that it reads and writes.
@@ -68,20 +70,17 @@ impl TextEncoder {
             let mend = "ask for raw vectors, which are those before it, or take another encoder";
             return Err(Error::unsupported(line).mend(mend));
         }
-        let family = folder.config.family;
-        let wanted = params(&text_graph(&folder.config, &one(pool))?);
-        let file = WeightFile::open(&folder.path, how)?.rename(&modern)?;
-        let prefix = file.prefix(&wanted)?;
-        let file = file.strip_prefix(&wanted)?;
-        let extra = |key: &str| extra_beside(family, &prefix, key);
-        let extras = check_against(&file, &wanted, &extra)?;
-        Ok((
-            TextEncoder::new(&folder.config, pool, &file, device)?,
-            extras,
-        ))
+        let (file, extras) = weights_of(folder, pool, how)?;
+        let encoder = TextEncoder::new(&folder.config, pool, &file, device)?;
+        let folder = folder.clone();
+        let reopen = move || {
+            let (file, _) = weights_of(&folder, pool, how)?;
+            Ok(Box::new(file) as Box<dyn Source>)
+        };
+        Ok((encoder.reopened_by(Box::new(reopen)), extras))
     }
 
-    /// Packs the weights of `source` for `device`.
+    /// Packs the weights of `source` for `device`, to be stored as [`Device::storage`] says.
     ///
     /// # Errors
     /// A weight that is missing, has another shape or cannot be read (named), or a device that lacks an
@@ -92,18 +91,41 @@ impl TextEncoder {
         source: &dyn Source,
         device: Arc<dyn Device>,
     ) -> Result<Self> {
+        let precision = device.storage();
+        TextEncoder::stored(config, pool, source, device, precision)
+    }
+
+    fn stored(
+        config: &TextConfig,
+        pool: TextPool,
+        source: &dyn Source,
+        device: Arc<dyn Device>,
+        precision: Precision,
+    ) -> Result<Self> {
         let graph = text_graph(config, &one(pool))?;
-        let precision = match device.info().is_card() {
-            true => Precision::F16,
-            false => Precision::F32,
-        };
         let first = Plan::new(&graph, source, device, Lower::Infer(precision))?;
         Ok(TextEncoder {
             config: config.clone(),
             pool,
             first,
             idle: Mutex::new(Vec::new()),
+            again: Again::new(None),
         })
+    }
+
+    /// Lets embeddings that overflow half precision be made again in bf16, of the weights that `reopen`
+    /// opens.
+    pub fn reopened_by(self, reopen: Reopen) -> Self {
+        TextEncoder {
+            again: Again::new(Some(reopen)),
+            ..self
+        }
+    }
+
+    /// A line that says how many embeddings were made again in bf16 since it was last asked for, or
+    /// nothing.
+    pub fn note(&self) -> Option<String> {
+        self.again.note()
     }
 
     /// The encoder's sizes.
@@ -136,7 +158,7 @@ impl TextEncoder {
     /// [`Kind::Input`](crate::error::Kind::Input) for a title without tokens, with more than
     /// [`TextConfig::max_tokens`], or with an id beyond the vocabulary;
     /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) for weights whose values overflow a card's
-    /// half precision; a failing device.
+    /// half precision and cannot be opened again ([`TextEncoder::reopened_by`]); a failing device.
     pub fn encode(&self, titles: &[&[u32]], out: &mut [f32]) -> Result<()> {
         let dims = self.dims();
         if out.len() != titles.len() * dims {
@@ -215,21 +237,32 @@ impl TextEncoder {
         worker.plan.run(&ins, &[&worker.output], Stream::DEFAULT)?;
         let mut bytes = vec![0; worker.output.desc.bytes()];
         device.download(&worker.output, &mut bytes, Stream::DEFAULT)?;
-        let out = values_of(&bytes, worker.output.desc.dtype);
-        self.check_finite(&out)?;
+        let mut out = values_of(&bytes, worker.output.desc.dtype);
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(worker);
         }
+        self.make_again(titles, &mut out)?;
         Ok(out)
     }
 
-    /// Refuses embeddings of a card that are not finite.
-    pub(super) fn check_finite(&self, out: &[f32]) -> Result<()> {
-        if self.first.device().info().is_card() && out.iter().any(|x| !x.is_finite()) {
-            let message =
-                "the encoder's values overflow half precision, or its weights are not finite";
-            return Err(Error::unsupported(message).mend("run this encoder on the CPU"));
+    /// Makes embeddings that overflowed half precision again in bf16: `out` has those of `titles`.
+    pub(super) fn make_again(&self, titles: &[&[u32]], out: &mut [f32]) -> Result<()> {
+        let dims = self.dims();
+        let bad = overflown(out, dims, self.first.outputs()[0].dtype);
+        if bad.is_empty() {
+            return Ok(());
         }
+        let wide = self.again.get(|source| {
+            let device = Arc::clone(self.first.device());
+            TextEncoder::stored(&self.config, self.pool, source, device, Precision::BF16)
+        })?;
+        let these: Vec<&[u32]> = bad.iter().map(|&i| titles[i]).collect();
+        let mut made = vec![0.0; these.len() * dims];
+        wide.encode(&these, &mut made)?;
+        for (&i, vector) in bad.iter().zip(made.chunks_exact(dims)) {
+            out[i * dims..(i + 1) * dims].copy_from_slice(vector);
+        }
+        self.again.count(bad.len());
         Ok(())
     }
 
@@ -294,6 +327,22 @@ fn positions(config: &TextConfig, title: &[u32]) -> impl Iterator<Item = u32> {
         *next += 1;
         Some(*next - 1)
     })
+}
+
+/// The weights of a folder, and which tensors were of no use.
+fn weights_of(
+    folder: &TextFolder,
+    pool: TextPool,
+    how: OpenOptions,
+) -> Result<(WeightFile, Extras)> {
+    let family = folder.config.family;
+    let wanted = params(&text_graph(&folder.config, &one(pool))?);
+    let file = WeightFile::open(&folder.path, how)?.rename(&modern)?;
+    let prefix = file.prefix(&wanted)?;
+    let file = file.strip_prefix(&wanted)?;
+    let extra = |key: &str| extra_beside(family, &prefix, key);
+    let extras = check_against(&file, &wanted, &extra)?;
+    Ok((file, extras))
 }
 
 /// The least run: what a first plan is made for.

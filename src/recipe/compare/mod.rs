@@ -190,7 +190,7 @@ impl All<'_> {
         for space in reached(recipe, &side)? {
             let it = &bare.spaces[space];
             let known = given.iter().any(|(name, _)| *name == it.name);
-            let made = matches!(it.of, Of::Phash | Of::Concat(_) | Of::Fused { .. });
+            let made = matches!(it.of, Of::Phash | Of::Concat(_)) || it.of.is_scores();
             if known || made {
                 continue;
             }

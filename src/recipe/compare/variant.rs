@@ -156,7 +156,7 @@ fn blended(mut recipe: Recipe) -> Recipe {
         let it = &recipe.spaces[space];
         let rows: Vec<usize> = match &it.of {
             Of::Fused { spaces, .. } => spaces.iter().map(|part| part.0).collect(),
-            Of::Phash => continue,
+            Of::Phash | Of::Pair { .. } | Of::Ranked(_) => continue,
             _ if it.euclidean.is_some() => continue,
             _ => vec![space],
         };
@@ -169,6 +169,7 @@ fn blended(mut recipe: Recipe) -> Recipe {
                         min2: Some((distance * MIN2).min(2.0)),
                     },
                     by: None,
+                    conflicts: recipe.after.conflicts,
                 });
             }
         }
@@ -210,12 +211,17 @@ fn used(recipe: &Recipe) -> Vec<usize> {
             continue;
         }
         let it = &recipe.spaces[space];
+        match &it.of {
+            Of::Pair { spaces, .. } => open.extend(spaces),
+            Of::Ranked(space) => open.push(*space),
+            _ => {}
+        }
         if let Of::Concat(parts) | Of::Fused { spaces: parts, .. } = &it.of {
             open.extend(parts.iter().map(|part| part.0));
         }
         open.extend(it.refine.iter().filter_map(|step| match step {
             Step::Blend { by, .. } => *by,
-            Step::Expand(_) => None,
+            Step::Expand(_) | Step::ExpandBy(_) => None,
         }));
     }
     (0..seen.len()).filter(|&space| seen[space]).collect()
@@ -225,10 +231,10 @@ fn modality(recipe: &Recipe, space: usize) -> Option<String> {
     let it = &recipe.spaces[space];
     Some(match it.of {
         Of::Phash => "hashes".into(),
-        Of::Tfidf { .. } => "words".into(),
-        Of::Image { .. } => "images".into(),
+        Of::Tfidf { .. } | Of::Word2Vec { .. } => "words".into(),
+        Of::Image { .. } | Of::Colours { .. } => "images".into(),
         Of::Text { .. } => "titles".into(),
-        Of::Concat(_) | Of::Fused { .. } => return None,
+        Of::Concat(_) | Of::Fused { .. } | Of::Pair { .. } | Of::Ranked(_) => return None,
         _ => it.name.clone(),
     })
 }
@@ -236,10 +242,12 @@ fn modality(recipe: &Recipe, space: usize) -> Option<String> {
 /// `recipe` without one of its [`modalities`]; none where nothing is left.
 ///
 /// The spaces of that kind go. A concatenation or a fused space goes on with its other parts and their
-/// weights, and goes too when it has none. A blend by a space that is gone is one by the space's own
+/// weights, and goes too when it has none; a classifier of pairs and a
+/// ranked space go with any part of theirs. A blend by a space that is gone is one by the space's own
 /// neighbours. In the rule an expression about a space that is gone drops out: of `or` and `sweep` the
 /// others are left, and of `and` too, so the condition is no longer asked; `reciprocal` and `min2` of nothing are
-/// nothing; and `min2(a, NAME < D)` with NAME gone is `a`. Thresholds stay as they are.
+/// nothing; and `min2(a, NAME < D)` with NAME gone is `a`. Thresholds stay as they are; a model
+/// of pairs, which was trained on all of the evidence, goes.
 pub fn without(recipe: &Recipe, name: &str) -> Option<Recipe> {
     let mut less = recipe.clone();
     let mut gone = vec![false; less.spaces.len()];
@@ -248,6 +256,11 @@ pub fn without(recipe: &Recipe, name: &str) -> Option<Recipe> {
         let fuse = match &space.of {
             Of::Fused { by, .. } => Some(*by),
             _ => None,
+        };
+        gone[i] |= match &space.of {
+            Of::Pair { spaces, .. } => spaces.iter().any(|&part| gone[part]),
+            Of::Ranked(of) => gone[*of],
+            _ => false,
         };
         if let Of::Concat(parts) | Of::Fused { spaces: parts, .. } = &mut space.of {
             let left: Vec<(usize, f64)> = parts.iter().copied().filter(|p| !gone[p.0]).collect();
@@ -264,6 +277,7 @@ pub fn without(recipe: &Recipe, name: &str) -> Option<Recipe> {
         }
     }
     less.fusion = reduced(&recipe.fusion, &gone)?;
+    less.after.pair_model = None;
     less.tuned = None;
     if let Some(published) = &mut less.published {
         published.unscored();
@@ -377,6 +391,7 @@ mod tests {
                 min2: Some(min2),
             },
             by: None,
+            conflicts: Default::default(),
         };
         assert_eq!(inb.spaces[0].refine, [stage(0.4, 0.48)]);
         inb.check().unwrap();

@@ -1,6 +1,6 @@
 //! Whether a recipe makes sense, before anything runs.
 
-use super::{KEYWORDS, classic, expression, rule_to_text};
+use super::{KEYWORDS, after, classic, expression, rule_to_text};
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::limits::{
@@ -48,6 +48,13 @@ pub fn recipe(recipe: &Recipe) -> Checked {
         steps(space, i).map_err(|(place, e)| (place, of_space(space, &e)))?;
     }
     key("fusion", fusion(recipe))?;
+    if let Some(rule) = &recipe.after.pair_model {
+        key("pair_model", after::check_pair_model(rule))?;
+    }
+    if let Some(groups) = &recipe.after.groups {
+        key("groups", groups.check())?;
+    }
+    key("chisel", after::check_chisel(&recipe.after.chisel))?;
     key("tuned", tuned(recipe))?;
     key("published", super::published::check(recipe))
 }
@@ -151,9 +158,20 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
                     _ if spaces[part].euclidean.is_some() => Err(not_unit(&spaces[part])),
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused, and has no rows")),
+                    Of::Ranked(_) => Err(no_rows(&spaces[part], "is ranked, and has no rows")),
                     Of::Pair { .. } => Err(no_rows(&spaces[part], "judges pairs, and has no rows")),
                     _ => Ok(()),
                 })
+        }
+        Of::Ranked(part) => {
+            earlier(*part, i)?;
+            match &spaces[*part].of {
+                Of::Ranked(_) => {
+                    let error = format!("it ranks {}, which is ranked itself", spaces[*part].name);
+                    Err(Error::input(error).mend("rank the space that this one ranks"))
+                }
+                _ => Ok(()),
+            }
         }
         Of::Fused { spaces: parts, by } => {
             members(parts, i, spaces)?;
@@ -164,6 +182,7 @@ fn of(space: &Space, i: usize, spaces: &[Space]) -> Result<()> {
                     _ if spaces[part].euclidean.is_some() => Err(not_unit(&spaces[part])),
                     Of::Phash => Err(no_rows(&spaces[part], "holds hashes, no rows")),
                     Of::Fused { .. } => Err(no_rows(&spaces[part], "is fused itself")),
+                    Of::Ranked(_) => Err(no_rows(&spaces[part], "is ranked, and has no rows")),
                     Of::Pair { .. } => Err(no_rows(&spaces[part], "judges pairs, and has no rows")),
                     _ => Ok(()),
                 })
@@ -246,6 +265,7 @@ fn steps(space: &Space, i: usize) -> Checked {
     let none = match space.of {
         Of::Phash => Some("hashes are not rows, which alone can be refined"),
         Of::Fused { .. } => Some("a fused space has no rows to refine"),
+        Of::Ranked(_) => Some("a ranked space has no rows to refine"),
         Of::Pair { .. } => Some("a classifier of pairs has no rows to refine"),
         _ => None,
     };
@@ -260,7 +280,8 @@ fn steps(space: &Space, i: usize) -> Checked {
     for (at, one) in space.refine.iter().enumerate() {
         let checked = match *one {
             Step::Expand(expand) => expand.check(),
-            Step::Blend { blend, by } => blend
+            Step::ExpandBy(by) => by.expand.check(),
+            Step::Blend { blend, by, .. } => blend
                 .check()
                 .and_then(|()| by.map_or(Ok(()), |by| earlier(by, i))),
         };

@@ -1,5 +1,6 @@
 //! Recipes as files: TOML to [`Recipe`] and back. The format is described in `docs/recipes.md`.
 
+mod after;
 mod check;
 mod classic;
 mod expression;

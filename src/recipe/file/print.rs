@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
-use super::space::{ACCENTS, ACTIVATIONS, ANALYZERS, CROPS, IMAGE_POOLS, NORMS, TEXT_POOLS};
+use super::space::{
+    ACCENTS, ACTIVATIONS, ANALYZERS, CROPS, IMAGE_POOLS, NORMS, TEXT_POOLS, WEIGHTS,
+};
 use super::{classic, rule_to_text};
-use crate::recipe::{DEFAULT_PAIRS, Framing, Of, Recipe, Space, Step};
+use crate::recipe::{DEFAULT_PAIRS, Framing, Of, Recipe, Space, Step, Weight};
 use crate::search::Fuse;
 use crate::text::tfidf::{Df, StopWords, TfidfOptions, TokenPattern};
 
@@ -18,6 +20,9 @@ pub fn recipe(recipe: &Recipe) -> String {
     out.put("neighbours", recipe.neighbours);
     out.put("matches", recipe.matches);
     out.put("fusion", quoted(&rule_to_text(&recipe.fusion, &names)));
+    for (key, value) in super::after::print(&recipe.after) {
+        out.put(key, value);
+    }
     for one in &recipe.spaces {
         out.section(&format!("spaces.{}", key(&one.name)));
         space(one, &names, &mut out);
@@ -163,6 +168,9 @@ fn space(space: &Space, names: &[&str], out: &mut Lines) {
             out.put_flag("decode_escapes", *decode_escapes, false);
             out.put_flag("mmap", encoder.mmap, true);
         }
+        Of::Ranked(place) => {
+            out.put_some("ranked", names.get(*place).map(|name| quoted(name)));
+        }
         Of::Concat(of) => out.put("concat", parts(of)),
         Of::Fused { spaces, by } => {
             out.put("fused", parts(spaces));
@@ -208,11 +216,27 @@ fn step(step: &Step, names: &[&str]) -> String {
             expand.k,
             float(expand.alpha)
         ),
-        Step::Blend { blend, by } => {
+        Step::ExpandBy(by) => {
+            let mut entries = vec![format!("k = {}", by.expand.k)];
+            entries.push(format!("alpha = {}", float(by.expand.alpha)));
+            if by.weight != Weight::default() {
+                let weight = name_in(&WEIGHTS, &by.weight);
+                entries.extend(weight.map(|weight| format!("weight = {weight}")));
+            }
+            entries.extend(by.beside.then(|| "beside = true".to_string()));
+            format!("{{ expand = {} }}", braced(&entries))
+        }
+        Step::Blend {
+            blend,
+            by,
+            conflicts,
+        } => {
             let mut entries = vec![format!("distance = {}", float(blend.distance))];
             entries.extend(blend.min2.map(|min2| format!("min2 = {}", float(min2))));
             let by = by.and_then(|by| names.get(by));
             entries.extend(by.map(|by| format!("by = {}", quoted(by))));
+            let named = (!conflicts.is_empty()).then(|| super::after::named(conflicts));
+            entries.extend(named.map(|named| format!("conflicts = {named}")));
             format!("{{ blend = {} }}", braced(&entries))
         }
     }

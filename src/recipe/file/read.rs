@@ -4,6 +4,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+use super::after;
 use super::check::{self, Place};
 use super::expression::rule_from_text;
 use super::published;
@@ -13,13 +14,17 @@ use crate::error::{Error, Result};
 use crate::limits::{MAX_MATCHES, MAX_SPACES};
 use crate::recipe::{Of, Recipe, Space, Step, Tuned};
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 13] = [
     "name",
     "about",
     "source",
     "neighbours",
     "matches",
     "fusion",
+    "pair_model",
+    "conflicts",
+    "groups",
+    "chisel",
     "spaces",
     "tuned",
     "published",
@@ -60,6 +65,7 @@ pub fn recipe(text: &str, folder: &Path) -> Result<Recipe> {
         matches: count("matches")?,
         fusion: rule.map_err(|e| e.line(fusion.line()))?,
         spaces,
+        after: after::read(&table, folder)?,
         tuned: table.get("", "tuned").map(|v| tuned(&v)).transpose()?,
         published: table
             .get("", "published")
@@ -157,15 +163,17 @@ fn spaces(section: &Value<'_>, folder: &Path) -> Result<(Vec<Space>, Vec<Lines>)
 
 /// The places that a space names.
 fn rests_on(space: &mut Space) -> impl Iterator<Item = &mut usize> {
-    let of = match &mut space.of {
-        Of::Concat(parts) | Of::Fused { spaces: parts, .. } => &mut parts[..],
-        _ => &mut [],
+    let (of, ranked) = match &mut space.of {
+        Of::Concat(parts) | Of::Fused { spaces: parts, .. } => (&mut parts[..], None),
+        Of::Ranked(place) => (&mut [][..], Some(place)),
+        _ => (&mut [][..], None),
     };
     let steps = space.refine.iter_mut().filter_map(|step| match step {
         Step::Blend { by, .. } => by.as_mut(),
-        Step::Expand(_) => None,
+        Step::Expand(_) | Step::ExpandBy(_) => None,
     });
-    of.iter_mut().map(|(place, _)| place).chain(steps)
+    let of = of.iter_mut().map(|(place, _)| place);
+    of.chain(ranked).chain(steps)
 }
 
 /// The spaces in an order that has each behind those it rests on; the order of the file where there is a

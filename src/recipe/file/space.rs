@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::table::{Table, Value, cut};
-use super::{classic, no_space};
+use super::{after, classic, no_space};
 use crate::device::Act;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_CLEAN_STEPS, MAX_STEPS};
 use crate::nn::text::TextPool;
 use crate::nn::{self, GlobalPool, ImageOptions};
-use crate::recipe::{EncoderSpec, Framing, Of, Step, TextSpec};
+use crate::recipe::{Conflicts, EncoderSpec, Expansion, Framing, Of, Step, TextSpec, Weight};
 use crate::refine::{Blend, Expand};
 use crate::search::Fuse;
 use crate::text::clean::{CLEAN_STEPS, CleanStep};
@@ -24,7 +24,7 @@ pub struct Names<'a> {
 }
 
 /// The kinds of spaces: the key that makes a space one, what errors call it, and its other keys.
-const KINDS: [(&str, &str, &[&str]); 11] = [
+const KINDS: [(&str, &str, &[&str]); 12] = [
     ("phash", "a space of hashes", &["refine"]),
     ("tfidf", "a space of TF-IDF", &["clean", "refine"]),
     ("word2vec", "a space of word2vec", &["clean", "refine"]),
@@ -40,6 +40,7 @@ const KINDS: [(&str, &str, &[&str]); 11] = [
         &["refine", "weights", "pairs"],
     ),
     ("fused", "a fused space", &["refine", "by", "power"]),
+    ("ranked", "a ranked space", &["refine"]),
 ];
 
 const IMAGE: [&str; 11] = [
@@ -105,6 +106,10 @@ pub const ACTIVATIONS: [(&str, Act); 6] = [
     ("gelu", Act::Gelu),
     ("sigmoid", Act::Sigmoid),
     ("none", Act::None),
+];
+pub const WEIGHTS: [(&str, Weight); 2] = [
+    ("similarity", Weight::Similarity),
+    ("one_plus", Weight::OnePlus),
 ];
 pub const IMAGE_POOLS: [(&str, GlobalPool); 2] =
     [("avg", GlobalPool::Average), ("gem", GlobalPool::Gem)];
@@ -211,6 +216,7 @@ pub fn read(value: &Value<'_>, names: &Names<'_>) -> Result<Read> {
         "text" => text(of, &keys, names.folder),
         "file" => path(of, names.folder).map(Of::File),
         "concat" => parts(of, names).map(Of::Concat),
+        "ranked" => place(of.string()?, of, names).map(Of::Ranked),
         _ => fused(of, &keys, names),
     };
     let steps = match keys.get("refine") {
@@ -428,7 +434,7 @@ fn step(value: &Value<'_>, names: &Names<'_>) -> Result<Step> {
     match (keys.get("expand"), keys.get("blend")) {
         (Some(expand), None) => {
             let keys = Keys::of(&expand)?;
-            keys.only("expand", &["k", "alpha"])?;
+            keys.only("expand", &["k", "alpha", "weight", "beside"])?;
             let needed = |key: &str| {
                 let message = format!("has no {key}");
                 keys.get(key).ok_or_else(|| {
@@ -437,14 +443,22 @@ fn step(value: &Value<'_>, names: &Names<'_>) -> Result<Step> {
                         .mend("give expand = { k = 2, alpha = 3 }, say")
                 })
             };
-            Ok(Step::Expand(Expand {
-                k: needed("k")?.count()?,
-                alpha: needed("alpha")?.number()?,
-            }))
+            let by = Expansion {
+                expand: Expand {
+                    k: needed("k")?.count()?,
+                    alpha: needed("alpha")?.number()?,
+                },
+                weight: keys.one_of("weight", &WEIGHTS)?.unwrap_or_default(),
+                beside: keys.flag("beside", false)?,
+            };
+            Ok(match by.weight == Weight::default() && !by.beside {
+                true => Step::Expand(by.expand),
+                false => Step::ExpandBy(by),
+            })
         }
         (None, Some(blend)) => {
             let keys = Keys::of(&blend)?;
-            keys.only("blend", &["distance", "min2", "by"])?;
+            keys.only("blend", &["distance", "min2", "by", "conflicts"])?;
             let distance = keys.number("distance")?.ok_or_else(|| {
                 let mend = "give blend = { distance = 0.4 }, say";
                 blend.wrong("has no distance").mend(mend)
@@ -459,6 +473,9 @@ fn step(value: &Value<'_>, names: &Names<'_>) -> Result<Step> {
                     min2: keys.number("min2")?,
                 },
                 by,
+                conflicts: keys
+                    .get("conflicts")
+                    .map_or(Ok(Conflicts::default()), |v| after::conflicts(&v))?,
             })
         }
         (None, None) => Err(value

@@ -142,6 +142,7 @@ fn of(data: &Data) -> Value {
             let parts: Vec<Value> = parts.iter().map(|(h, w)| json!([h.digest(), w])).collect();
             json!({"fused": parts, "by": format!("{by:?}")})
         }
+        Data::Ranked(data) => json!({"ranked": of(data)}),
         Data::Pairs(pairs) => pairs.key(),
     }
 }
@@ -178,6 +179,8 @@ fn find(card: Card<'_>, queries: &Data, gallery: Option<&Data>, search: &Search)
         (Data::Fused(a, by), Some(Data::Fused(b, _))) => {
             near_fused(card, &read(a)?, Some(&read(b)?), *by, &top)
         }
+        (Data::Ranked(a), None) => ranked(card, a, None, search),
+        (Data::Ranked(a), Some(Data::Ranked(b))) => ranked(card, a, Some(&**b), search),
         (Data::Pairs(a), None) => judged(card, a, None, &top),
         (Data::Pairs(a), Some(Data::Pairs(b))) => judged(card, a, Some(b), &top),
         _ => Err(Error::internal("the two sides of a search differ in kind")),
@@ -195,6 +198,29 @@ fn near_rows(card: Card<'_>, rows: &Held, gallery: Option<&Held>, top: &TopK) ->
     let (rows, gallery) = (rows.rows()?, gallery.map(Held::rows).transpose()?);
     let found = near(card, &rows, gallery.as_deref(), top)?;
     Ok(Fresh::Host(Made::Lists(found)))
+}
+
+/// All neighbours, with percentiles in the place of their scores, as far as the search looks.
+fn ranked(
+    card: Card<'_>,
+    queries: &Data,
+    gallery: Option<&Data>,
+    search: &Search,
+) -> Result<Lists> {
+    let keeper = card.keeper;
+    let all = Search {
+        label: search.label.clone(),
+        file: search.file.clone(),
+        k: search.k,
+        below: Some(f64::INFINITY),
+    };
+    let lists = match find(card, queries, gallery, &all)? {
+        Fresh::Host(Made::Lists(lists)) => lists,
+        Fresh::Card(made) => made.lists(keeper)?,
+        Fresh::Host(_) => return Err(Error::internal("a search found no lists")),
+    };
+    let below = search.below.unwrap_or(f64::MIN_POSITIVE);
+    Ok(super::ranked::percentiles(&lists, gallery.is_none(), below))
 }
 
 fn hashes(made: &Made) -> Result<&[Option<u64>]> {

@@ -80,12 +80,13 @@ impl Run<'_> {
         let mut of: Vec<usize> = match &it.of {
             Source::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
             Source::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
+            Source::Ranked(of) => vec![*of],
             Source::Pair { spaces, .. } => spaces.clone(),
             _ => Vec::new(),
         };
         let by = it.refine.iter().filter_map(|step| match step {
             Step::Blend { by, .. } => *by,
-            Step::Expand(_) => None,
+            Step::Expand(_) | Step::ExpandBy(_) => None,
         });
         of.extend(by);
         of
@@ -144,6 +145,7 @@ impl Run<'_> {
                 Which::Gallery => format!("give --against-embeddings {}=FILE", it.name),
             })),
             Source::Concat(parts) => self.concat(space, which, parts),
+            Source::Ranked(of) => Ok(Data::Ranked(Box::new(self.data_of(*of, which)?))),
             Source::Fused { spaces, by } => {
                 let held = spaces.iter().map(|&(s, w)| Ok((self.held(s, which)?, w)));
                 Ok(Data::Fused(held.collect::<Result<_>>()?, *by))

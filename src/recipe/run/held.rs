@@ -81,6 +81,17 @@ impl OnCard {
     }
 }
 
+impl OnCard {
+    /// The neighbours, on the host.
+    pub fn lists(&self, keeper: Option<&Keeper>) -> Result<Lists> {
+        let keeper = keeper.ok_or_else(|| Error::internal("a result on no card"))?;
+        match self.to_host(keeper.fusion()?)? {
+            Made::Lists(lists) => Ok(lists),
+            _ => Err(Error::internal("a stage's result is not neighbours")),
+        }
+    }
+}
+
 impl Held {
     fn new(digest: String, host: Host) -> Held {
         Held(Arc::new(Inner {

@@ -9,6 +9,7 @@
 //! all that it depends on, and kept there when it had to be made. On a card what a stage made stays there
 //! for the next (`held`).
 
+mod after;
 mod classic;
 mod encoders;
 mod evidence;
@@ -16,8 +17,11 @@ mod find;
 mod gather;
 mod held;
 mod inputs;
+mod ranked;
 mod refine;
 mod resolve;
+
+pub(super) use resolve::unable;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,10 +74,14 @@ fn run_on(
     let mut found = Vec::new();
     // What the rule takes by equality alone, as a report wants it.
     let mut wider = Vec::new();
+    // A model of pairs is told of all neighbours.
+    let all = job.recipe.after.pair_model.is_some();
     for (place, &space) in used.iter().enumerate() {
-        let mut below = rule.reach(space).unwrap_or_default().below;
+        let below = rule.reach(space).unwrap_or_default().below;
+        let mut below = below.map(|below| if all { f64::INFINITY } else { below });
         if let Some((beyond, _)) = &told {
             match &mut below {
+                Some(_) if all => {}
                 Some(below) => *below = (*below + beyond).min(2.0),
                 None => wider.push((place, run.almost_equal(space, *beyond)?)),
             }
@@ -104,6 +112,8 @@ enum Data {
     Euclidean(Held, f64),
     Fused(Vec<(Held, f64)>, crate::search::Fuse),
     Pairs(Arc<classic::Pairs>),
+    /// Percentiles of the similarities of something else.
+    Ranked(Box<Data>),
 }
 
 /// A recipe's run over its spaces; `tune` uses it to look at them one by one.
@@ -148,6 +158,9 @@ impl<'a> Run<'a> {
                 Error::input("a reciprocal rule has no meaning against a gallery")
                     .mend("leave `reciprocal` out, or match all listings in one file"),
             );
+        }
+        if job.against.is_some() {
+            job.recipe.after.check_against_gallery()?;
         }
         let mut ledgers = HashMap::from([(Which::Queries, job.side.listings.ledger.clone())]);
         if let Some(gallery) = &job.against {

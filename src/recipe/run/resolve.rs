@@ -28,9 +28,10 @@ impl Run<'_> {
         let job = self.job;
         let shown = told.is_some().then(|| found.clone());
         let names = used.iter().map(|&s| job.recipe.spaces[s].name.clone());
-        let names: Vec<String> = names.collect();
+        let mut names: Vec<String> = names.collect();
         let rows = job.side.listings.items.len();
         let keeper = self.keeper.clone();
+        let evidence = job.recipe.after.pair_model.as_ref().map(|_| found.clone());
         let matches = self.clock.run("match", rows, || {
             let marked = Marked {
                 queries: unable(&job.side),
@@ -57,6 +58,8 @@ impl Run<'_> {
                 }
             }
         })?;
+        let matches = self.judged(matches, (used, evidence), &mut names)?;
+        let matches = self.after(matches, &mut names)?;
         if let (Some((told, wider)), Some(found)) = (told, shown) {
             let named = names.iter().zip(found);
             let sources = named.map(|(name, held)| Ok(Source::new(name.as_str(), held.lists()?)));
@@ -78,7 +81,7 @@ impl Run<'_> {
 }
 
 /// The rows that take no part.
-pub(super) fn unable(side: &Side<'_>) -> Vec<bool> {
+pub(in crate::recipe) fn unable(side: &Side<'_>) -> Vec<bool> {
     let items = side.listings.items.iter();
     items.map(|l| l.rejected || !l.usable()).collect()
 }

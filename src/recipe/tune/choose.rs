@@ -77,7 +77,7 @@ pub(super) fn blends(
     // A space that a stage looks at stands before it.
     for &space in sample.reached.iter().filter(|s| only.contains(s)) {
         for at in 0..recipe.spaces[space].refine.len() {
-            let Step::Blend { blend, by } = recipe.spaces[space].refine[at] else {
+            let Step::Blend { blend, by, .. } = recipe.spaces[space].refine[at] else {
                 continue;
             };
             let below = reach([blend.distance].into_iter().chain(blend.min2));

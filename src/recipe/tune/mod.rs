@@ -141,6 +141,13 @@ pub fn tune(job: &Job<'_>, opt: &TuneOptions, watch: &dyn Watch) -> Result<TuneO
                 .into(),
         );
     }
+    if !recipe.after.is_empty() {
+        notes.push(
+            "thresholds are chosen for the rule alone: conflicts, groups and chisel come behind it, and \
+             count in the folds' figures"
+                .into(),
+        );
+    }
     Ok(TuneOutcome {
         recipe,
         sized,
@@ -221,12 +228,13 @@ fn made_of(recipe: &Recipe, side: &Side<'_>, space: usize) -> Vec<usize> {
     let mut of: Vec<usize> = match &it.of {
         Of::Concat(parts) if !given => parts.iter().map(|p| p.0).collect(),
         Of::Fused { spaces, .. } => spaces.iter().map(|p| p.0).collect(),
+        Of::Ranked(of) => vec![*of],
         Of::Pair { spaces, .. } => spaces.clone(),
         _ => Vec::new(),
     };
     of.extend(it.refine.iter().filter_map(|step| match step {
         Step::Blend { by, .. } => *by,
-        Step::Expand(_) => None,
+        Step::Expand(_) | Step::ExpandBy(_) => None,
     }));
     of
 }

@@ -44,7 +44,7 @@ impl<'a> Leaves<'a> {
             let given = job.side.given.iter();
             let mut given = given.filter(|(name, _)| *name == bare.spaces[*space].name);
             match bare.spaces[*space].of {
-                Of::Fused { .. } | Of::Pair { .. } => false,
+                Of::Fused { .. } | Of::Pair { .. } | Of::Ranked(_) => false,
                 Of::Concat(_) => given.next().is_some(),
                 _ => true,
             }
@@ -237,6 +237,10 @@ impl Sample {
             Some(&self.unable()),
             recipe.matches,
         )?;
+        let items = &self.listings.items;
+        let matches = recipe
+            .after
+            .apply(matches, items, used.len() as u16, recipe.matches)?;
         evaluate(&self.labels, &matches.answers())
     }
 }

@@ -178,7 +178,7 @@ pub(super) fn distances(recipe: &Recipe) -> Vec<f64> {
     let steps = recipe.spaces.iter().flat_map(|s| &s.refine);
     let blends = steps.flat_map(|step| match step {
         Step::Blend { blend, .. } => std::iter::once(blend.distance).chain(blend.min2).collect(),
-        Step::Expand(_) => Vec::new(),
+        Step::Expand(_) | Step::ExpandBy(_) => Vec::new(),
     });
     let numbers = recipe.fusion.numbers().into_iter().map(|n| n.value);
     blends.chain(numbers).collect()

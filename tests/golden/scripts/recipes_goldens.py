@@ -19,6 +19,7 @@ SEED = 44
 ROWS = 120
 DIMS = 16
 NEAR = 2e-6
+PAIR_BIAS = -0.5
 SPREAD = [0.15, 0.35, 0.6, 0.9, 1.3]
 MASK = (1 << 64) - 1
 
@@ -63,6 +64,11 @@ def vectors(name):
     return x.astype(np.float64)
 
 
+def clash(i, j):
+    """Whether two titles tell of other quantities: those of every seventh listing are of 200 gr."""
+    return (i % 7 == 0) != (j % 7 == 0)
+
+
 def hashes():
     """Every third group shares a hash; the others' are their own."""
     named = [
@@ -89,10 +95,10 @@ class Tight(Exception):
 class Near:
     """The neighbours of each listing: the best `k` of a matrix of similarities."""
 
-    def __init__(self, s, k=50):
+    def __init__(self, s, k=50, clash=lambda i, j: False):
         self.s = s
         order = [sorted(range(ROWS), key=lambda j, i=i: (-s[i, j], j)) for i in range(ROWS)]
-        self.best = [row[:k] for row in order]
+        self.best = [[j for j in row[:k] if not clash(i, j)] for i, row in enumerate(order)]
 
     def below(self, i, d):
         """The others with 1 - s < d."""
@@ -168,20 +174,20 @@ def dt(*swept):
     return answer
 
 
-def alpha_qe(x, k, alpha):
+def alpha_qe(x, k, alpha, shift=0.0):
     """Equation 2: the mean of the k nearest rows, each weighted by its similarity to the power alpha."""
     u, s = unit(x), cosines(x)
     out = np.zeros_like(u)
     for i in range(ROWS):
         top = sorted(range(ROWS), key=lambda j: (j != i, -s[i, j], j))[:k]
-        out[i] = sum(max(s[i, j], 0.0) ** alpha * u[j] for j in top) / k
+        out[i] = sum((shift + max(s[i, j], 0.0)) ** alpha * u[j] for j in top) / k
     return unit(out)
 
 
-def blend(x, d, d2=None, by=None):
+def blend(x, d, d2=None, by=None, clash=lambda i, j: False):
     """Neighbourhood blending: the sum of the neighbours by their similarities, itself with 1."""
     u = unit(x)
-    near = Near(by if by is not None else cosines(x))
+    near = Near(by if by is not None else cosines(x), clash=clash)
     out = np.zeros_like(u)
     for i in range(ROWS):
         found = near.below(i, d)
@@ -295,25 +301,58 @@ def answers():
     r["gupta-text"] = above(title, 0.80)
     r["gupta-both"] = above(Near(cosines(side_by_side((V("photo"), 1), (V("title"), 1)))), 0.81)
 
+    r["gupta-naive"] = naive(V("photo"), V("title"))
+
+    # The five authors: the nearest one (k = 1), if its cosine is above 0.
+    for name, space in [("tfidf", "words"), ("counts", "words"), ("word2vec", "words"), ("image", "photo"), ("colours", "colours")]:
+        r[f"five-authors-{name}"] = min2(lambda i: set(), N(space), 1.0)
+
     leaders(r)
     others(r)
     return r
+
+
+def naive(photo, title):
+    """The classifier of pairs: weights from the generator, the earlier listing less the later one."""
+    state = fnv("pair")
+
+    def draws(count):
+        nonlocal state
+        out = []
+        for _ in range(count):
+            state = (state * 6364136223846793005 + 1442695040888963407) & MASK
+            out.append(np.float32((state >> 40) / 16777216.0 - 0.5))
+        return np.array(out, dtype=np.float64)
+
+    inner = 24
+    first, bias = draws(inner * 2 * DIMS).reshape(inner, 2 * DIMS), draws(inner)
+    last = draws(inner)
+    x = np.concatenate([unit(photo), unit(title)], axis=1)
+    # The bias of the second layer is such that few pairs match.
+    hidden = np.maximum((x[:, None, :] - x[None, :, :]) @ first.T + bias, 0)
+    odds = hidden @ last + PAIR_BIAS
+    if (np.abs(odds) < NEAR).any():
+        raise Tight("the pair classifier")
+    return lambda i: {j for j in range(ROWS) if j != i and odds[min(i, j), max(i, j)] > 0}
 
 
 def leaders(r):
     words = N("words")
     equal_hashes = equal(hashes())
 
-    # 2nd: expanded by the two nearest (itself one of them), weights s^0.5.
+    # 2nd: expanded by the two nearest (itself one of them), weights s^0.5, beside the row as it was; pairs
+    # that both listings have.
     image = side_by_side((V("nfnet"), 1), (V("deit"), 1))
     texts = side_by_side((V("indobert"), 1), (V("mbert"), 1), (V("xlmr"), 1))
     spaces = [image, texts, side_by_side((texts, 1), (image, 1))]
-    img, brt, bth = (Near(cosines(PLACE2(x))) for x in spaces)
-    r["place2"] = union(under(img, 0.30), under(brt, 0.30), under(bth, 0.35), under(words, 0.35))
+    img, brt, bth = (Near(cosines(beside(x))) for x in spaces)
+    r["place2"] = reciprocal(
+        union(under(img, 0.30), under(brt, 0.30), under(bth, 0.35), under(words, 0.35))
+    )
 
-    # 5th: the candidates' rule.
+    # 5th: the candidates' rule, over rows averaged with weights (2 - d)^0.5.
     title = side_by_side((V("title1"), 1), (V("title2"), 1))
-    joint = alpha_qe(side_by_side((V("photo"), 1), (title, 1)), 2, 0.5)
+    joint = alpha_qe(side_by_side((V("photo"), 1), (title, 1)), 2, 0.5, shift=1.0)
     r["place5"] = under(Near(cosines(joint)), 0.37)
 
     # 6th: two of three.
@@ -352,11 +391,12 @@ def leaders(r):
     )
     r["place16"] = min2(five, mean, 2.0)
 
-    # 18th: a + b - ab, blended once by its own neighbours.
+    # 18th: a + b - ab, blended once by its own neighbours; no pairs of other quantities.
     graph = either(V("plain_photo"), V("plain_title"))
-    blended = [blend(V(name), 0.03, 0.40, graph) for name in ["photo", "title"]]
+    blended = [blend(V(name), 0.03, 0.40, graph, clash) for name in ["photo", "title"]]
     joint = Near(either(*blended))
-    r["place18"] = min2(above(joint, 0.97), joint, 1.0 - 0.60)
+    eighteenth = min2(above(joint, 0.97), joint, 1.0 - 0.60)
+    r["place18"] = lambda i: {j for j in eighteenth(i) if not clash(i, j)}
 
     # Deotte: Euclidean below 6 of vectors as they are, TF-IDF above .7, equal hashes.
     x = V("photo")
@@ -367,8 +407,8 @@ def leaders(r):
     r["deotte"] = union(equal_hashes, euclidean, above(words, 0.7))
 
 
-def PLACE2(x):
-    return alpha_qe(x, 2, 0.5)
+def beside(x):
+    return side_by_side((x, 1), (alpha_qe(x, 2, 0.5), 1))
 
 
 def others(r):
@@ -406,7 +446,7 @@ def main():
         lines.append(f'{{"name":"{name}","pairs":{pairs},"matches":"{text}"}}')
         print(name, pairs, sum(len(row) == 1 for row in rows))
     out = pathlib.Path(__file__).parents[1] / "data" / "recipes.json"
-    head = {"seed": SEED, "rows": ROWS, "dims": DIMS, "numpy": np.__version__}
+    head = {"seed": SEED, "rows": ROWS, "dims": DIMS, "pair_bias": PAIR_BIAS, "numpy": np.__version__}
     head = json.dumps(head)[1:-1]
     out.write_text("{" + head + ',\n"recipes":[\n' + ",\n".join(lines) + "\n]}\n")
 

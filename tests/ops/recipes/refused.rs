@@ -499,6 +499,7 @@ fn recipes_built_in_code() {
             min2: None,
         },
         by,
+        conflicts: Default::default(),
     };
     for (error, said) in [
         (broken(&|r| r.name = " ".into()), "the recipe's name"),
