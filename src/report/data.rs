@@ -153,11 +153,11 @@ impl<'a> Data<'a> {
         let rule = &evidence.rule;
         let names = &self.outcome.sources;
         let texts: Vec<&str> = names.iter().map(String::as_str).collect();
-        // What comes behind the rule, as groups do, has no neighbours of its own.
-        let (own, after) = names.split_at(evidence.sources.len().min(names.len()));
-        let sources = own.iter().enumerate().map(|(number, name)| {
+        // What comes behind the rule's own sources was added by what follows the rule.
+        let after = &names[evidence.sources.len().min(names.len())..];
+        let sources = evidence.sources.iter().enumerate().map(|(number, source)| {
             let reach = rule.reach(number).unwrap_or_default();
-            let lists = &evidence.sources[number].lists;
+            let (name, lists) = (&source.name, &source.lists);
             json!({
                 "name": name,
                 "equal": reach.below.is_none(),
@@ -179,6 +179,7 @@ impl<'a> Data<'a> {
             },
             "sources": sources.collect::<Vec<_>>(),
             "after": after,
+            "more": recipe.after != Default::default(),
             "cap": recipe.matches,
             "k": self.k,
             "scale": SCALE,

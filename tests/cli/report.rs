@@ -301,8 +301,11 @@ fn a_browser_shows_the_report() {
             .as_u64()
             > Some(10)
     );
-    assert!(page.js("document.body.innerText.includes('✓ > 0.5')") == true);
-    assert!(page.js("document.body.innerText.includes('needs more than 0.500')") == true);
+    assert!(page.js("document.getElementById('groups').textContent.includes('✓ > 0.5')") == true);
+    assert!(
+        page.js("document.getElementById('groups').textContent.includes('needs more than 0.500')")
+            == true
+    );
     page.js("document.getElementById('tab-curves').click()");
     page.wait("document.querySelectorAll('#curve path').length === 3");
     page.wait("curves.points.length === POINTS");
@@ -346,8 +349,7 @@ fn the_keyboard_is_enough() {
     }
     page.wait("document.getElementById('found').textContent.includes('found')");
     assert_eq!(page.js("document.getElementById('search').value"), "milk");
-    let shown =
-        "[...document.querySelectorAll('#groups article')].every((a) => /milk/i.test(a.innerText))";
+    let shown = "[...document.querySelectorAll('#groups article')].every((a) => /milk/i.test(a.textContent))";
     page.wait(shown);
     page.key("Escape");
     page.js("document.getElementById('tab-groups').focus()");
@@ -426,7 +428,7 @@ fn hostile_titles_are_shown_as_they_stand() {
                 "(() => { document.getElementById('show').value = 'all'; arrange(); \
                 document.querySelectorAll('.more button').forEach((b) => b.click()); })()",
             );
-            let shown = page.js("document.body.innerText");
+            let shown = page.js("document.getElementById('groups').textContent");
             assert!(shown.as_str().unwrap().contains(HOSTILE[0]), "{shown}");
         } else {
             for view in ["groups", "titles", "images", "map", "find"] {

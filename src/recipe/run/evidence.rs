@@ -1,7 +1,6 @@
 //! A run that also tells what its answers rest on, and what they only just do not: for a report.
 
-use super::resolve::unable;
-use super::{Data, Run, run_on};
+use super::{Data, Run, run_on, unable};
 use crate::error::{Error, Result};
 use crate::matching::{Match, Matches, Rule, Source};
 use crate::recipe::job::{Job, Outcome};

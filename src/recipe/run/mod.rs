@@ -72,17 +72,17 @@ fn run_on(
         run.gather(space)?;
     }
     let mut found = Vec::new();
-    // A model of pairs is told of all neighbours.
-    let all = job.recipe.after.pair_model.is_some();
     // What the rule takes by equality alone, as a report wants it.
     let mut wider = Vec::new();
+    // A model of pairs is told of all neighbours.
+    let all = job.recipe.after.pair_model.is_some();
     for (place, &space) in used.iter().enumerate() {
         let below = rule.reach(space).unwrap_or_default().below;
         let mut below = below.map(|below| if all { f64::INFINITY } else { below });
         if let Some((beyond, _)) = &told {
             match &mut below {
-                Some(below) if *below < 2.0 => *below = (*below + beyond).min(2.0),
-                Some(_) => {}
+                Some(_) if all => {}
+                Some(below) => *below = (*below + beyond).min(2.0),
                 None => wider.push((place, run.almost_equal(space, *beyond)?)),
             }
         }

@@ -108,7 +108,7 @@ function figures() {
   fill($("tiles"), ...tiles);
   $("reset").disabled = !state.moved;
   $("cut-state").textContent = state.moved
-    ? "Groups are cut anew by these thresholds." + (meta.sources.some((s) => s.cut) ? " Each listing has its " + meta.k + " nearest here, no more." : "") + (meta.after.length ? " What the recipe does behind its rule (" + meta.after.join(", ") + ") is not repeated for them." : "")
+    ? "Groups are cut anew by these thresholds." + (meta.more ? " What the recipe does after its rule is not done here." : "") + (meta.sources.some((s) => s.cut) ? " Each listing has its " + meta.k + " nearest here, no more." : "")
     : "These are the run's own answers. Move a threshold to cut them anew.";
 }
 
