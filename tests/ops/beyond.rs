@@ -82,7 +82,10 @@ fn against_a_gallery_conflicts_alone_have_a_meaning() {
     let folder = tempfile::tempdir().unwrap();
     let sides: Vec<Listings> = ["new", "old"]
         .iter()
-        .zip([&["gula 200 g", "gula"][..], &["gula 500 gr", "gula 200gr"][..]])
+        .zip([
+            &["gula 200 g", "gula"][..],
+            &["gula 500 gr", "gula 200gr"][..],
+        ])
         .map(|(name, titles)| {
             let inside = folder.path().join(name);
             std::fs::create_dir(&inside).unwrap();
