@@ -17,7 +17,7 @@ impl Table {
     /// # Errors
     /// No columns, a part of a row, a value that is not finite.
     pub fn new(columns: usize, data: Vec<f32>) -> Result<Table> {
-        if columns == 0 || data.len() % columns != 0 {
+        if columns == 0 || !data.len().is_multiple_of(columns) {
             return Err(Error::shape("pair features", &[data.len()], &[columns]));
         }
         match data.iter().position(|x| !x.is_finite()) {

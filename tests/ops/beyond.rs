@@ -77,6 +77,47 @@ fn neighbours_of_other_quantities_are_not_blended() {
     assert_eq!(rows(", conflicts = ['units']"), [vec![0], vec![1]]);
 }
 
+#[test]
+fn against_a_gallery_conflicts_alone_have_a_meaning() {
+    let folder = tempfile::tempdir().unwrap();
+    let sides: Vec<Listings> = ["new", "old"]
+        .iter()
+        .zip([
+            &["gula 200 g", "gula"][..],
+            &["gula 500 gr", "gula 200gr"][..],
+        ])
+        .map(|(name, titles)| {
+            let inside = folder.path().join(name);
+            std::fs::create_dir(&inside).unwrap();
+            listings(&inside, titles)
+        })
+        .collect();
+    let answers = |keys: &str| {
+        let text = format!("name = 'x'\nfusion = 'a < 1.5'\n{keys}\n[spaces.a]\ntfidf = {{}}");
+        let recipe = Recipe::parse(&text, Path::new("")).unwrap();
+        let job = Job {
+            against: Some(Side::new(&sides[1])),
+            ..Job::new(&sides[0], &recipe, doppel::device::open("cpu").unwrap())
+        };
+        recipe::run(&job, &Quiet).map(|outcome| outcome.matches.answers())
+    };
+    let sorted = |keys: &str| {
+        let mut found = answers(keys).unwrap();
+        found.iter_mut().for_each(|row| row.sort_unstable());
+        found
+    };
+    assert_eq!(sorted(""), [vec![0, 1], vec![0, 1]]);
+    assert_eq!(sorted("conflicts = ['units']"), [vec![1], vec![0, 1]]);
+    for keys in [
+        "groups = { by = 'attach' }",
+        "chisel = [[2, 0.5]]",
+        "pair_model = { file = 'none.json' }",
+    ] {
+        let error = answers(keys).unwrap_err().to_string();
+        assert!(error.contains("no meaning against a gallery"), "{error}");
+    }
+}
+
 /// A chain: each is near the next alone.
 const CHAIN: [(&str, f32); 4] = [("a", 0.0), ("b", 20.0), ("c", 40.0), ("d", 120.0)];
 

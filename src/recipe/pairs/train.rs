@@ -66,7 +66,11 @@ pub fn train_pairs(job: &Job<'_>, opt: &PairOptions, watch: &dyn Watch) -> Resul
         return Err(error.mend("give --folds 3 or more, and no gallery"));
     }
     let folds = label_k_fold(listings, opt.folds)?;
-    let (names, table, pairs) = gather(job, watch)?;
+    let Candidates {
+        names,
+        table,
+        pairs,
+    } = gather(job, watch)?;
     let labels = listings.labels();
     let same = |&(a, b): &(u32, u32)| {
         let (a, b) = (labels[a as usize], labels[b as usize]);
@@ -120,8 +124,15 @@ pub fn train_pairs(job: &Job<'_>, opt: &PairOptions, watch: &dyn Watch) -> Resul
     })
 }
 
+/// The pairs that the rule matches, and their features.
+struct Candidates {
+    names: Vec<String>,
+    table: Table,
+    pairs: Vec<(u32, u32)>,
+}
+
 /// The candidates and their features.
-fn gather(job: &Job<'_>, watch: &dyn Watch) -> Result<(Vec<String>, Table, Vec<(u32, u32)>)> {
+fn gather(job: &Job<'_>, watch: &dyn Watch) -> Result<Candidates> {
     let mut run = Run::new(job, watch)?;
     let rule = &job.recipe.fusion;
     let used = rule.sources();
@@ -143,7 +154,11 @@ fn gather(job: &Job<'_>, watch: &dyn Watch) -> Result<(Vec<String>, Table, Vec<(
     let pairs = candidates(&matches);
     let spaces = SpaceFacts::all(&run, &used, kept)?;
     let (names, table) = features(&spaces, &facts(&job.side.listings.items), &pairs)?;
-    Ok((names, table, pairs))
+    Ok(Candidates {
+        names,
+        table,
+        pairs,
+    })
 }
 
 struct Trial<'a> {
