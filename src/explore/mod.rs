@@ -1,7 +1,7 @@
 //! Listings alone, looked at before anything is matched: what repeats, how groups are sized, what titles
 //! and pictures are like, and maps of their vectors.
 //!
-//! [`explore`] takes the figures, [`write`] makes the page of them: one HTML file as the
+//! [`explore`] takes the figures, [`write()`] makes the page of them: one HTML file as the
 //! [report](crate::report) is.
 
 mod colours;

@@ -103,6 +103,21 @@ fn near_ties_come_in_the_order_of_their_exact_scores() {
 }
 
 #[test]
+fn each_row_of_a_pair_has_its_own_threshold() {
+    // Every other row has 40 near ones, so that its threshold rises to nearly 1 in the first wave; the rest
+    // are far from all, and find their neighbours below that in later waves.
+    let (rows, dims, each) = (600, 16, 40);
+    let mut x = Rows::spread(rows, dims, 71);
+    let (centres, nudge) = (values(rows / each * dims, 72), values(rows * dims, 73));
+    for i in (0..rows).step_by(2) {
+        let centre = &centres[i / 2 % (rows / each / 2) * dims..][..dims];
+        let near = nudge[i * dims..].iter().zip(centre);
+        x.set(i, &near.map(|(n, c)| c + 1e-2 * n).collect::<Vec<_>>());
+    }
+    check(&x, 10, None, "rows with 40 near ones, and rows with none");
+}
+
+#[test]
 fn equal_rows_come_in_their_order() {
     let mut x = Rows::spread(320, 24, 21);
     let row = x.row(3).to_vec();

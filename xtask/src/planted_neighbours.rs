@@ -22,6 +22,7 @@ const CANCELLED: &str = "neighbours_sparse::cancelled_scores_and_pairs_without_a
 const CUT_BACK: &str = "neighbours_large::buffers_are_cut_back_and_nothing_is_lost";
 const MASSES: &str = "neighbours_large::equal_rows_that_no_buffer_holds_come_in_their_order";
 const JOIN: &str = "neighbours_join::odd_counts_of_rows_and_dimensions";
+const OWN: &str = "neighbours_join::each_row_of_a_pair_has_its_own_threshold";
 const SQUARES: &str = "neighbours_join::several_waves_and_an_even_number_of_squares";
 const JOIN_OVER: &str = "neighbours_join::rows_that_no_buffer_holds_are_answered_all_the_same";
 const WAVES: &str = "neighbours_large::waves_on_hopper_cards_give_the_same";
@@ -168,6 +169,13 @@ pub(super) const BUGS: &[Bug] = &[
         "{k0, at.column0 + skip}",
         "{k0, at.column0}",
         JOIN,
+    ),
+    bug(
+        "sm90_wave_columns_share_a_threshold",
+        HOPPER_WAVE,
+        "acc[i] >= least[i / 4 * 2 + i % 2]",
+        "acc[i] >= least[i / 4 * 2]",
+        OWN,
     ),
     bug(
         "sm90_wave_second_row_is_the_first",

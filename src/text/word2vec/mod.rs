@@ -1,7 +1,7 @@
 //! word2vec: a vector for each word, learnt from the words that stand beside it, and titles as the sums of
 //! their words' vectors.
 //!
-//! Training is skip-gram or CBOW with negative sampling, as gensim 4 has them (see [`train`](self::train)
+//! Training is skip-gram or CBOW with negative sampling, as gensim 4 has them (see `train.rs`
 //! for what is the same and what is not). Vectors may come from a file instead, in the text or the binary
 //! format that word2vec's own program and gensim write.
 //!
