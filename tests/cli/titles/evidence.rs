@@ -52,7 +52,8 @@ fn an_encoder_of_titles_is_evidence_in_match() {
     assert_eq!(
         stages,
         [
-            "read", "phash", "tfidf", "titles", "search", "search", "search", "match", "write"
+            "read", "weights", "phash", "tfidf", "titles", "search", "search", "search", "match",
+            "write"
         ]
     );
     let found = pairs(&bench);
