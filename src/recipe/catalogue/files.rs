@@ -16,6 +16,7 @@ pub const FILES: &[(&str, &str)] = files![
     "chaudhari-resnext50",
     "default",
     "deotte",
+    "doppel",
     "five-authors-colours",
     "five-authors-counts",
     "five-authors-image",
