@@ -6,16 +6,14 @@
 //!
 //! `ROWS` (70,000) rows of `DIMS` (1,536, three image encoders side by side), 50 neighbours a row for image,
 //! TF-IDF and title. Steps: alpha query expansion (k 2, alpha 3), one stage of blending, Tan's final sweep
-//! with Min2, and writing matches.csv and pairs.csv to a temporary folder. Then, beside them, the matches made
-//! groups in three ways. One line of JSON: the seconds of each step and of all but the groups (what is made up
-//! is not timed), and what came out. `RAYON_NUM_THREADS` sets the threads.
+//! with Min2, and writing matches.csv and pairs.csv to a temporary folder. One line of JSON: the seconds of
+//! each step and of all of them (what is made up is not timed), and what came out. `RAYON_NUM_THREADS` sets
+//! the threads.
 
 use std::time::Instant;
 
-use doppel::groups::{Agglomerate, Cut, Grouping};
 use doppel::lists::{Lists, best_first};
 use doppel::matching::{Ids, Rule, Source, resolve, write_matches, write_pairs};
-use doppel::recipe::After;
 use doppel::refine::{Blend, Expand, blend, expand, neighbourhoods};
 use doppel::tensor::{Matrix, Rows};
 
@@ -98,28 +96,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     step("write_pairs");
 
-    let cut = Grouping::Components(Cut::SECOND);
-    let merge = Grouping::Agglomerate(Agglomerate::default());
-    let mut groups = Vec::new();
-    for (name, how) in [
-        ("components", cut),
-        ("agglomerate", merge),
-        ("attach", Grouping::ATTACH),
-    ] {
-        let after = After {
-            groups: Some(how),
-            ..After::default()
-        };
-        let matches = matches.clone();
-        let begun = Instant::now();
-        let grouped = after.apply(matches, &[], 3, NEIGHBOURS)?;
-        let seconds = begun.elapsed().as_secs_f64();
-        let found: usize = (0..rows).map(|i| grouped.row(i).len()).sum();
-        groups.push(format!(
-            "\"{name}\": {{\"seconds\": {seconds:.3}, \"matches\": {found}}}"
-        ));
-    }
-
     let Rows::Dense(blended) = blended else {
         return Err("dense rows stay dense".into());
     };
@@ -133,10 +109,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|(n, s)| format!("\"{n}\": {s:.3}"))
         .collect();
     println!(
-        "{{\"rows\": {rows}, \"dims\": {dims}, \"threads\": {}, \"seconds\": {{{}, \"all\": {all:.3}}}, \"blended\": {blended_rows}, \"matches\": {found}, \"groups\": {{{}}}}}",
+        "{{\"rows\": {rows}, \"dims\": {dims}, \"threads\": {}, \"seconds\": {{{}, \"all\": {all:.3}}}, \"blended\": {blended_rows}, \"matches\": {found}}}",
         rayon::current_num_threads(),
-        steps.join(", "),
-        groups.join(", ")
+        steps.join(", ")
     );
     Ok(())
 }

@@ -28,11 +28,16 @@ p.add_argument('--engine', default='target/release/engine')
 p.add_argument('--folds', type=int, default=5)
 p.add_argument('--least', type=float, default=0.25, help='the least first threshold of the recipe that ships')
 p.add_argument('--recipe', help='where the chosen recipe goes')
+p.add_argument('--spaces', nargs='+', help='only these spaces')
 a = p.parse_args()
 
 WORDS = '[spaces.words]\ntfidf = { sublinear_tf = true }\n'
 STOPPED = '[spaces.words]\ntfidf = { stop_words = "english", sublinear_tf = true }\n'
+# The five authors' first preprocessing: without punctuation the codes of two sellers are written alike (PS-LX350H, PSLX350H).
+PLAIN = 'clean = ["lower", "stop_words_english", "punctuation", "whitespace"]\n'
+PLAIN_WORDS = '[spaces.words]\ntfidf = { sublinear_tf = true }\n' + PLAIN
 LETTERS = '[spaces.letters]\ntfidf = { analyzer = "char_wb", ngram = [3, 5], sublinear_tf = true }\n'
+PLAIN_LETTERS = LETTERS + PLAIN
 SHORT = '[spaces.letters]\ntfidf = { analyzer = "char_wb", ngram = [2, 4], sublinear_tf = true }\n'
 ONE_PLUS = 'refine = [{ expand = { k = 2, alpha = 0.5, weight = "one_plus" } }]\n'
 
@@ -55,6 +60,9 @@ SPACES = {
     'letters, one_plus': (LETTERS + ONE_PLUS, 'letters'),
     'mean': (WORDS + LETTERS + concat(), 'both'),
     'mean, stop words': (STOPPED + LETTERS + concat(), 'both'),
+    'words, cleaned': (PLAIN_WORDS, 'words'),
+    'letters, cleaned': (PLAIN_LETTERS, 'letters'),
+    'mean, cleaned': (PLAIN_WORDS + PLAIN_LETTERS + concat(), 'both'),
     'mean, letters more': (WORDS + LETTERS + concat(0.7, 1.0), 'both'),
     'mean, one_plus': (WORDS + LETTERS + concat() + ONE_PLUS, 'both'),
     'either': (WORDS + LETTERS + fused('either'), 'both'),
@@ -226,6 +234,8 @@ def main():
         sets = [Set(path, scratch) for path in a.sets]
         settings, parts = {}, {}
         for name, (spaces, space) in SPACES.items():
+            if a.spaces and name not in a.spaces:
+                continue
             tables = [scores(data, data.neighbours(spaces, space)) for data in sets]
             for form in FORMS:
                 settings[name, form] = tables[0][form][0]

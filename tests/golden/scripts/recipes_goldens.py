@@ -416,7 +416,7 @@ def others(r):
     equal_hashes = equal(hashes())
     r["default"] = union(equal_hashes, dt((N("tfidf"), 0.25, 0.50, 0.20)))
     titles = Near(cosines(side_by_side((V("words"), 1), (V("letters"), 1))))
-    r["doppel"] = union(equal_hashes, reciprocal(min2(under(titles, 0.25), titles, 0.62)))
+    r["doppel"] = union(equal_hashes, reciprocal(min2(under(titles, 0.25), titles, 0.58)))
     photo = blend(blend(V("photo"), 0.30, 0.50), 0.20, 0.30)
     words = blend(V("words"), 0.40, 0.60)
     mean = Near(average(photo, words))
