@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::image::{Rgb8, Share, palette};
-use crate::report::{Pictures, shrink};
+use crate::report::Pictures;
 
 /// The longer side of the pictures that are clustered, in pixels.
-const SIDE: usize = 48;
+const SIDE: usize = 32;
 /// The most pictures.
 const FILES: usize = 600;
 /// The numbers of clusters.
@@ -17,7 +17,7 @@ const CLUSTERS: [usize; 3] = [2, 3, 5];
 /// The colours of all pictures together.
 const TOGETHER: usize = 12;
 /// What stands for a picture among all: so many pixels of its colours.
-const PIXELS: f64 = 40.0;
+const PIXELS: f64 = 20.0;
 
 /// The palettes of the pictures that `order` wants first, and one of them all.
 pub(super) fn colours(pictures: &Pictures, order: &[u32], seed: u64) -> Option<Value> {
@@ -28,7 +28,7 @@ pub(super) fn colours(pictures: &Pictures, order: &[u32], seed: u64) -> Option<V
     let made: Vec<Option<Vec<Vec<Share>>>> = files
         .par_iter()
         .map(|&file| {
-            let small = shrink(&pictures.read(file)?, SIDE)?;
+            let small = pictures.pixels(file, SIDE)?;
             Some(CLUSTERS.iter().map(|&k| palette(&small, k, seed)).collect())
         })
         .collect();

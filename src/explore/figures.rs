@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use crate::error::Result;
 use crate::listings::{Listing, Listings};
 use crate::report::Pictures;
 
@@ -112,8 +113,13 @@ pub(super) fn columns(listings: &Listings) -> Vec<Value> {
     ]
 }
 
-/// Rows that are equal in all but the id.
-pub(super) fn duplicates(items: &[Listing]) -> Value {
+/// Rows that are equal in all but the id, and rows whose ids stand in earlier ones.
+///
+/// # Errors
+/// As [`Listings::repeated_ids`].
+pub(super) fn duplicates(listings: &Listings) -> Result<Value> {
+    let items = &listings.items;
+    let again = listings.repeated_ids()?;
     let sets = together(rows(items).map(|(i, l)| {
         (
             i,
@@ -127,11 +133,13 @@ pub(super) fn duplicates(items: &[Listing]) -> Value {
     }));
     let repeated: Vec<&Vec<u32>> = sets.iter().filter(|s| s.len() > 1).collect();
     let shown = repeated.iter().take(GALLERIES);
-    json!({
+    Ok(json!({
         "sets": repeated.len(),
         "rows": repeated.iter().map(|s| s.len() - 1).sum::<usize>(),
         "largest": shown.map(|s| gallery(s)).collect::<Vec<_>>(),
-    })
+        "repeated_ids": again.len(),
+        "whole_rows": again.iter().filter(|(_, _, equal)| *equal).count(),
+    }))
 }
 
 fn gallery(set: &[u32]) -> Value {

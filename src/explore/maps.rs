@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::Options;
 use super::tsne::{self, Map, tsne};
 use crate::error::{Error, Result};
 use crate::listings::Listings;
-use crate::report::{Page, Pictures, shrink};
+use crate::report::{Page, Pictures};
 use crate::tensor::{Csr, Matrix};
 use crate::text::tfidf::{StopWords, Tfidf, TfidfOptions};
 
@@ -112,7 +113,7 @@ pub(super) fn maps(
             map,
         })
     };
-    spaces.into_iter().map(draw).collect()
+    spaces.into_par_iter().map(draw).collect()
 }
 
 /// The listings on the maps, in order: those of the groups asked for, else those of the largest groups.
@@ -178,12 +179,10 @@ fn given(listings: &Listings, file: &Path, rows: &[u32]) -> Result<Matrix> {
 
 /// The pictures as a few pixels, less their mean; none where no listing has one.
 fn pixels(pictures: &Pictures, rows: &[u32]) -> Option<Matrix> {
-    use rayon::prelude::*;
     let small: Vec<Option<Vec<f32>>> = rows
         .par_iter()
         .map(|&row| {
-            let rgb = pictures.read(pictures.file(row as usize)?)?;
-            let rgb = shrink(&rgb, 64)?;
+            let rgb = pictures.pixels(pictures.file(row as usize)?, 64)?;
             let filter = crate::image::Filter::Bilinear;
             let rgb = crate::image::resize_rgb(&rgb, PIXELS, PIXELS, filter).ok()?;
             Some(rgb.pixels().iter().map(|&x| f32::from(x) / 255.0).collect())

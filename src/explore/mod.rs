@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::limits::{MAX_MAP_POINTS, MAX_ROWS};
+use crate::limits::{MAX_MAP_POINTS, MAX_REPORT_BYTES, MAX_ROWS};
 use crate::listings::{Listings, folds};
 use crate::report::{Asset, BASE_CSS, BASE_JS, Page, Pictures, Thumbs, Written, pictures};
 
@@ -88,7 +88,7 @@ pub fn explore(
         "listings": items.len(),
         "rejected": listings.ledger.len(),
         "columns": figures::columns(listings),
-        "duplicates": figures::duplicates(items),
+        "duplicates": figures::duplicates(listings)?,
         "groups": figures::sizes(&groups, &labels),
         "titles": figures::titles(items, &labels),
         "hashes": figures::hashes(&hashes, &labels),
@@ -135,7 +135,21 @@ fn fold_of(
 /// # Errors
 /// More than a page holds; what the disk says. The file is written whole or not at all.
 pub fn write(path: &Path, listings: &Listings, explored: &Explored) -> Result<Written> {
-    let mut page = Page::new(
+    write_within(MAX_REPORT_BYTES, path, listings, explored)
+}
+
+/// [`write()`] with another bound on bytes.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_within(
+    bytes: usize,
+    path: &Path,
+    listings: &Listings,
+    explored: &Explored,
+) -> Result<Written> {
+    let mut page = Page::within(
+        bytes,
         "doppel explore",
         include_str!("../report/assets/explore.html"),
         &[BASE_CSS, include_str!("../report/assets/explore.css")],
@@ -168,8 +182,9 @@ pub fn write(path: &Path, listings: &Listings, explored: &Explored) -> Result<Wr
     for (number, map) in explored.maps.iter().enumerate() {
         map.pack(&mut page, number)?;
     }
+    explored.pictures.pack(&mut page, path)?;
     let thumbs = Thumbs::make(&explored.pictures, &explored.order, page.room());
-    thumbs.pack(&mut page, path, &explored.pictures)?;
+    thumbs.pack(&mut page, &explored.pictures)?;
     let bytes = page.write(path)?;
     Ok(Written {
         bytes,

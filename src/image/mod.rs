@@ -46,7 +46,7 @@ pub use phash::{phash, phash_gray};
 pub use prepare::{Crop, IMAGENET, INCEPTION, Normal, Prepare, decode_prepare, prepare};
 pub use resample::resize_rgb;
 pub use resize::resize_lanczos_u8;
-pub use rgb::{Rgb8, decode_rgb, to_rgb};
+pub use rgb::{Rgb8, decode_rgb, decode_rgb_phash, to_rgb};
 pub use sniff::Format;
 pub use stage::{decode_stage, stage, stage_into, staging};
 pub use unique::{Unique, UniqueFile};

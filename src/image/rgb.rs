@@ -6,7 +6,7 @@ use image::DynamicImage;
 
 use super::orient::Orientation;
 use super::wide::widest;
-use super::{Decoded, decode};
+use super::{Decoded, decode, luma, phash_gray};
 use crate::error::{Error, Result};
 
 /// Red, green, blue.
@@ -97,6 +97,18 @@ pub fn decode_rgb(bytes: &[u8], orient: bool) -> Result<Rgb8> {
     } else {
         rgb
     })
+}
+
+/// A picture as [`decode_rgb`] gives it, turned upright, and its [perceptual hash](super::phash), which is of
+/// the pixels as they are stored; decoded once.
+///
+/// # Errors
+/// As [`decode_rgb`].
+pub fn decode_rgb_phash(bytes: &[u8]) -> Result<(Rgb8, u64)> {
+    let decoded = decode(bytes)?;
+    let (format, hash) = (decoded.format(), phash_gray(&luma(&decoded)));
+    let rgb = to_rgb(decoded);
+    Ok((Orientation::of(bytes, format).apply(rgb), hash))
 }
 
 /// The RGB picture that Pillow's `Image.convert("RGB")` makes of the same pixels.

@@ -1,7 +1,10 @@
 //! Columns of no meaning here, read when they are asked for.
 
+use std::collections::HashMap;
+
 use super::Listings;
 use super::cells::Cells;
+use super::header::POSTING_ID;
 use super::scan::Scanner;
 use crate::error::{Error, Result};
 
@@ -39,6 +42,41 @@ impl Listings {
         self.source.check_unchanged()?;
         Ok(column)
     }
+
+    /// The rows whose ids stand in earlier rows: the item, that earlier item, and whether the two rows are
+    /// equal cell by cell.
+    ///
+    /// # Errors
+    /// A file that was changed since it was read.
+    pub fn repeated_ids(&self) -> Result<Vec<(usize, usize, bool)>> {
+        let mut first: HashMap<&str, usize> = HashMap::with_capacity(self.items.len());
+        for (i, item) in self.items.iter().enumerate().filter(|(_, l)| l.usable()) {
+            first.insert(&item.posting_id, i);
+        }
+        // A row that repeats an id is rejected for that alone; its id is in the ledger.
+        let again = self.ledger.iter().filter_map(|r| {
+            let item = usize::try_from(r.row).ok()?.checked_sub(1)?;
+            let earlier = *first.get(r.posting_id.as_str()).filter(|&&e| e < item)?;
+            (r.column == POSTING_ID && self.items.get(item)?.rejected).then_some((item, earlier))
+        });
+        self.source.check_unchanged()?;
+        let columns = self.header.len();
+        let mut scanner = Scanner::new(&self.source, self.header_start, 1);
+        let (mut own, mut other) = (Cells::new(None), Cells::new(None));
+        let mut found = Vec::new();
+        for (item, earlier) in again {
+            for (row, cells) in [(item, &mut own), (earlier, &mut other)] {
+                scanner.seek(self.starts[row]);
+                if scanner.record(cells, Some(columns))?.is_none() {
+                    return Err(Error::input("was changed while it was in use").path(&self.path));
+                }
+            }
+            let equal = (0..columns).all(|c| own.get(c) == other.get(c));
+            found.push((item, earlier, equal));
+        }
+        self.source.check_unchanged()?;
+        Ok(found)
+    }
 }
 
 #[cfg(test)]
@@ -57,5 +95,16 @@ mod tests {
         assert_eq!(folds, [some("1"), some("0"), None, some("")]);
         let error = listings.column("folds").unwrap_err().to_string();
         assert!(error.contains("fold, posting_id"), "{error}");
+    }
+
+    #[test]
+    fn rows_that_repeat_an_id_are_compared() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l.csv");
+        let text = "posting_id,title\na,x\nb,y\n\na,\"x\"\nb,z\n,y\nb,y\n";
+        std::fs::write(&path, text).unwrap();
+        let listings = Listings::read(&path).unwrap();
+        let again = listings.repeated_ids().unwrap();
+        assert_eq!(again, [(2, 0, true), (3, 1, false), (5, 1, true)]);
     }
 }

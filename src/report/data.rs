@@ -1,16 +1,15 @@
 //! A run's evidence as packed arrays.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::{Page, Pictures, rule};
 use crate::error::Result;
 use crate::evaluate::{Figures, evaluate};
+use crate::groups::Grouping;
 use crate::listings::{Ledger, Listing};
 use crate::lists::Lists;
 use crate::matching::{ITSELF, Match, Matches};
-use crate::recipe::{Evidence, Job, Outcome, rule_to_text};
+use crate::recipe::{After, Evidence, Job, Outcome, rule_to_text};
 
 /// Distances are packed as `floor(SCALE * d)`: exact against any threshold that is a multiple of
 /// `1 / SCALE`.
@@ -148,7 +147,7 @@ impl<'a> Data<'a> {
     }
 
     /// Names, the rule, the figures, what was rejected.
-    pub fn meta(&self, pictures: &Pictures, _path: &Path) -> Value {
+    pub fn meta(&self, pictures: &Pictures) -> Value {
         let (recipe, evidence) = (self.job.recipe, self.evidence);
         let rule = &evidence.rule;
         let names = &self.outcome.sources;
@@ -179,7 +178,8 @@ impl<'a> Data<'a> {
             },
             "sources": sources.collect::<Vec<_>>(),
             "after": after,
-            "more": recipe.after != Default::default(),
+            "more": !recipe.after.is_empty(),
+            "steps": steps(&recipe.after),
             "cap": recipe.matches,
             "k": self.k,
             "scale": SCALE,
@@ -255,6 +255,29 @@ impl<'a> Data<'a> {
         };
         self.labels.iter().enumerate().map(loss).collect()
     }
+}
+
+/// What a recipe does behind its rule, for people.
+fn steps(after: &After) -> Vec<String> {
+    let mut steps = Vec::new();
+    if after.pair_model.is_some() {
+        steps.push("a model judges the pairs".to_string());
+    }
+    if after.conflicts.units {
+        steps.push("pairs whose quantities conflict go".to_string());
+    }
+    if let Some(how) = &after.groups {
+        let how = match how {
+            Grouping::Components(_) => "components",
+            Grouping::Agglomerate(_) => "agglomerate",
+            Grouping::Attach(_) => "attach",
+        };
+        steps.push(format!("matches become groups ({how})"));
+    }
+    if !after.chisel.is_empty() {
+        steps.push("answers are cut to known sizes".to_string());
+    }
+    steps
 }
 
 /// The threshold that fired, packed so that what lies below it has a lower number; 0 for equality.

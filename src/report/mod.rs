@@ -20,10 +20,10 @@ mod thumbs;
 use std::path::Path;
 
 use crate::error::Result;
+use crate::limits::MAX_REPORT_BYTES;
 use crate::recipe::{Evidence, Job, Outcome};
 
 pub use page::{Asset, Page, relative};
-pub(crate) use thumbs::shrink;
 pub use thumbs::{Pictures, Thumbs, pictures};
 
 /// How much farther away than the rule looks the neighbours of a report reach, as a cosine distance.
@@ -50,7 +50,7 @@ pub struct Written {
 /// Writes the report of a finished run to `path`.
 ///
 /// # Errors
-/// More listings than [`MAX_REPORT_BYTES`](crate::limits::MAX_REPORT_BYTES) hold; what the disk says. The
+/// More listings than [`MAX_REPORT_BYTES`] hold; what the disk says. The
 /// file is written whole or not at all.
 pub fn write(
     path: &Path,
@@ -58,7 +58,22 @@ pub fn write(
     outcome: &Outcome,
     evidence: &Evidence,
 ) -> Result<Written> {
-    let mut page = Page::new(
+    write_within(MAX_REPORT_BYTES, path, job, outcome, evidence)
+}
+
+/// [`write()`] with another bound on bytes.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_within(
+    bytes: usize,
+    path: &Path,
+    job: &Job<'_>,
+    outcome: &Outcome,
+    evidence: &Evidence,
+) -> Result<Written> {
+    let mut page = Page::within(
+        bytes,
         "doppel report",
         include_str!("assets/report.html"),
         &[BASE_CSS, include_str!("assets/report.css")],
@@ -76,12 +91,10 @@ pub fn write(
         Some(folder) => pictures(items, folder)?,
         None => Pictures::default(),
     };
-    let order = data.first_shown();
-    let room = page.room();
-    let thumbs = Thumbs::make(&pictures, &order, room);
-    thumbs.pack(&mut page, path, &pictures)?;
-    let meta = data.meta(&pictures, path);
-    page.json("meta", &meta)?;
+    page.json("meta", &data.meta(&pictures))?;
+    pictures.pack(&mut page, path)?;
+    let thumbs = Thumbs::make(&pictures, &data.first_shown(), page.room());
+    thumbs.pack(&mut page, &pictures)?;
     let bytes = page.write(path)?;
     Ok(Written {
         bytes,

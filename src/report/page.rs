@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
-use crate::limits::MAX_REPORT_BYTES;
 
 /// A script of the page, and what it is called in a debugger.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +30,8 @@ impl Asset {
 
 /// A page on its way.
 pub struct Page {
+    /// The most bytes that it may have.
+    most: usize,
     title: &'static str,
     body: &'static str,
     style: String,
@@ -39,8 +40,9 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page without data. All scripts are one, so that what one defines the next may use.
-    pub fn new(
+    /// A page of at most `most` bytes, without data. All scripts are one, so that what one defines the next may use.
+    pub fn within(
+        most: usize,
         title: &'static str,
         body: &'static str,
         styles: &[&str],
@@ -52,6 +54,7 @@ impl Page {
             let _ = writeln!(script, "// {}.js\n{}", asset.name, asset.text);
         }
         Page {
+            most,
             title,
             body,
             style: styles.concat(),
@@ -62,10 +65,10 @@ impl Page {
 
     /// How many bytes of text it may still take.
     pub fn room(&self) -> usize {
-        // The head, and what is still to come of numbers and names.
+        // The head, and where small pictures begin.
         const KEPT: usize = 400_000;
         let has = self.body.len() + self.style.len() + self.script.len() + self.blocks.len();
-        MAX_REPORT_BYTES.saturating_sub(has + KEPT)
+        self.most.saturating_sub(has + KEPT)
     }
 
     /// Adds bytes, packed.
@@ -148,13 +151,14 @@ impl Page {
     /// Writes the page, whole or not at all, and gives its bytes.
     ///
     /// # Errors
-    /// More than [`MAX_REPORT_BYTES`]; what the disk says.
+    /// More bytes than it may have; what the disk says.
     pub fn write(&self, path: &Path) -> Result<usize> {
         let html = self.html();
-        if html.len() > MAX_REPORT_BYTES {
+        if html.len() > self.most {
             let message = format!(
-                "the report would have {} bytes, and may have {MAX_REPORT_BYTES}",
-                html.len()
+                "the report would have {} bytes, and may have {}",
+                html.len(),
+                self.most
             );
             return Err(Error::limit(message)
                 .path(path)
@@ -206,7 +210,8 @@ mod tests {
 
     #[test]
     fn only_its_own_script_may_run() {
-        let mut page = Page::new(
+        let mut page = Page::within(
+            10_000,
             "t",
             "<main></main>",
             &["p{}"],

@@ -1,6 +1,8 @@
 //! Small pictures for a page.
 
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use ::image::ExtendedColorType;
 use ::image::codecs::jpeg::JpegEncoder;
@@ -10,7 +12,9 @@ use rayon::prelude::*;
 
 use super::{Page, relative};
 use crate::error::Result;
-use crate::image::{Filter, ImageFolder, Rgb8, Unique, decode_rgb, phash, resize_rgb};
+use crate::image::{
+    Filter, ImageFolder, Rgb8, Unique, decode_rgb, decode_rgb_phash, phash, resize_rgb,
+};
 use crate::listings::Listing;
 
 /// The longer side of a small picture, in pixels.
@@ -19,6 +23,8 @@ const SIDE: usize = 112;
 const QUALITY: u8 = 62;
 /// Pictures that are made together, before it is asked whether there is room for more.
 const BLOCK: usize = 256;
+/// Files whose small pictures are kept once they are made, about 4 kB each.
+const KEPT: usize = 16_384;
 /// No file.
 const NONE: u32 = u32::MAX;
 
@@ -29,6 +35,8 @@ pub struct Pictures {
     unique: Option<Unique>,
     /// The file of each listing.
     of_row: Vec<u32>,
+    /// The small pictures that were made of the first [`KEPT`] files.
+    small: Vec<OnceLock<Option<Vec<u8>>>>,
 }
 
 /// Looks up the images that `items` name in `folder`.
@@ -47,7 +55,9 @@ pub fn pictures(items: &[Listing], folder: &Path) -> Result<Pictures> {
             .iter()
             .for_each(|&row| of_row[row] = number as u32);
     }
+    let small = unique.files.iter().take(KEPT).map(|_| OnceLock::new());
     Ok(Pictures {
+        small: small.collect(),
         folder: Some(folder),
         unique: Some(unique),
         of_row,
@@ -66,27 +76,58 @@ impl Pictures {
         file.map(|f| f as usize)
     }
 
-    /// The picture of file `number`; none where it cannot be read.
-    pub fn read(&self, number: usize) -> Option<Rgb8> {
+    fn bytes(&self, number: usize) -> Option<Vec<u8>> {
         let (folder, unique) = (self.folder.as_ref()?, self.unique.as_ref()?);
-        let bytes = folder.read(&unique.files.get(number)?.name).ok()?;
-        decode_rgb(&bytes, true).ok()
+        folder.read(&unique.files.get(number)?.name).ok()
+    }
+
+    /// The small picture of file `number`, as JPEG; none where it cannot be read.
+    pub fn small(&self, number: usize) -> Option<Cow<'_, [u8]>> {
+        let make = || jpeg(&decode_rgb(&self.bytes(number)?, true).ok()?);
+        match self.small.get(number) {
+            Some(kept) => kept.get_or_init(make).as_deref().map(Cow::Borrowed),
+            None => make().map(Cow::Owned),
+        }
+    }
+
+    /// The small picture of file `number`, of which no side has more than `side` pixels; none where it cannot
+    /// be read.
+    pub fn pixels(&self, number: usize, side: usize) -> Option<Rgb8> {
+        shrink(&decode_rgb(&self.small(number)?, false).ok()?, side)
     }
 
     /// Width, height and bytes of file `number`, by its header; none where it cannot be read.
     pub fn size(&self, number: usize) -> Option<(u32, u32, u64)> {
-        let (folder, unique) = (self.folder.as_ref()?, self.unique.as_ref()?);
-        let bytes = folder.read(&unique.files.get(number)?.name).ok()?;
+        let bytes = self.bytes(number)?;
         let reader = ::image::ImageReader::new(std::io::Cursor::new(&bytes));
         let (width, height) = reader.with_guessed_format().ok()?.into_dimensions().ok()?;
         Some((width, height, bytes.len() as u64))
     }
 
-    /// The perceptual hash of file `number`; none where it cannot be read.
+    /// The perceptual hash of file `number`; none where it cannot be read. Its small picture is made on the
+    /// way.
     pub fn hash(&self, number: usize) -> Option<u64> {
-        let (folder, unique) = (self.folder.as_ref()?, self.unique.as_ref()?);
-        let bytes = folder.read(&unique.files.get(number)?.name).ok()?;
-        phash(&bytes).ok()
+        let bytes = self.bytes(number)?;
+        let Some(kept) = self.small.get(number) else {
+            return phash(&bytes).ok();
+        };
+        let (rgb, hash) = decode_rgb_phash(&bytes).ok()?;
+        kept.get_or_init(|| jpeg(&rgb));
+        Some(hash)
+    }
+
+    /// Adds the names of all files to `page`, which is to stand at `path`.
+    ///
+    /// # Errors
+    /// As [`Page::bytes`].
+    pub fn pack(&self, page: &mut Page, path: &Path) -> Result<()> {
+        let names: Vec<&str> = (0..self.files()).map(|f| self.name(f)).collect();
+        let folder = self.folder.as_ref().map(|f| relative(path, f.path()));
+        page.json(
+            "files",
+            &serde_json::json!({"folder": folder, "names": names}),
+        )?;
+        page.words("file-of", &self.of_row)
     }
 
     /// The name of file `number`.
@@ -97,7 +138,7 @@ impl Pictures {
 }
 
 /// The longer side at most `side` pixels, the shape kept.
-pub(crate) fn shrink(rgb: &Rgb8, side: usize) -> Option<Rgb8> {
+fn shrink(rgb: &Rgb8, side: usize) -> Option<Rgb8> {
     let longer = rgb.width().max(rgb.height());
     if longer <= side {
         return Rgb8::new(rgb.width(), rgb.height(), rgb.pixels().to_vec()).ok();
@@ -146,7 +187,7 @@ impl Thumbs {
             }
             let made: Vec<Option<String>> = block
                 .par_iter()
-                .map(|&file| thumb(&pictures.read(file)?))
+                .map(|&file| Some(STANDARD.encode(pictures.small(file)?)))
                 .collect();
             for (file, made) in block.into_iter().zip(made) {
                 let Some(made) = made else { continue };
@@ -170,20 +211,15 @@ impl Thumbs {
         self.files.is_empty()
     }
 
-    /// Adds them to `page`, which is to stand at `path`, and the names of all files.
+    /// Adds them to `page`.
     ///
     /// # Errors
     /// As [`Page::bytes`].
-    pub fn pack(&self, page: &mut Page, path: &Path, pictures: &Pictures) -> Result<()> {
+    pub fn pack(&self, page: &mut Page, pictures: &Pictures) -> Result<()> {
         let mut place = vec![NONE; pictures.files()];
         for (at, &file) in self.files.iter().enumerate() {
             place[file] = at as u32;
         }
-        let names: Vec<&str> = (0..pictures.files()).map(|f| pictures.name(f)).collect();
-        let folder = pictures.folder.as_ref().map(|f| relative(path, f.path()));
-        let value = serde_json::json!({"folder": folder, "names": names});
-        page.json("files", &value)?;
-        page.words("file-of", &pictures.of_row)?;
         page.words("thumb-of", &place)?;
         page.words("thumb-at", &self.starts)?;
         page.text("thumbs", &self.text);
@@ -191,13 +227,13 @@ impl Thumbs {
     }
 }
 
-fn thumb(rgb: &Rgb8) -> Option<String> {
+/// A small picture as JPEG.
+fn jpeg(rgb: &Rgb8) -> Option<Vec<u8>> {
     let small = shrink(rgb, SIDE)?;
     let (width, height) = (small.width() as u32, small.height() as u32);
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
         .encode(small.pixels(), width, height, ExtendedColorType::Rgb8)
         .ok()?;
-    // A multiple of three bytes, so that texts can stand one behind the other.
-    Some(STANDARD.encode(jpeg))
+    Some(jpeg)
 }

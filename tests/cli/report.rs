@@ -115,6 +115,119 @@ fn a_report_holds_the_run_and_changes_nothing_of_it() {
     );
 }
 
+/// A rule that joins `a` with `b` and `b` with `c`, and steps behind it: `a` and `c` match as a group alone,
+/// and `d` not at all, for its quantity.
+const STEPS: &str = "name = \"steps\"\nfusion = \"tfidf < .45\"\nconflicts = [\"units\"]\n\
+    groups = { by = \"components\" }\nchisel = [[3, 0.5]]\n[spaces.tfidf]\ntfidf = {}\n";
+const CHAIN: &str = "posting_id,title,label_group\na,merah putih kopi luwak,1\nb,kopi luwak bubuk murah,1\n\
+    c,bubuk murah teh hijau,1\nd,kopi luwak bubuk murah 200 gr,2\ne,kopi luwak bubuk murah 500 gr,2\nf,boneka,3\n";
+
+#[test]
+fn what_follows_the_rule_is_told() {
+    let bench = Bench::new();
+    bench.write("l.csv", CHAIN);
+    bench.write("steps.toml", STEPS);
+    let line =
+        "match l.csv --recipe steps.toml --out m.csv --pairs p.csv --report r.html --no-work";
+    bench.engine(line).ends(0);
+    let pairs = bench.read("p.csv");
+    assert!(pairs.contains(",group,"), "{pairs}");
+    let html = bench.read("r.html");
+    let blocks = blocks(&html);
+    let meta = json(&blocks, "meta");
+    assert_eq!(meta["more"], true);
+    assert_eq!(meta["after"], serde_json::json!(["group"]));
+    assert_eq!(meta["steps"].as_array().unwrap().len(), 3);
+    assert!(blocks["match-source"].contains(&1), "{pairs}");
+    assert!(!blocks.contains_key("near-at-1"));
+    let Some(browser) = browser() else { return };
+    let file = bench.path("r.html");
+    let mut page = Page::open(&browser, &file, (1280, 900), false);
+    page.js("document.querySelectorAll('.more button').forEach((b) => b.click())");
+    let shown = page.js("document.getElementById('groups').textContent");
+    let shown = shown.as_str().unwrap();
+    assert!(
+        shown.contains("Behind the rule") && shown.contains("✓ group"),
+        "{shown}"
+    );
+    let about = page.js("document.getElementById('about').textContent");
+    assert!(
+        about.as_str().unwrap().contains("groups (components)"),
+        "{about}"
+    );
+    // The sliders cut by the rule alone, and say so.
+    page.js("document.getElementById('n0').focus()");
+    page.key("ArrowRight");
+    page.wait(
+        "document.getElementById('cut-state').textContent.includes('after its rule is not done')",
+    );
+    assert!(page.errors().is_empty(), "{:?}", page.errors());
+}
+
+#[test]
+fn pictures_beyond_the_bound_are_linked() {
+    let bench = Bench::new();
+    let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+    let csv = std::fs::read_to_string(demo.join("listings.csv")).unwrap();
+    let mut some = String::from("posting_id,image,title\n");
+    for (i, line) in csv.lines().skip(1).take(24).enumerate() {
+        let image = demo.join("images").join(line.split(',').nth(1).unwrap());
+        let name = format!("<img src=x onerror=window.hacked=1> #{i}? 100%25 'n &amp;.jpg");
+        bench.write(
+            &format!("photos & co/{name}"),
+            std::fs::read(image).unwrap(),
+        );
+        some += &format!("p{i},{name},listing {i}\n");
+    }
+    bench.write("l.csv", some);
+    std::fs::create_dir(bench.path("out")).unwrap();
+    let listings = doppel::listings::Listings::read(bench.path("l.csv")).unwrap();
+    let options = doppel::explore::Options {
+        images: Some(bench.path("photos & co")),
+        ..Default::default()
+    };
+    let explored = doppel::explore::explore(&listings, &options, &|_, _| {}).unwrap();
+    let file = bench.path("out/e.html");
+    let most = 470_000;
+    let written = doppel::explore::write_within(most, &file, &listings, &explored).unwrap();
+    assert!(written.bytes <= most, "{written:?}");
+    assert!(written.embedded > 0 && written.linked > 0, "{written:?}");
+    assert_eq!(written.embedded + written.linked, 24);
+    let html = bench.read("out/e.html");
+    assert!(!html.contains("onerror=") && !html.contains("window.hacked"));
+    let files = json(&blocks(&html), "files");
+    assert_eq!(files["folder"], "../photos & co");
+    assert_eq!(files["names"].as_array().unwrap().len(), 24);
+    // What does not fit at all is refused, and leaves nothing.
+    let small = bench.path("out/s.html");
+    let error = doppel::explore::write_within(9_000, &small, &listings, &explored).unwrap_err();
+    assert!(error.to_string().contains("may have 9000"), "{error}");
+    assert!(!small.exists());
+    let Some(browser) = browser() else { return };
+    let mut page = Page::open(&browser, &file, (1280, 900), false);
+    page.js("document.getElementById('tab-find').click(); $('search').value = 'listing'; find(); resultPager.size = 30; resultPager.go(0)");
+    let shown = "(() => { const all = [...document.querySelectorAll('#results img')]; \
+        all.forEach((i) => i.loading = 'eager'); \
+        return all.length === 24 && all.every((i) => i.complete && i.naturalWidth > 0); })()";
+    page.wait(shown);
+    let linked = "[...document.querySelectorAll('#results img')].filter((i) => !i.src.startsWith('data:')).length";
+    assert_eq!(page.js(linked), written.linked);
+    assert_eq!(page.js("typeof window.hacked"), "undefined");
+    assert!(page.errors().is_empty(), "{:?}", page.errors());
+}
+
+#[test]
+fn rows_that_repeat_their_id_count_as_equal() {
+    let bench = Bench::new();
+    let again = "a,a.jpg,ffff0000ffff0000,Kopi Bubuk Luwak Arabika 200 gr,1\nb,,,another,1\n";
+    bench.write("l.csv", format!("{SMALL}{again}"));
+    let line = "explore l.csv --out e.html --json --map-points 0";
+    let said = bench.engine(line).ends(1).json();
+    assert_eq!(said["duplicates"]["repeated_ids"], 2);
+    assert_eq!(said["duplicates"]["whole_rows"], 1);
+    assert_eq!(said["duplicates"]["rows"], 0);
+}
+
 #[test]
 fn the_same_bytes_whatever_the_threads() {
     let bench = Bench::new();
@@ -186,6 +299,9 @@ fn a_report_against_a_gallery_is_refused() {
         "{}",
         ran.err
     );
+    let lines = ran.err.lines().filter(|l| l.starts_with("error"));
+    assert_eq!(lines.count(), 1, "{}", ran.err);
+    assert!(!bench.path("m.csv").exists() && !bench.path("r.html").exists());
     bench
         .engine("match l.csv --out m.csv --report m.csv")
         .fails_with(&["m.csv", "named twice"]);

@@ -70,6 +70,9 @@ const shorts = async (name) => numbers(await bytes(name), Uint16Array);
 const floats = async (name) => numbers(await bytes(name), Float32Array);
 const json = async (name) => JSON.parse(new TextDecoder().decode(await bytes(name)));
 
+/** How wide a chart is drawn, in its own units: on a narrow screen fewer, so that its texts stay readable. */
+const chartWidth = (most) => Math.max(300, Math.min(most, document.documentElement.clientWidth - 50));
+
 const count = (n) => n.toLocaleString("en");
 const plural = (n, one, many) => count(n) + " " + (n === 1 ? one : many || one + "s");
 const fixed = (x, digits) => (Number.isFinite(x) ? x.toFixed(digits) : "–");
@@ -167,6 +170,7 @@ function makeTabs(list, shown) {
       $(t.getAttribute("aria-controls")).hidden = !on;
     }
     if (focus) tab.focus();
+    list.scrollLeft = tab.offsetLeft + tab.offsetWidth / 2 - list.clientWidth / 2;
     shown(tab.dataset.view);
   };
   for (const tab of tabs) {

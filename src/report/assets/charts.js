@@ -1,22 +1,22 @@
 /** Bars of `[x, count]`, joined so that at most `most` stand side by side; with a table behind. */
-function bars(pairs, { most = 40, label, name = String, tall = 170 }) {
+function bars(pairs, { most = 40, label, of = "", name = String, tall = 170, full = false }) {
   if (!pairs.length) return el("p", { class: "soft small" }, "Nothing to count.");
   const low = pairs[0][0], high = pairs[pairs.length - 1][0];
   const width = Math.max(1, Math.ceil((high - low + 1) / most));
   const counts = new Array(Math.floor((high - low) / width) + 1).fill(0);
   for (const [x, n] of pairs) counts[Math.floor((x - low) / width)] += n;
-  const [W, L, B, T] = [520, 52, 38, 12], H = tall + B;
-  const top = Math.max(...counts), step = Math.min(56, (W - L - 12) / counts.length), y = (v) => H - B - ((H - B - T) * v) / top;
+  const [W, L, B, T] = [chartWidth(full ? 1100 : 520), 52, 38, 26], H = tall + B;
+  // An even number, so that half of it is a count.
+  const top = Math.ceil(Math.max(...counts) / 2) * 2, step = Math.min(56, (W - L - 12) / counts.length), y = (v) => H - B - ((H - B - T) * v) / top;
   const range = (i) => (width === 1 ? name(low + i) : name(low + i * width) + "–" + name(low + (i + 1) * width - 1));
-  const chart = svg("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label });
+  const chart = svg("svg", { class: full ? "chart full" : "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label });
   for (const v of [0, top / 2, top]) add(chart, [svg("line", { class: "axis", x1: L, x2: W - 12, y1: y(v), y2: y(v) }), svg("text", { x: L - 6, y: y(v) + 4, "text-anchor": "end" }, count(Math.round(v)))]);
   counts.forEach((n, i) => n && add(chart, [svg("rect", { class: "bar-1", x: L + i * step + Math.min(1, step * .1), y: Math.min(y(n), H - B - 1), width: Math.max(1, step - Math.min(2, step * .2)), height: Math.max(1, H - B - y(n)), rx: 1 }, svg("title", {}, range(i) + ": " + count(n)))]));
-  const ticks = Math.min(7, counts.length);
-  for (let t = 0; t < ticks; t++) {
-    const i = Math.round((t * (counts.length - 1)) / Math.max(1, ticks - 1));
+  const every = Math.ceil(counts.length / (W < 450 ? 6 : full ? 20 : 11));
+  for (let i = 0; i < counts.length; i += every) {
     add(chart, [svg("text", { x: L + (i + .5) * step, y: H - B + 16, "text-anchor": "middle" }, name(low + i * width))]);
   }
-  add(chart, [svg("text", { x: (L + W) / 2, y: H - 4, "text-anchor": "middle" }, label)]);
+  add(chart, [svg("text", { x: (L + W) / 2, y: H - 4, "text-anchor": "middle" }, label), of && svg("text", { x: 4, y: 12 }, of)]);
   return el("div", {}, el("div", { class: "scroll" }, chart), tableOf(counts.map((n, i) => [range(i), n]).filter((r) => r[1]), label));
 }
 
@@ -31,7 +31,7 @@ function tableOf(rows, label) {
 
 /** Points of `[x, y, count]`, as circles by count. */
 function scatter(points, { label, x: xName, y: yName }) {
-  const [W, H, L, B] = [520, 260, 52, 42];
+  const [W, H, L, B] = [chartWidth(520), 260, 52, 42];
   const right = Math.max(...points.map((p) => p[0])), top = Math.max(...points.map((p) => p[1])), most = Math.max(...points.map((p) => p[2]));
   const chart = svg("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label });
   const x = (v) => L + ((W - L - 24) * v) / right, y = (v) => H - B - ((H - B - 24) * v) / top;
@@ -43,12 +43,12 @@ function scatter(points, { label, x: xName, y: yName }) {
 
 /** Words sized by how often they come, along a spiral; none covers another. */
 function cloud(words) {
-  const [W, H] = [720, 380];
+  const W = chartWidth(720), H = W < 450 ? 420 : 380;
   const chart = svg("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Word cloud of the most frequent words" });
   const pen = document.createElement("canvas").getContext("2d");
   const most = Math.sqrt(words[0]?.[1] || 1), placed = [];
   for (const [word, n] of words.filter(([word]) => word.length > 1).slice(0, 90)) {
-    const size = Math.max(11, (54 * Math.sqrt(n)) / most);
+    const size = Math.max(11, ((W < 450 ? 40 : 54) * Math.sqrt(n)) / most);
     pen.font = "600 " + size + "px system-ui, sans-serif";
     const w = pen.measureText(word).width * 1.06 + 4, h = size * 1.05;
     for (let t = 0; t < 2600; t++) {
@@ -65,5 +65,8 @@ function cloud(words) {
       break;
     }
   }
+  // No empty frame around few words.
+  const top = Math.max(0, Math.min(...placed.map((b) => b[1])) - 6), low = Math.min(H, Math.max(...placed.map((b) => b[3])) + 6);
+  if (placed.length) chart.setAttribute("viewBox", `0 ${top} ${W} ${low - top}`);
   return el("div", { class: "scroll" }, chart);
 }

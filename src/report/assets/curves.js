@@ -43,7 +43,7 @@ async function drawCurves() {
 }
 
 function lines(n, most, points) {
-  const [W, H, L, R, T, B] = [720, 300, 44, 82, 14, 40];
+  const [W, H, L, R, T, B] = [chartWidth(720), 300, 44, 70, 14, 40];
   const x = (v) => L + ((W - L - R) * v) / most, y = (v) => T + (H - T - B) * (1 - v);
   const chart = svg("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Precision, recall and F1 over the distance threshold" });
   for (let v = 0; v <= 1.001; v += 0.25) add(chart, [svg("line", { class: "axis", x1: L, x2: W - R, y1: y(v), y2: y(v) }), svg("text", { x: L - 8, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2))]);
@@ -82,7 +82,7 @@ function drawSpread() {
 }
 
 function bins(same, other, reach) {
-  const [W, H, L, B] = [720, 150, 44, 34];
+  const [W, H, L, B] = [chartWidth(720), 170, 44, 52];
   const most = Math.max(1, ...same, ...other);
   const chart = svg("svg", { class: "chart bars", viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Histogram of similarities" });
   const wide = (W - L - 20) / same.length, high = (v) => ((H - B - 10) * v) / most;
@@ -92,6 +92,7 @@ function bins(same, other, reach) {
     add(chart, data.labelled ? [bar(same[i], at, "same", 2), bar(other[i], at, "other", 1)] : [bar(same[i] + other[i], at, "all", 1)]);
   }
   add(chart, [svg("line", { class: "axis", x1: L, x2: W - 20, y1: H - B, y2: H - B }), svg("text", { x: L - 6, y: 16, "text-anchor": "end" }, count(most))]);
+  add(chart, [svg("text", { x: (L + W - 20) / 2, y: H - 6, "text-anchor": "middle" }, "similarity; bars count neighbours")]);
   for (let i = 0; i <= 4; i++) add(chart, [svg("text", { x: L + ((W - L - 20) * i) / 4, y: H - B + 16, "text-anchor": "middle" }, fixed(1 - reach * (1 - i / 4), 2))]);
   return chart;
 }

@@ -42,20 +42,21 @@ const draw = {
     const columns = meta.columns.map((c) => el("tr", {}, el("th", { scope: "row" }, c.name), c.there ? [c.filled, c.empty, c.unique, c.repeated, c.most].map((n) => el("td", { class: "n" }, count(n))) : el("td", { class: "soft", colspan: 5 }, "not in the file")));
     fill(box, card("Columns", el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, heads.map((h, i) => el("th", { scope: "col", class: i ? "n" : null }, h)))), el("tbody", {}, columns)))),
       card("Rows equal in all but the id", meta.duplicates.rows ? note(plural(meta.duplicates.rows, "row") + " repeat another one, in " + plural(meta.duplicates.sets, "set") + ". The largest:") : note("No two rows are equal in image, hash, title and group."),
+        meta.duplicates.repeated_ids > 0 && note(plural(meta.duplicates.repeated_ids, "row") + " repeat the id of an earlier row and were rejected; " + count(meta.duplicates.whole_rows) + " of them are equal to it in every column."),
         meta.duplicates.largest.map((set) => el("div", {}, el("h3", {}, plural(set.count, "equal row")), gallery(set.rows, set.count)))));
   },
   groups(box) {
     if (!meta.groups) return fill(box, empty("There is no column label_group, so there are no groups to show."));
-    fill(box, card("Sizes of groups", note(plural(meta.groups.count, "group") + ", of " + fixed(meta.groups.mean, 2) + " listings on average; " + count(meta.groups.single) + " of one alone."), bars(meta.groups.sizes, { label: "listings in a group" })),
+    fill(box, card("Sizes of groups", note(plural(meta.groups.count, "group") + ", of " + fixed(meta.groups.mean, 2) + " listings on average; " + count(meta.groups.single) + " of one alone."), bars(meta.groups.sizes, { label: "listings in a group", of: "groups", full: true })),
       meta.groups.largest.map((set, i) => card("Group " + data.listings.labels[set.label] + " · " + plural(set.count, "listing"), i === 0 && meta.colours && note("Under each picture its colours, by k-means with " + meta.colours.clusters.join(", ") + " clusters."), gallery(set.rows, set.count, true))));
   },
   titles(box) {
     const { titles, words } = meta;
     fill(box, el("div", { class: "two" },
-      card("Length of titles", note(fixed(titles.mean_characters, 1) + " characters on average."), bars(titles.characters, { label: "characters in a title" })),
-      card("Words in titles", note(fixed(titles.mean_words, 1) + " words on average."), bars(titles.words, { label: "words in a title" })),
-      card("Length of words", note(plural(words.distinct, "different word") + " of " + count(words.total) + "; " + count(words.once) + " stand once."), bars(words.lengths, { label: "characters in a word" })),
-      card("Titles that repeat", note(repeatsNote(titles, "title")), bars(titles.counts.filter(([n]) => n > 1), { label: "listings with the same title" }))),
+      card("Length of titles", note(fixed(titles.mean_characters, 1) + " characters on average."), bars(titles.characters, { label: "characters in a title", of: "titles" })),
+      card("Words in titles", note(fixed(titles.mean_words, 1) + " words on average."), bars(titles.words, { label: "words in a title", of: "titles" })),
+      card("Length of words", note(plural(words.distinct, "different word") + " of " + count(words.total) + "; " + count(words.once) + " stand once."), bars(words.lengths, { label: "characters in a word", of: "words" })),
+      card("Titles that repeat", note(repeatsNote(titles, "title")), bars(titles.counts.filter(([n]) => n > 1), { label: "listings with the same title", of: "titles" }))),
       words.most.length > 0 && card("The most frequent words", cloud(words.most), wordTable(words.most)),
       titles.largest.map((set) => card("“" + set.name + "” · " + plural(set.count, "listing"), meta.groups && note(set.products === 1 ? "All of one product." : "Of " + plural(set.products, "product") + "."), gallery(set.rows, set.count))));
   },
@@ -63,10 +64,10 @@ const draw = {
     const { images, colours, hashes } = meta;
     const parts = [];
     if (images) {
-      parts.push(card("Sizes of pictures", note(plural(images.files, "file") + ", " + fixed(images.bytes / 1e6, 1) + " MB; " + plural(images.distinct, "different size") + (images.unreadable ? "; " + count(images.unreadable) + " cannot be read" : "") + "."), scatter(images.sizes, { label: "Width and height of pictures", x: "width in pixels", y: "height" }), bars(images.log_bytes, { label: "bytes of a file", name: bytesName })));
+      parts.push(card("Sizes of pictures", note(plural(images.files, "file") + ", " + fixed(images.bytes / 1e6, 1) + " MB; " + plural(images.distinct, "different size") + (images.unreadable ? "; " + count(images.unreadable) + " cannot be read" : "") + "."), el("div", { class: "two" }, scatter(images.sizes, { label: "Width and height of pictures", x: "width in pixels", y: "height in pixels" }), bars(images.log_bytes, { label: "bytes of a file", of: "files", name: bytesName }))));
     } else parts.push(empty("No pictures were looked at: name their folder with --images."));
     if (colours) parts.push(card("Colours", note("Of " + plural(colours.pictures, "picture") + ", five colours of each, joined to " + colours.together.length + "; wide is frequent."), el("div", { role: "img", "aria-label": "Colours of all pictures together" }, palette(colours.together, true))));
-    parts.push(card("Hashes that repeat", note(hashes.unique ? repeatsNote(hashes, "hash", "hashes") : "There are no perceptual hashes: none in the file, and no pictures to take them from."), bars(hashes.counts.filter(([n]) => n > 1), { label: "listings with the same hash" })));
+    parts.push(card("Hashes that repeat", note(hashes.unique ? repeatsNote(hashes, "hash", "hashes") : "There are no perceptual hashes: none in the file, and no pictures to take them from."), bars(hashes.counts.filter(([n]) => n > 1), { label: "listings with the same hash", of: "hashes" })));
     for (const set of hashes.largest) parts.push(card("Hash " + set.name + " · " + plural(set.count, "listing"), meta.groups && note(set.products === 1 ? "All of one product." : "Of " + plural(set.products, "product") + "."), gallery(set.rows, set.count)));
     fill(box, parts);
   },
@@ -74,7 +75,7 @@ const draw = {
     if (!meta.folds) return fill(box, empty("There is no column fold. --folds K makes folds that share no product."));
     const heads = ["Fold", "Listings", "Groups", "Listings a group", "Largest group", "Words a title", "With a picture"];
     fill(box, card("By " + meta.folds.by, el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, heads.map((h, i) => el("th", { scope: "col", class: i ? "n" : null }, h)))), el("tbody", {}, meta.folds.folds.map((f) => el("tr", {}, el("th", { scope: "row" }, f.name), [count(f.listings), count(f.groups), fixed(f.mean_group, 2), count(f.largest_group), fixed(f.mean_words, 2), count(f.with_image)].map((c) => el("td", { class: "n" }, c)))))))),
-      el("div", { class: "two" }, meta.folds.folds.map((f) => card("Fold " + f.name, bars(f.sizes, { label: "listings in a group", tall: 110 })))));
+      el("div", { class: "two" }, meta.folds.folds.map((f) => card("Fold " + f.name, bars(f.sizes, { label: "listings in a group", of: "groups", tall: 110 })))));
   },
   map: drawMaps,
   find() {},
@@ -214,7 +215,7 @@ async function start() {
     tile("Different titles", count(column("title").unique), count(meta.titles.repeated) + " repeat"),
     column("image").filled > 0 && tile("Different pictures", count(column("image").unique), count(column("image").repeated) + " repeat"),
     meta.hashes.unique > 0 && tile("Different hashes", count(meta.hashes.unique), count(meta.hashes.repeated) + " repeat"),
-    tile("Equal rows", count(meta.duplicates.rows), "but for the id"));
+    tile("Equal rows", count(meta.duplicates.rows + meta.duplicates.whole_rows), meta.duplicates.whole_rows ? count(meta.duplicates.whole_rows) + " with the id" : "but for the id"));
   resultPager = new Pager($("results-pager"), 10, ["group"], () => {});
   openView = makeTabs($("tabs"), (view) => {
     if (drawn.has(view)) return;

@@ -292,8 +292,14 @@ function scoreCells(a, b, fired) {
   });
 }
 
+/** What fired behind the rule: a group, or a model of pairs. */
+function afterCell(fired) {
+  const behind = new Set(fired.filter((f) => f.source >= meta.sources.length).map((f) => meta.after[f.source - meta.sources.length] || "behind the rule"));
+  return el("td", { class: behind.size ? "good" : "soft" }, behind.size ? "✓ " + [...behind].join(", ") : "–");
+}
+
 const sourceHeads = () => meta.sources.map((s) => el("th", { scope: "col" }, s.name));
-const who = (row, letter) => el("td", { class: "who" }, letter && el("b", {}, letter + " "), title(row) || data.listings.id[row], el("br"), el("span", { class: "soft small" }, data.listings.id[row]));
+const who = (row, letter) => el("td", { class: "who" }, pictures.view(row, title(row)), letter && el("b", {}, letter + " "), title(row) || data.listings.id[row], el("br"), el("span", { class: "soft small" }, data.listings.id[row]));
 
 function truth(a, b) {
   const [x, y] = [data.labelOf[a], data.labelOf[b]];
@@ -315,11 +321,11 @@ function whyTable(members, letter) {
   const sorted = [...pairs.values()].sort((x, y) => wrong(y) - wrong(x) || margin(x) - margin(y));
   const body = el("tbody"), box = el("div", { class: "pager" });
   const pages = new Pager(box, 20, ["pair"], (from, to) => fill(body, sorted.slice(from, to).map((p) =>
-    el("tr", {}, who(p.a, letter(p.a)), who(p.b, letter(p.b)), scoreCells(p.a, p.b, p.fired), data.labelled && truth(p.a, p.b),
+    el("tr", {}, who(p.a, letter(p.a)), who(p.b, letter(p.b)), scoreCells(p.a, p.b, p.fired), meta.after.length > 0 && afterCell(p.fired), data.labelled && truth(p.a, p.b),
       el("td", { class: "soft" }, p.ways.size === 2 ? "both ways" : "one way")))));
   pages.reset(sorted.length);
   return el("div", {}, el("table", { class: "pairs" }, el("caption", { class: "sr" }, "Pairs that match, the weakest first, and each kind of evidence"),
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Listing"), el("th", { scope: "col" }, "Listing"), sourceHeads(), data.labelled && el("th", { scope: "col" }, "Label"), el("th", { scope: "col" }, "Direction"))), body), box);
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Listing"), el("th", { scope: "col" }, "Listing"), sourceHeads(), meta.after.length > 0 && el("th", { scope: "col" }, "Behind the rule"), data.labelled && el("th", { scope: "col" }, "Label"), el("th", { scope: "col" }, "Direction"))), body), box);
 }
 
 const wrong = (p) => (data.labelOf[p.a] !== NONE && data.labelOf[p.b] !== NONE && data.labelOf[p.a] !== data.labelOf[p.b] ? 1 : 0);
@@ -459,7 +465,7 @@ function makeRejects() {
 
 function makeAbout() {
   const { recipe } = meta;
-  const facts = [["Listings", count(meta.listings) + (meta.file ? " in " + meta.file : "")], ["Recipe", recipe.name], ["About", recipe.about], ["Published", recipe.source], ["Rule", el("code", {}, meta.rule.text)], ["doppel", meta.version]];
+  const facts = [["Listings", count(meta.listings) + (meta.file ? " in " + meta.file : "")], ["Recipe", recipe.name], ["About", recipe.about], ["Published", recipe.source], ["Rule", el("code", {}, meta.rule.text)], ["Behind the rule", meta.steps.join(", then ")], ["doppel", meta.version]];
   fill($("about"), el("h2", {}, "About this run"), el("table", {}, el("tbody", {}, facts.filter(([, v]) => v).map(([k, v]) => el("tr", {}, el("th", { scope: "row" }, k), el("td", {}, v))))),
     el("p", { class: "soft small" }, "Thresholds in the rule are cosine distances; a similarity is one minus that."),
     meta.notes.length > 0 && el("div", {}, el("h3", {}, "Notes"), el("ul", {}, meta.notes.map((n) => el("li", {}, n)))));
