@@ -76,8 +76,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "report",
         &[
-            "error", "limits", "lists", "files", "listings", "image", "matching", "evaluate",
-            "recipe",
+            "error", "limits", "lists", "files", "listings", "image", "matching", "groups",
+            "evaluate", "recipe",
         ],
     ),
     (

@@ -181,7 +181,7 @@ fn pictures_beyond_the_bound_are_linked() {
     }
     bench.write("l.csv", some);
     std::fs::create_dir(bench.path("out")).unwrap();
-    let listings = doppel::listings::Listings::read(bench.path("l.csv")).unwrap();
+    let listings = doppel::listings::Listings::read(&bench.path("l.csv")).unwrap();
     let options = doppel::explore::Options {
         images: Some(bench.path("photos & co")),
         ..Default::default()
