@@ -255,6 +255,12 @@ pub fn light() -> bool {
         && simulated_driver().is_some_and(|driver| driver.build() == "tsan")
 }
 
+/// Whether the simulated card looks for errors of memory or races, and is slow.
+pub fn sanitized() -> bool {
+    std::env::var_os("DOPPEL_SIMT").is_some()
+        && simulated_driver().is_some_and(|driver| driver.build() != "plain")
+}
+
 /// All cases, or the first alone where runs are slow.
 pub fn thin<T>(cases: Vec<T>) -> impl Iterator<Item = T> {
     let kept = if light() { 1 } else { cases.len() };

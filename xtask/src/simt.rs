@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
+use std::thread;
 use std::time::Instant;
 
 use crate::{kernel_sources, planted, root};
@@ -154,17 +155,30 @@ pub fn main(words: &[&str]) -> ExitCode {
     if targets.is_empty() {
         targets.extend(["simt", "device"]);
     }
+    let mut libraries = Vec::new();
     for build in builds {
-        let library = match make(build) {
-            Ok(library) => library,
+        match make(build) {
+            Ok(library) => libraries.push((build, library)),
             Err(message) => {
                 eprintln!("error: {message}");
                 return ExitCode::FAILURE;
             }
-        };
-        if test && !run_tests(build, &library, &targets) {
-            return ExitCode::FAILURE;
         }
+    }
+    if !test {
+        return ExitCode::SUCCESS;
+    }
+    // The card of a build runs one kernel at a time, so that builds beside each other fill the cores.
+    let passed = thread::scope(|scope| {
+        let targets = &targets;
+        let run = |(build, library)| scope.spawn(move || run_tests(build, library, targets));
+        let running: Vec<_> = libraries.iter().map(|(b, l)| run((*b, l))).collect();
+        // All are waited for, whatever comes of the first.
+        let ended = running.into_iter().map(|one| one.join().unwrap_or(false));
+        ended.filter(|passed| !passed).count() == 0
+    });
+    if !passed {
+        return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
@@ -507,8 +521,20 @@ fn run_tests(build: &Build, library: &Path, targets: &[&str]) -> bool {
         .current_dir(root());
     let unset = |(name, _): &&(&str, &str)| std::env::var_os(name).is_none();
     command.envs(build.schedule.iter().filter(unset).copied());
+    // Told in one piece, since another build's tests may run meanwhile.
+    let ran = command.output();
     println!("{}: {}", build.name, targets.join(", "));
-    let passed = command.status().is_ok_and(|status| status.success());
+    let passed = match ran {
+        Ok(ran) => {
+            print!("{}", String::from_utf8_lossy(&ran.stdout));
+            eprint!("{}", String::from_utf8_lossy(&ran.stderr));
+            ran.status.success()
+        }
+        Err(error) => {
+            eprintln!("error: cargo did not start: {error}");
+            false
+        }
+    };
     let outcome = if passed { "passed" } else { "FAILED" };
     println!(
         "{}: {outcome} in {:.1} s",
