@@ -42,7 +42,7 @@ fn join(chunks: Option<usize>) -> TopKTuning {
 /// The join against the brute force.
 fn check(x: &Rows, k: usize, min_score: Option<f64>, what: &str) {
     let all = both();
-    let too_many = light() && x.len() > 140 || sanitized() && x.len() > 800;
+    let too_many = light() && x.len() > 140 || sanitized() && x.len() > 600;
     if all.is_empty() || too_many {
         return;
     }
@@ -50,7 +50,7 @@ fn check(x: &Rows, k: usize, min_score: Option<f64>, what: &str) {
     for card in all {
         let rows = x.put(&*card);
         // Large ones in one way alone.
-        let ways = if x.len() > 150 {
+        let ways = if x.len() > 150 || sanitized() {
             vec![Some(2)]
         } else {
             vec![None, Some(2)]
@@ -175,7 +175,7 @@ fn every_schedule_and_every_cut_finds_the_same() {
         let rows = x.put(&*card);
         let scan = card.topk_dense(&rows, None, 20, None, Stream::DEFAULT);
         let want: Lists = scan.unwrap();
-        let every = if light() { 11 } else { 1 };
+        let every = if sanitized() { 11 } else { 1 };
         for (i, schedule) in Schedule::all().into_iter().enumerate().step_by(every) {
             driver.set_schedule(schedule);
             let chunks = [None, Some(1), Some(8)][i % 3];
